@@ -1,0 +1,166 @@
+"""What a run keeps on disk, in its work directory: `config.json` and `checkpoints/STEP`.
+
+A checkpoint is the state together with the position in the data, written by orbax while the
+device works on, so that a run that was stopped continues as if it had not been.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+from orbax.checkpoint.experimental import v1 as ocp
+
+from ce_jax import config as configuration
+from ce_jax import systems
+from ce_jax.config import Training
+from ce_jax.state import Game, Variables
+
+_FREE_TO_CHANGE = {"log_every", "picture_every", "checkpoint_every"}
+_KEPT = 3
+
+
+class CheckpointError(ValueError):
+    """A work directory that does not hold what is asked of it."""
+
+
+class Trained(NamedTuple):
+    """What an inpainting needs of a finished (or still running) training run."""
+
+    config: Training
+    generator: Variables
+    critic: Variables | None
+    step: int
+
+
+def claim(workdir: Path, config: Training) -> None:
+    """Makes `workdir` the home of this run, or finds that it already is.
+
+    Raises:
+        CheckpointError: it is the home of another run, or holds somebody's files.
+    """
+    record = workdir / "config.json"
+    if not record.exists():
+        if workdir.exists() and any(workdir.iterdir()):
+            raise CheckpointError(
+                f"{workdir} is not empty and holds no training run; choose another --workdir."
+            )
+        workdir.mkdir(parents=True, exist_ok=True)
+    else:
+        before = read_config(workdir)
+        changed = _differences(configuration.to_dict(before), configuration.to_dict(config))
+        allowed = set(_FREE_TO_CHANGE) | {"data.threads"}
+        if "cosine" not in (config.generator.schedule, config.critic.schedule):
+            allowed.add("steps")
+        if refused := sorted(set(changed) - allowed):
+            name = refused[0]
+            old, new = changed[name]
+            raise CheckpointError(
+                f"{workdir} holds a run with another {' and '.join(refused)} "
+                f"({name}: {old!r} there, {new!r} now); choose another --workdir, or the same config."
+            )
+    temporary = record.with_suffix(".tmp")
+    temporary.write_text(json.dumps(configuration.to_dict(config), indent=2) + "\n")
+    os.replace(temporary, record)
+
+
+def read_config(workdir: Path) -> Training:
+    """The config of the run in `workdir`.
+
+    Raises:
+        CheckpointError: there is none, or it cannot be read.
+    """
+    record = workdir / "config.json"
+    if not record.is_file():
+        raise CheckpointError(f"{workdir} holds no training run (no config.json in it).")
+    try:
+        return configuration.training_from_dict(json.loads(record.read_text()))
+    except ValueError as error:
+        raise CheckpointError(f"{record} cannot be read: {error}") from error
+
+
+class Checkpoints:
+    """The checkpoints of one run: the newest three, written in the background.
+
+    A context manager: leaving it waits for what is still being written.
+    """
+
+    def __init__(self, workdir: Path) -> None:
+        self._checkpointer = ocp.training.Checkpointer(
+            (workdir / "checkpoints").absolute(),
+            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
+            preservation_policy=ocp.training.preservation_policies.LatestN(_KEPT),
+            cleanup_tmp_directories=True,
+        )
+
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._checkpointer.close()
+
+    @property
+    def latest(self) -> int | None:
+        """The newest step that is completely on disk."""
+        newest = self._checkpointer.latest
+        return None if newest is None else newest.step
+
+    def restore(self, state: Game, batches: Any) -> Game:
+        """The newest state, laid out over the devices like `state`; moves `batches` to its place.
+
+        Without a checkpoint, `state` itself.
+        """
+        if self.latest is None:
+            return state
+        wanted = {"state": jax.tree.map(_abstract, state), "data": batches}
+        return self._checkpointer.load_checkpointables(self.latest, wanted)["state"]
+
+    def save(self, step: int, state: Game, batches: Any) -> None:
+        """Starts to write a checkpoint; returns as soon as the device may go on."""
+        if step != self.latest:
+            content = {"state": state, "data": batches}
+            self._checkpointer.save_checkpointables_async(step, content, force=True)
+
+
+def load(workdir: Path) -> Trained:
+    """The networks of the newest checkpoint of a run, on the first device.
+
+    Raises:
+        CheckpointError: no run, no checkpoint, or one of another architecture.
+    """
+    config = read_config(workdir)
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    shapes = jax.eval_shape(systems.build(config).init, jax.random.key(0))
+    wanted = jax.tree.map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes
+    )
+    with Checkpoints(workdir) as checkpoints:
+        step = checkpoints.latest
+        if step is None:
+            raise CheckpointError(f"{workdir} has no checkpoint yet; train first.")
+        try:
+            game = checkpoints._checkpointer.load_checkpointables(step, {"state": wanted})["state"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{workdir}/checkpoints/{step} does not fit the network in its config.json: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
+    critic = None if game.critic is None else game.critic.variables
+    return Trained(config, game.exhibit, critic, step)
+
+
+def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
+
+
+def _differences(before: dict, after: dict, prefix: str = "") -> dict[str, tuple[Any, Any]]:
+    """Fields (dotted) whose value is not the same: name -> (before, after)."""
+    changed = {}
+    for name in before.keys() | after.keys():
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, dict) and isinstance(new, dict):
+            changed |= _differences(old, new, f"{prefix}{name}.")
+        elif json.dumps(old) != json.dumps(new):
+            changed[prefix + name] = (old, new)
+    return changed

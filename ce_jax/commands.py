@@ -1,0 +1,77 @@
+"""What `train.py` and `inpaint.py` share: reading an experiment, stopping well, failing in one line."""
+
+import logging
+import os
+import runpy
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import tyro
+
+DONE, USAGE, SOME_FAILED, ALL_FAILED, STOPPED = 0, 2, 3, 4, 75
+"""Exit codes: all done; wrong usage or nothing found; some images failed; all failed; stopped by a
+signal with everything saved (EX_TEMPFAIL: schedulers take it as "run me again")."""
+
+Config = TypeVar("Config")
+
+
+def read_experiment(kind: type[Config], argv: Sequence[str]) -> tuple[Config, list[str]]:
+    """The experiment file that `argv` names, and the overrides that follow it.
+
+    Raises:
+        ValueError: no file named, not found, or not an experiment of this kind.
+    """
+    if not argv or argv[0].startswith("-"):
+        raise ValueError("name an experiment first, as in configs/smoke.py; --help behind it lists its fields")
+    path, overrides = Path(argv[0]), list(argv[1:])
+    if not path.is_file():
+        known = sorted(str(file) for file in path.parent.glob("*.py")) if path.parent.is_dir() else []
+        hint = f"; there are {', '.join(known)}" if known else ""
+        raise ValueError(f"no experiment {path}{hint}")
+    experiment = runpy.run_path(str(path)).get("get_config", lambda: None)()
+    if not isinstance(experiment, kind):
+        raise ValueError(f"{path} is not for this program: its get_config() must return {kind.__name__}")
+    return experiment, overrides
+
+
+def override(default: Config, overrides: Sequence[str]) -> Config:
+    """The experiment with `--field value` applied; tyro explains `--help` and every mistake."""
+    return tyro.cli(
+        type(default),
+        default=default,
+        args=overrides,
+        prog=f"{Path(sys.argv[0]).name} {sys.argv[1]}",
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+
+
+@contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Turns the first Ctrl-C or SIGTERM into a request: the loop asks, saves and leaves."""
+    caught: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        caught.append(number)
+        signal.signal(number, before[number])  # a second one takes effect at once
+        os.write(2, b"\nstopping after this step; once more to stop at once\n")
+
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(caught)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def run(main: Callable[[list[str]], int]) -> int:
+    """Runs a command; what a user can mend becomes one line on standard error, not a traceback."""
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    try:
+        return main(sys.argv[1:])
+    except (ValueError, ArithmeticError, OSError) as error:
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        return USAGE

@@ -1,0 +1,81 @@
+"""From a source to shuffled batches on the devices: grain threads read, decode and frame ahead.
+
+Batches are uint8 [b, size, size, 3]. The order is a function of the seed alone, every host reads
+its own part, and the iterator's position belongs into the checkpoint.
+"""
+
+import functools
+import logging
+
+import grain
+import jax
+import numpy as np
+
+from ce_jax import images
+from ce_jax.config import Data, Frame, Training
+from ce_jax.sources import Source, SourceError
+
+_log = logging.getLogger(__name__)
+
+
+def framed(image: np.ndarray, frame: Frame, *, at: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
+    """The square that a network sees of a photograph, uint8 [h, w, 3] -> [size, size, 3]."""
+    return images.frame(
+        image, size=frame.size, box=frame.box, shorter_side=frame.shorter_side, at=at
+    )
+
+
+def training_batches(config: Training, source: Source, sharding: jax.sharding.Sharding) -> grain.DatasetIterator:
+    """An endless, checkpointable iterator over the batches of a run, already on the devices.
+
+    Images that cannot be read are left out, each with one warning; `close()` ends the threads.
+
+    Raises:
+        SourceError: fewer images than one batch.
+    """
+    hosts = jax.process_count()
+    if len(source) < config.batch_size:
+        raise SourceError(
+            f"{config.data.source} has {len(source)} images, fewer than one batch of "
+            f"{config.batch_size}; lower --batch-size or name a larger source."
+        )
+    records = grain.MapDataset.source(range(len(source))).seed(config.seed).shuffle()
+    records = records[jax.process_index() :: hosts].repeat()
+    pictures = records.random_map(functools.partial(_picture, source, config.data))
+    threads = grain.ReadOptions(
+        num_threads=config.data.threads, prefetch_buffer_size=4 * config.batch_size // hosts
+    )
+    batches = pictures.to_iter_dataset(threads).batch(config.batch_size // hosts, drop_remainder=True)
+    on_devices = batches.map(lambda batch: jax.make_array_from_process_local_data(sharding, batch))
+    return iter(grain.experimental.ThreadPrefetchIterDataset(on_devices, prefetch_buffer_size=2))
+
+
+def examples(config: Training, source: Source, count: int) -> np.ndarray:
+    """The first `count` images in the order of the source, framed at the centre: uint8 [n, s, s, 3]."""
+    indices = range(min(count, len(source)))
+    read = (_read(source, index) for index in indices)
+    return np.stack([framed(image, config.data.frame) for image in read if image is not None])
+
+
+def _picture(source: Source, data: Data, index: int, rng: np.random.Generator) -> np.ndarray | None:
+    # Both draws are made whatever the options, so that one option never changes another's numbers.
+    at, mirrored = rng.random(2), rng.random() < 0.5
+    image = _read(source, index)
+    if image is None:
+        return None  # grain leaves it out
+    place = (float(at[0]), float(at[1])) if data.crop == "random" else (0.5, 0.5)
+    square = framed(image, data.frame, at=place)
+    return np.ascontiguousarray(square[:, ::-1] if data.flip and mirrored else square)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _warn_once(message: str) -> None:
+    _log.warning(message)
+
+
+def _read(source: Source, index: int) -> np.ndarray | None:
+    try:
+        return source[index]
+    except images.UnreadableImage as error:
+        _warn_once(f"left out: {error}")
+        return None

@@ -1,0 +1,326 @@
+"""Holes: which pixels of a photograph are missing.
+
+A hole is bool, True where pixels are missing; in a file, white (>= 128) is missing. Holes are
+drawn, each from its own key (`parse`, `draw`), or they come as files (`open_files`).
+"""
+
+import contextlib
+import dataclasses
+import difflib
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from PIL import Image
+
+from ce_jax import images
+
+KINDS: Mapping[str, str] = {
+    "center": "a side in whole pixels, as in center:24",
+    "block": "a side in whole pixels, as in block:24",
+    "random": "a share above 0 and below 1, as in random:0.8",
+    "pattern": "a share above 0 and below 1, as in pattern:0.25",
+    "half": "left, right, top or bottom, as in half:left",
+}
+"""The names of all hole kinds, and what may stand behind their colon."""
+
+_USUAL_SHARE = {"random": 0.8, "pattern": 0.25}
+_EDGES = ("left", "right", "top", "bottom")
+_PIXELS_PER_CELL = 16  # Pathak et al. enlarge their noise by 1 / 0.06
+_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".pbm")
+
+
+class HoleError(ValueError):
+    """A hole that cannot be drawn or read; the message says which one and what to do."""
+
+
+@dataclasses.dataclass(frozen=True)
+class HoleKind:
+    """A way of drawing holes, hashable so that it can be static under `jax.jit`.
+
+    Attributes:
+        name: one of `KINDS`.
+        parameter: the side of `center` and `block` in pixels (None: half the image), the share of
+            missing pixels of `random` and `pattern`, the missing side of `half` (None: by chance).
+    """
+
+    name: str
+    parameter: int | float | str | None = None
+
+    def __post_init__(self) -> None:
+        match self.name, self.parameter:
+            case "center" | "block" | "half", None:
+                return
+            case "center" | "block", int(side) if side > 0:
+                return
+            case "random" | "pattern", float(share) if 0 < share < 1:
+                return
+            case "half", str(edge) if edge in _EDGES:
+                return
+            case name, value if name in KINDS:
+                raise HoleError(f"hole kind '{self}': {value!r} is not {KINDS[name]}")
+            case _:
+                raise HoleError(f"hole kind '{self}' is unknown; {_kinds_for(self.name)}")
+
+    def __str__(self) -> str:
+        return self.name if self.parameter is None else f"{self.name}:{self.parameter}"
+
+
+def parse(kind: str) -> HoleKind:
+    """The hole kind that is written as `NAME` or `NAME:PARAMETER`, as in `random:0.8`.
+
+    Raises:
+        HoleError: the name is unknown, or the parameter is not one that it takes.
+    """
+    name, colon, parameter = kind.partition(":")
+    return HoleKind(name, _number_or_text(parameter) if colon else _USUAL_SHARE.get(name))
+
+
+def draw(kind: HoleKind, key: jax.Array, *, size: int) -> jax.Array:
+    """One hole per key.
+
+    `center`, `pattern`, `random` and `half` are the holes of Yeh et al. (2017, section 4.1). `random`
+    takes exactly `round(share * size²)` pixels anywhere, `pattern` as many in smooth regions: the
+    random regions of Pathak et al. (2016, section 3.3), cut at their own quantile so that the share
+    is exact. `block` is a square at a random place.
+
+    Args:
+        kind: how to draw; static under `jax.jit`, as is `size`.
+        key: typed keys `[b]`, one per image. A hole depends on its own key and on nothing else.
+        size: side of the square images in pixels.
+
+    Returns:
+        bool `[b, size, size, 1]`, True where pixels are missing.
+
+    Raises:
+        HoleError: the hole would leave nothing to fill, or nothing to fill it from.
+    """
+    return jax.vmap(lambda one: _draw_one(kind, one, size))(key)[..., None]
+
+
+def draw_any(kinds: Sequence[HoleKind], key: jax.Array, *, size: int) -> jax.Array:
+    """One hole per key, of a kind that each key chooses among `kinds`; else as `draw`."""
+    if len(kinds) == 1:
+        return draw(kinds[0], key, size=size)
+    choice_key, hole_key = jnp.moveaxis(jax.vmap(jax.random.split)(key), 1, 0)
+    choice = jax.vmap(lambda k: jax.random.randint(k, (), 0, len(kinds)))(choice_key)
+    every = jnp.stack([draw(kind, hole_key, size=size) for kind in kinds])
+    return jnp.take_along_axis(every, choice[None, :, None, None, None], axis=0)[0]
+
+
+def read(path: str | Path) -> np.ndarray:
+    """The hole in a picture file of any kind: bool `[h, w, 1]`, True where it is white (>= 128).
+
+    Raises:
+        HoleError: the file cannot be read, or the hole was drawn into its alpha channel.
+    """
+    return _luma(path)[..., None] >= 128
+
+
+def soft_share(path: str | Path) -> float:
+    """The share of pixels that are neither nearly black nor nearly white (17 to 238).
+
+    More than a few hundredths come from blurring, resizing or JPEG: the edge of the hole is then
+    not where it was drawn.
+    """
+    luma = _luma(path)
+    return float(np.mean((luma > 16) & (luma < 239)))
+
+
+@dataclasses.dataclass(frozen=True)
+class HoleFiles:
+    """Holes that stand in files: one file for all images, or a folder with one per image.
+
+    Attributes:
+        path: the file, or the folder.
+        by_stem: the files of the folder by relative name without ending; None for one file.
+    """
+
+    path: Path
+    by_stem: Mapping[str, Sequence[Path]] | None
+
+    def path_for(self, image: str) -> Path:
+        """The hole file of an image, found by the image's relative name: same stem, any ending.
+
+        Raises:
+            HoleError: no file has that stem, or several have and none the very same name.
+        """
+        if self.by_stem is None:
+            return self.path
+        found = self.by_stem.get(_stem(image), ())
+        same_name = [path for path in found if path == self.path / image]
+        match same_name or found:
+            case [path]:
+                return path
+            case []:
+                expected = f"{_stem(image)}.png (or {', '.join(_ENDINGS[1:])})"
+                raise HoleError(f"image {image} has no hole in {self.path}: expected {expected}")
+            case several:
+                names = ", ".join(str(path) for path in several)
+                raise HoleError(f"image {image} has several holes, keep one: {names}")
+
+    def for_image(self, image: str) -> np.ndarray:
+        """The hole of an image, bool `[h, w, 1]`; raises `HoleError` as `path_for` and `read`."""
+        return read(self.path_for(image))
+
+
+def open_files(path: str | Path) -> HoleFiles:
+    """The holes at `path`: one file for all images, or a folder with one per image.
+
+    Raises:
+        HoleError: nothing is there, the one file cannot be read, or the folder holds no pictures.
+    """
+    path = Path(path)
+    if path.is_file():
+        read(path)  # one clear error now, rather than the same one for every image
+        return HoleFiles(path, None)
+    if not path.is_dir():
+        raise HoleError(f"holes {path}: there is no such file or folder")
+    by_stem = defaultdict(list)
+    for file in sorted(path.rglob("*")):
+        if file.suffix.lower() in _ENDINGS and not file.name.startswith("."):
+            by_stem[_stem(file.relative_to(path).as_posix())].append(file)
+    if not by_stem:
+        raise HoleError(f"holes {path}: the folder holds no pictures ({' '.join(_ENDINGS)})")
+    return HoleFiles(path, dict(by_stem))
+
+
+def resolve(holes: str) -> HoleKind | HoleFiles:
+    """What HOLES on the command line means: a hole kind, or else the path of a file or folder.
+
+    A folder called `center` is written `./center`.
+
+    Raises:
+        HoleError: it is neither, or `parse` or `open_files` refuse it.
+    """
+    name = holes.partition(":")[0]
+    if name in KINDS:
+        return parse(holes)
+    if Path(holes).exists():
+        return open_files(holes)
+    raise HoleError(
+        f"holes '{holes}' are neither a file or folder that exists nor a hole kind; "
+        f"{_kinds_for(name)}"
+    )
+
+
+def _kinds_for(name: str) -> str:
+    nearest = difflib.get_close_matches(name, KINDS, n=1, cutoff=0.5)
+    question = f"did you mean {nearest[0]}? " if nearest else ""
+    return f"{question}kinds are {', '.join(KINDS)}"
+
+
+def _number_or_text(text: str) -> int | float | str:
+    for number in (int, float):
+        with contextlib.suppress(ValueError):
+            return number(text)
+    return text
+
+
+def _draw_one(kind: HoleKind, key: jax.Array, size: int) -> jax.Array:
+    match kind:
+        case HoleKind("center", None | int() as side):
+            side = _fitting_side(kind, side, size)
+            start = (size - side) // 2
+            return _square(start, start, side, size)
+        case HoleKind("block", None | int() as side):
+            side = _fitting_side(kind, side, size)
+            top, left = jax.random.randint(key, (2,), 0, size - side + 1)
+            return _square(top, left, side, size)
+        case HoleKind("random", float(share)):
+            return _lowest(jax.random.bits(key, (size, size)), _count(kind, share, size))
+        case HoleKind("pattern", float(share)):
+            return _lowest(_smooth_noise(key, size), _count(kind, share, size))
+        case _:
+            return _half(key, kind.parameter, size)
+
+
+def _fitting_side(kind: HoleKind, side: int | None, size: int) -> int:
+    side = side or size // 2
+    if not 0 < side < size:
+        raise HoleError(f"hole '{kind}' does not fit into {size} pixels; use 1 to {size - 1}")
+    return side
+
+
+def _count(kind: HoleKind, share: float, size: int) -> int:
+    count = round(share * size * size)
+    if not 0 < count < size * size:
+        raise HoleError(f"hole '{kind}' takes {count} of {size}x{size} pixels; use another share")
+    return count
+
+
+def _square(top: jax.Array | int, left: jax.Array | int, side: int, size: int) -> jax.Array:
+    at = jnp.arange(size)
+    rows, columns = ((start <= at) & (at < start + side) for start in (top, left))
+    return rows[:, None] & columns[None, :]
+
+
+def _half(key: jax.Array, edge: object, size: int) -> jax.Array:
+    left = jnp.tile(jnp.arange(size) < size // 2, (size, 1))
+    halves = jnp.stack([left, left[:, ::-1], left.T, left.T[::-1]])  # in the order of _EDGES
+    return halves[jax.random.randint(key, (), 0, 4) if edge is None else _EDGES.index(str(edge))]
+
+
+def _lowest(values: jax.Array, count: int) -> jax.Array:
+    """True at exactly `count` lowest values: by rank, so that equal values cannot add a pixel."""
+    rank = jnp.argsort(jnp.argsort(values.ravel()))
+    return (rank < count).reshape(values.shape)
+
+
+def _smooth_noise(key: jax.Array, size: int) -> jax.Array:
+    """Uniform noise enlarged bicubically, its grid shifted at random, int `[size, size]`.
+
+    In integers, which sum the same in any order: a hole is equal to the last bit under jit, in
+    another batch and on another device, even where the noise just misses the threshold.
+    """
+    noise_key, shift_key = jax.random.split(key)
+    cells = math.ceil(size / _PIXELS_PER_CELL) + 4  # the kernel reaches two cells beyond each end
+    noise = jax.random.randint(noise_key, (cells, cells), 0, 2**12)
+    rows, columns = (
+        _bicubic_weights(_PIXELS_PER_CELL + shift + jnp.arange(size), cells)
+        for shift in jax.random.randint(shift_key, (2,), 0, _PIXELS_PER_CELL)
+    )
+    return (rows @ noise // (2 * _PIXELS_PER_CELL**3)) @ columns.T  # below 2^27
+
+
+def _bicubic_weights(at: jax.Array, cells: int) -> jax.Array:
+    """Keys' kernel (1981, eq. 15), a = -1/2, times 2p³ for p pixels per cell; rows sum to 2p³.
+
+    Returns:
+        int `[len(at), cells]`, what each cell gives to the pixels `at`.
+    """
+    p = _PIXELS_PER_CELL
+    d = jnp.abs(at[:, None] - p * jnp.arange(cells)[None, :])
+    near = 3 * d**3 - 5 * d**2 * p + 2 * p**3
+    far = -(d**3) + 5 * d**2 * p - 8 * d * p**2 + 4 * p**3
+    return jnp.where(d < p, near, jnp.where(d < 2 * p, far, 0))
+
+
+def _luma(path: str | Path) -> np.ndarray:
+    """The brightness of a hole file, uint8 `[h, w]`."""
+    try:
+        luma = np.asarray(Image.fromarray(images.read(path)).convert("L"))
+    except images.UnreadableImage as error:
+        raise HoleError(f"hole {error}") from error
+    if np.ptp(luma) == 0 and _alpha_varies(path):
+        raise HoleError(
+            f"hole {path} is drawn in the alpha channel; draw it white on black, without alpha"
+        )
+    return luma
+
+
+def _alpha_varies(path: str | Path) -> bool:
+    with Image.open(path) as picture:
+        if not picture.has_transparency_data:
+            return False
+        return np.ptp(np.asarray(picture.convert("RGBA").getchannel("A"))) > 0
+
+
+def _stem(name: str) -> str:
+    """A relative name without the ending of a picture; other dots belong to the name."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix("") if path.suffix.lower() in _ENDINGS else path)

@@ -1,0 +1,204 @@
+"""Photographs: read, written, framed into squares, and moved between bytes and [-1, 1].
+
+A photograph on the host is uint8 [h, w, 3] in RGB, upright; in front of a network it is float32 in
+[-1, 1]. Nothing here guesses: a file that cannot be turned into such a picture without inventing
+pixels is refused.
+"""
+
+import io
+import math
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    import jax
+
+Array = TypeVar("Array", np.ndarray, "jax.Array")
+
+# Pillow also opens formats that run other programs or hold no photographs (EPS, WMF, HDF5, ...).
+_FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
+# Stretching a thread-like picture until its short side fits would take unbounded memory.
+_LONGEST_ASPECT = 256
+
+
+class UnreadableImage(ValueError):
+    """An image that cannot be read; the message names it and gives the reason in one line."""
+
+
+def read(path_or_bytes: str | os.PathLike | bytes, *, max_pixels: int = 64_000_000) -> np.ndarray:
+    """Decode one photograph to uint8 [h, w, 3], upright.
+
+    Grey, palette and CMYK become RGB; alpha is dropped. 16-bit values 0..65535 (modes I;16 and I)
+    are divided by 257, floating-point values 0..1 (mode F) multiplied by 255. The EXIF orientation
+    is applied. JPEGs with further pictures inside (MPO, from phones) give the main one.
+
+    Raises:
+        UnreadableImage: no image, truncated, animated, or of more than `max_pixels` pixels, which
+            is read from the header, before anything is decoded.
+    """
+    in_memory = isinstance(path_or_bytes, bytes)
+    name = f"image of {len(path_or_bytes)} bytes" if in_memory else os.fspath(path_or_bytes)
+    try:
+        file = io.BytesIO(path_or_bytes) if in_memory else path_or_bytes
+        with Image.open(file, formats=_FORMATS) as image:
+            if image.width * image.height > max_pixels:
+                size = f"{image.width} x {image.height} pixels"
+                raise UnreadableImage(f"{name}: {size}, more than the limit of {max_pixels}")
+            if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
+                raise UnreadableImage(f"{name}: holds several frames; save the one to use alone")
+            image.load()
+            return _rgb(_upright(image))
+    except UnreadableImage:
+        raise
+    except UnidentifiedImageError:
+        raise UnreadableImage(f"{name}: not an image ({', '.join(_FORMATS)} are read)") from None
+    # Decoders fed with damaged files raise anything: struct.error, KeyError, SyntaxError, ...
+    except Exception as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise UnreadableImage(f"{name}: {' '.join(reason.split())}") from error
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    try:
+        return ImageOps.exif_transpose(image)
+    # Damaged metadata says nothing about the pixels, which have been decoded by now.
+    except Exception:
+        return image
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    # Pillow's own conversion saturates everything above 255.
+    if image.mode == "I" or image.mode.startswith("I;16"):
+        return _scaled(np.asarray(image), top=65535)
+    if image.mode == "F":
+        return _scaled(np.asarray(image), top=1)
+    # A palette with transparency reaches RGB without a warning only through RGBA.
+    if image.mode in ("P", "PA", "RGBa"):
+        image = image.convert("RGBA")
+    return np.array(image.convert("RGB"))
+
+
+def _scaled(grey: np.ndarray, *, top: int) -> np.ndarray:
+    if not (grey.min() >= 0 and grey.max() <= top):
+        raise ValueError(f"values from {grey.min()} to {grey.max()}; expected 0 to {top}")
+    grey = np.rint(grey.astype(np.float64) * (255 / top)).astype(np.uint8)
+    return np.repeat(grey[..., np.newaxis], 3, axis=-1)
+
+
+def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
+    """Write uint8 [h, w, 3] as a PNG that is there either wholly or not at all.
+
+    Parent folders are created; an existing file is replaced.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
+        raise ValueError(f"{path}: expected uint8 [h, w, 3], got {image.dtype} {image.shape}")
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            Image.fromarray(image).save(file, format="PNG")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_float(image: Array) -> Array:
+    """Bytes 0..255 as float32 in [-1, 1]: x / 127.5 - 1, for NumPy and JAX arrays."""
+    return image.astype(np.float32) / 127.5 - 1
+
+
+def to_uint8(image: Array) -> Array:
+    """[-1, 1] as the nearest of the bytes 0..255 (halves to even); values outside are clipped."""
+    return ((image.astype(np.float32) + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+
+
+def frame(
+    image: np.ndarray,
+    *,
+    size: int,
+    box: tuple[int, int, int, int] | None = None,
+    shorter_side: int | None = None,
+    at: tuple[float, float] = (0.5, 0.5),
+    nearest: bool = False,
+) -> np.ndarray:
+    """Make a photograph (uint8 [h, w, 3]) or a hole (bool [h, w, 1]) the square a network sees.
+
+    A picture of size x size is returned as it is. Any other is cut to `box`, resized, unless it
+    fits already, and cropped.
+
+    Args:
+        image: [h, w, c] of any size; a smaller one is enlarged.
+        size: side of the square, in pixels.
+        box: left, top, right and bottom in pixels of `image`; right and bottom are excluded.
+        shorter_side: what the shorter side is resized to, at least `size` (the default).
+        at: which part of what is left over to skip, vertically and horizontally, in [0, 1].
+        nearest: take the nearest pixel, as holes need, instead of antialiased bicubic resizing.
+    """
+    shorter_side = size if shorter_side is None else shorter_side
+    if not 1 <= size <= shorter_side:
+        raise ValueError(f"shorter_side is {shorter_side}; it must be at least size, {size}")
+    if not all(0 <= fraction <= 1 for fraction in at):
+        raise ValueError(f"at is {at}; both fractions must be in [0, 1]")
+    if image.dtype == np.bool_ and not nearest:
+        raise ValueError("a hole cannot be interpolated; frame it with nearest=True")
+    if image.shape[:2] == (size, size):
+        return image
+    if box is not None:
+        image = _cut(image, box)
+    height, width = image.shape[:2]
+    if max(height, width) > _LONGEST_ASPECT * min(height, width):
+        raise UnreadableImage(f"{width} x {height} pixels are too elongated to become a square")
+    scale = shorter_side / min(height, width)
+    image = _resize(image, (round(height * scale), round(width * scale)), nearest=nearest)
+    top, left = (
+        math.floor(fraction * (side - size))
+        for fraction, side in zip(at, image.shape[:2], strict=True)
+    )
+    return image[top : top + size, left : left + size]
+
+
+def _cut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    left, top, right, bottom = box
+    height, width = image.shape[:2]
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+        raise ValueError(
+            f"box {box} (left, top, right, bottom) is not inside the picture of "
+            f"{width} x {height} pixels"
+        )
+    return image[top:bottom, left:right]
+
+
+def _resize(image: np.ndarray, shape: tuple[int, int], *, nearest: bool) -> np.ndarray:
+    if image.shape[:2] == shape:
+        return image
+    pixels = Image.fromarray((image[..., 0] if image.shape[-1] == 1 else image).astype(np.uint8))
+    method = Image.Resampling.NEAREST if nearest else Image.Resampling.BICUBIC
+    height, width = shape
+    resized = np.array(pixels.resize((width, height), method)).astype(image.dtype)
+    return resized.reshape(height, width, image.shape[-1])
+
+
+def grid(images: np.ndarray, *, columns: int | None = None, gap: int = 2) -> np.ndarray:
+    """Lay out uint8 [n, h, w, 3] in rows on white, `gap` pixels apart, as one uint8 picture.
+
+    Without `columns` the layout is as nearly square as n allows: ceil(sqrt(n)) columns.
+    """
+    number, height, width, channels = images.shape
+    if number == 0:
+        raise ValueError("a grid needs at least one image")
+    columns = columns or math.ceil(math.sqrt(number))
+    rows = math.ceil(number / columns)
+    shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
+    picture = np.full(shape, 255, np.uint8)
+    for index, image in enumerate(images):
+        top, left = (height + gap) * (index // columns), (width + gap) * (index % columns)
+        picture[top : top + height, left : left + width] = image
+    return picture

@@ -1,0 +1,66 @@
+"""What is punished. Every function returns one value per image, [b]; the steps take the mean.
+
+Images are float32 in [-1, 1]; logits are the critic's output before the sigmoid D of the papers.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Array = jax.Array
+
+
+def critic_loss(real: Array, fake: Array) -> Array:
+    """-log D(x) - log(1 - D(G(z))) from logits [b] (Goodfellow et al. 2014, eq. 1)."""
+    return jax.nn.softplus(-real) + jax.nn.softplus(fake)
+
+
+def adversarial_loss(fake: Array) -> Array:
+    """-log D(G(z)) from logits [b]: the non-saturating form that every public DCGAN trains with."""
+    return jax.nn.softplus(-fake)
+
+
+def reconstruction_loss(prediction: Array, truth: Array, weight: Array) -> Array:
+    """Weighted mean square over the pixels that have a weight (L_rec, Pathak et al. 2016, eq. 1).
+
+    Args:
+        prediction: [b, h, w, c].
+        truth: [b, h, w, c].
+        weight: [b, h, w, 1]: 1 in the hole, larger in the overlap band, 0 where nothing is asked.
+    """
+    pixels = jnp.sum(weight > 0, axis=(1, 2, 3)) * truth.shape[-1]
+    return jnp.sum(weight * (prediction - truth) ** 2, axis=(1, 2, 3)) / jnp.maximum(pixels, 1)
+
+
+def overlap_weight(hole: Array, *, overlap: int, weight: float) -> Array:
+    """1 in the hole, `weight` on the known pixels within `overlap` pixels of it, 0 elsewhere.
+
+    Pathak et al. 2016 (section 3.2) let the prediction overlap the context and weigh the error
+    there ten times, so that it continues what it borders on. hole [b, h, w, 1] -> [b, h, w, 1].
+    """
+    side = 2 * overlap + 1
+    near = lax.reduce_window(
+        hole.astype(jnp.float32), -jnp.inf, lax.max, (1, side, side, 1), (1, 1, 1, 1), "SAME"
+    )
+    return jnp.where(hole, 1.0, weight * near)
+
+
+def importance_weight(hole: Array, *, window: int) -> Array:
+    """W of Yeh et al. 2017, eq. 3: the share of missing pixels around each known one, 0 in the hole.
+
+    The window is `window` pixels square, cut off at the image border; hole and result [b, h, w, 1].
+    """
+    sides, strides = (1, window, window, 1), (1, 1, 1, 1)
+    missing = lax.reduce_window(hole.astype(jnp.float32), 0.0, lax.add, sides, strides, "SAME")
+    pixels = lax.reduce_window(jnp.ones_like(missing), 0.0, lax.add, sides, strides, "SAME")
+    return jnp.where(hole, 0.0, missing / pixels)
+
+
+def context_loss(generated: Array, images: Array, weight: Array) -> Array:
+    """||W (G(z) - y)||_1, the sum over pixels and channels (Yeh et al. 2017, eq. 4)."""
+    return jnp.sum(weight * jnp.abs(generated - images), axis=(1, 2, 3))
+
+
+def prior_loss(fake: Array) -> Array:
+    """log(1 - D(G(z))) from logits [b] (Yeh et al. 2017, eq. 5, without its lambda)."""
+    return -jax.nn.softplus(fake)

@@ -1,0 +1,144 @@
+"""How good a completion is, over the hole and over the whole image, one figure an image.
+
+Compared are the 8-bit images that are written to disk (uint8 `[b, h, w, 3]`, RGB), because those
+are what a reader of the results can check. All figures are on the scale 0..1, so the peak is 1:
+
+    l1 = mean |a - b|    l2 = mean (a - b)²    psnr = 10 log10(1 / l2) in dB, inf where equal
+    ssim = Wang et al. 2004: Gaussian window 11x11 of sigma 1.5, K1 = 0.01, K2 = 0.03,
+           population covariance, a channel at a time, mean of the channels
+
+A mean over a region that is empty is nan. Figures of several images are summarised by their mean,
+PSNR too: the mean of decibels, not the decibels of the mean error.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+_RADIUS = 5  # of the 11x11 window
+
+
+def figures(completion: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> dict[str, np.ndarray]:
+    """Measure completions against the truth, over the hole and over the image.
+
+    `hole/l1`, `hole/l2` and `hole/psnr` read nothing but the hole. `hole/ssim` is the mean over the
+    hole of the similarity map, whose windows reach 5 pixels beyond it (mirrored at the image
+    border). `image/ssim` leaves a border of 5 pixels out, as scikit-image does, and is nan for
+    images of fewer than 11 pixels a side.
+
+    Args:
+        completion: uint8 `[b, h, w, 3]`.
+        truth: uint8, same shape.
+        hole: bool `[b, h, w, 1]`, True where pixels were missing.
+
+    Returns:
+        `hole/psnr`, `hole/ssim`, `hole/l1`, `hole/l2` and the same four under `image/`, each
+        float64 `[b]`. Over an empty hole they are nan.
+
+    Raises:
+        ValueError: shapes do not agree, images are not uint8 or `hole` is not bool.
+    """
+    _check(completion, truth, hole)
+    completion, truth = completion / 255, truth / 255
+    error = completion - truth
+    similarity = _similarity(completion, truth)
+    everywhere = np.ones_like(hole)
+    inside = np.zeros_like(hole)
+    inside[:, _RADIUS:-_RADIUS, _RADIUS:-_RADIUS] = True
+
+    measured = {}
+    for name, region, window in (("hole", hole, hole), ("image", everywhere, inside)):
+        l2 = _mean(error**2, region)
+        with np.errstate(divide="ignore"):  # log 0: equal images, infinitely many dB
+            measured[f"{name}/psnr"] = -10 * np.log10(l2)
+        measured[f"{name}/ssim"] = _mean(similarity, window)
+        measured[f"{name}/l1"] = _mean(np.abs(error), region)
+        measured[f"{name}/l2"] = l2
+    return measured
+
+
+class Estimate(NamedTuple):
+    """A mean over `n` images with the bounds of its 95 % confidence interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def summary(
+    rows: Sequence[Mapping[str, float]], *, seed: int = 0, resamples: int = 2000
+) -> dict[str, Estimate]:
+    """Average every figure over the images, with a 95 % percentile bootstrap interval.
+
+    Values that are infinite (PSNR of equal images) or nan (an empty hole) have no place in a mean.
+    They are left out of their own key only: `n` says how many images were used, and
+    `len(rows) - n` how many were not. With n = 0 the estimate is nan, with n = 1 its bounds are
+    the mean. The interval of a key depends on its values, on `seed` and on `resamples` alone.
+
+    Args:
+        rows: one mapping an image, from the name of a figure to its value; keys may be missing.
+        seed: of the resampling.
+        resamples: how many times the images are drawn with replacement.
+
+    Returns:
+        An `Estimate` for every key, in the order in which the keys first appear.
+    """
+    estimates = {}
+    for key in dict.fromkeys(key for row in rows for key in row):
+        values = np.array([row[key] for row in rows if key in row], np.float64)
+        values = values[np.isfinite(values)]
+        estimates[key] = _estimate(values, np.random.default_rng(seed), resamples)
+    return estimates
+
+
+def _estimate(values: np.ndarray, random: np.random.Generator, resamples: int) -> Estimate:
+    n = len(values)
+    if n == 0:
+        return Estimate(np.nan, np.nan, np.nan, 0)
+    # Drawn one by one: all indices at once are a gigabyte for a hundred thousand images.
+    means = [values[random.integers(n, size=n)].mean() for _ in range(resamples)]
+    low, high = np.percentile(means, [2.5, 97.5])
+    return Estimate(float(values.mean()), float(low), float(high), n)
+
+
+def _similarity(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the SSIM map of Wang et al. 2004, eq. 13, of images on the scale 0..1."""
+
+    def blur(x: np.ndarray) -> np.ndarray:
+        return gaussian_filter(x, 1.5, radius=_RADIUS, mode="reflect", axes=(1, 2))
+
+    c1, c2 = 0.01**2, 0.03**2
+    mean_1, mean_2 = blur(first), blur(second)
+    variance_1 = blur(first**2) - mean_1**2
+    variance_2 = blur(second**2) - mean_2**2
+    covariance = blur(first * second) - mean_1 * mean_2
+    luminance = (2 * mean_1 * mean_2 + c1) / (mean_1**2 + mean_2**2 + c1)
+    structure = (2 * covariance + c2) / (variance_1 + variance_2 + c2)
+    return luminance * structure
+
+
+def _mean(values: np.ndarray, region: np.ndarray) -> np.ndarray:
+    """Average `[b, h, w, c]` over a region `[b, h, w, 1]` and all channels, nan where empty."""
+    count = region.sum(axis=(1, 2, 3)) * values.shape[-1]
+    total = np.where(region, values, 0).sum(axis=(1, 2, 3))
+    return np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+
+
+def _check(completion: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> None:
+    """Refuse images that cannot be compared pixel by pixel."""
+    if completion.ndim != 4 or completion.shape != truth.shape:
+        raise ValueError(
+            f"completion {completion.shape} and truth {truth.shape} must both be [b, h, w, 3]"
+        )
+    if hole.shape != (*truth.shape[:3], 1) or hole.dtype != bool:
+        raise ValueError(
+            f"hole must be bool {(*truth.shape[:3], 1)}, got {hole.dtype} {hole.shape}"
+        )
+    if completion.dtype != np.uint8 or truth.dtype != np.uint8:
+        raise ValueError(
+            f"figures are of the 8-bit images that are written: completion is {completion.dtype}, "
+            f"truth is {truth.dtype}, expected uint8"
+        )

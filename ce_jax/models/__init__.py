@@ -1,0 +1,1 @@
+"""The networks: pure flax.linen modules, images in [-1, 1], NHWC."""

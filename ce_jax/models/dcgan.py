@@ -1,0 +1,51 @@
+"""The generator and the critic of DCGAN (Radford et al. 2016), as Yeh et al. 2017 use them.
+
+For 64x64 images and width 64 these are the published networks: 100-dimensional z, 4x4x512 and
+channels that halve with every doubling of the image. Other sizes add or drop the innermost layer.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ce_jax.models.layers import KERNEL_INIT, BatchNorm, Downsample, Upsample, leaky_relu
+
+Array = jax.Array
+
+
+class Generator(nn.Module):
+    """z [b, latent] uniform in [-1, 1] -> images [b, size, size, 3] in [-1, 1]."""
+
+    size: int = 64
+    width: int = 64
+    axis: str | None = None
+
+    @nn.compact
+    def __call__(self, latent: Array, *, train: bool) -> Array:
+        channels = self.width * self.size // 8  # 512 for the published 64x64 network
+        x = nn.Dense(16 * channels, use_bias=False, kernel_init=KERNEL_INIT)(latent)
+        x = x.reshape(-1, 4, 4, channels)  # [b, 4, 4, 512]
+        x = nn.relu(BatchNorm(train, self.axis)(x))
+        while x.shape[1] < self.size // 2:
+            x = Upsample(x.shape[-1] // 2)(x)  # [b, 8, 8, 256], [b, 16, 16, 128], [b, 32, 32, 64]
+            x = nn.relu(BatchNorm(train, self.axis)(x))
+        return jnp.tanh(Upsample(3)(x))  # [b, 64, 64, 3]
+
+
+class Critic(nn.Module):
+    """images [b, s, s, 3] -> logits [b]: positive where the critic believes in a photograph.
+
+    The sigmoid of the logit is D in the papers. The same network judges whole images (DCGAN) and
+    the predicted patch (the context encoder's discriminator).
+    """
+
+    width: int = 64
+    axis: str | None = None
+
+    @nn.compact
+    def __call__(self, images: Array, *, train: bool) -> Array:
+        x = leaky_relu(Downsample(self.width)(images))  # [b, 32, 32, 64]
+        while x.shape[1] > 4:
+            x = Downsample(2 * x.shape[-1])(x)  # [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
+            x = leaky_relu(BatchNorm(train, self.axis)(x))
+        return nn.Dense(1, use_bias=False, kernel_init=KERNEL_INIT)(x.reshape(len(x), -1))[:, 0]

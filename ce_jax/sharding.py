@@ -1,0 +1,84 @@
+"""The devices: one mesh with one axis, images split along it, everything learned replicated.
+
+`jax.jit` over the mesh is the default; `jax.pmap` compiles the same pure step for those who want
+one program per device. Both give the same numbers for any number of devices, because noise and
+holes are drawn from one key per image and BatchNorm sees the whole batch.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding
+from jax.sharding import PartitionSpec as P
+
+from ce_jax import images
+
+AXIS = "data"
+
+
+class DeviceError(ValueError):
+    """A batch that the devices cannot share."""
+
+
+def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+    """All devices (or the given ones) in a row."""
+    devices = jax.devices() if devices is None else devices
+    return Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def split(mesh: Mesh) -> NamedSharding:
+    """Images, holes and keys: the leading axis is shared out over the devices."""
+    return NamedSharding(mesh, P(AXIS))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Weights and scalars: the same on every device."""
+    return NamedSharding(mesh, P())
+
+
+def check_batch(batch_size: int, mesh: Mesh) -> None:
+    """Raises DeviceError, with the nearest sizes that fit, unless the devices share a batch evenly."""
+    devices = mesh.size
+    if batch_size % devices:
+        fits = [n for n in (batch_size // devices * devices, -(-batch_size // devices) * devices) if n]
+        raise DeviceError(
+            f"batch_size ({batch_size}) must be a multiple of the number of devices ({devices}); "
+            f"try {' or '.join(map(str, fits))}."
+        )
+
+
+def compile_step(step: Callable, mesh: Mesh) -> Callable:
+    """`jax.jit` of a pure step: (state, uint8 images, key of the step) -> (state, scalars).
+
+    The images arrive as bytes and become floats on the device; the state's buffers are reused.
+    """
+    shared, whole = split(mesh), replicated(mesh)
+
+    def update(state: Any, batch: jax.Array, key: jax.Array) -> tuple[Any, Any]:
+        keys = jax.lax.with_sharding_constraint(jax.random.split(key, len(batch)), shared)
+        return step(state, images.to_float(batch), keys)
+
+    return jax.jit(
+        update, in_shardings=(whole, shared, whole), out_shardings=(whole, whole), donate_argnums=0
+    )
+
+
+def pmap_step(step: Callable, devices: Sequence[jax.Device]) -> Callable:
+    """`jax.pmap` of a pure step that was built with `axis=AXIS`; arguments as in `compile_step`.
+
+    State and scalars come back with a leading device axis, as pmap has it; the state goes in so.
+    """
+    mapped = jax.pmap(
+        lambda state, batch, keys: step(state, images.to_float(batch), keys),
+        axis_name=AXIS,
+        devices=devices,
+    )
+
+    def update(state: Any, batch: jax.Array, key: jax.Array) -> tuple[Any, Any]:
+        rows = (len(devices), len(batch) // len(devices))
+        keys = jax.random.split(key, rows)
+        return mapped(state, batch.reshape(*rows, *batch.shape[1:]), keys)
+
+    return update

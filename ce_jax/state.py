@@ -1,0 +1,107 @@
+"""Everything a run has learned, as pytrees: the only module that knows how linen keeps its variables.
+
+A `Network` is the static half of a player (its layers and its optimiser); a `Player` is what it
+has learned; a `Game` is two players against each other.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import struct
+
+from ce_jax.config import Adam
+
+Array = jax.Array
+Variables = dict[str, Any]
+Scalars = dict[str, Array]
+
+
+@struct.dataclass
+class Player:
+    """What a network has learned: weights, BatchNorm statistics and the optimiser's moments."""
+
+    params: Any
+    batch_stats: Any
+    moments: Any
+
+    @property
+    def variables(self) -> Variables:
+        """What is needed to use the network, without what is needed to go on training it."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+
+@struct.dataclass
+class Game:
+    """The state of a run: a generator, its critic (None without an adversarial loss), and the step."""
+
+    generator: Player
+    critic: Player | None
+    average: Variables | None
+    step: Array
+
+    @property
+    def exhibit(self) -> Variables:
+        """The generator to show and to complete with: the running average where one is kept."""
+        return self.generator.variables if self.average is None else self.average
+
+
+@dataclass(frozen=True)
+class Network:
+    """A module and its optimiser; `axis` names the device axis under `jax.pmap`."""
+
+    module: nn.Module
+    optimizer: optax.GradientTransformation
+    axis: str | None = None
+
+    def init(self, key: Array, example: jax.ShapeDtypeStruct) -> Player:
+        """A player that has learned nothing yet, for inputs of the shape of `example`."""
+        inputs = jnp.zeros((1, *example.shape[1:]), example.dtype)
+        variables = self.module.init(key, inputs, train=False)
+        params = variables["params"]
+        return Player(params, variables.get("batch_stats", {}), self.optimizer.init(params))
+
+    def forward(self, params: Any, batch_stats: Any, inputs: Array) -> tuple[Array, Any]:
+        """Outputs on a training batch, and the BatchNorm statistics after it."""
+        outputs, updated = self.module.apply(
+            {"params": params, "batch_stats": batch_stats},
+            inputs,
+            train=True,
+            mutable=["batch_stats"],
+        )
+        return outputs, updated["batch_stats"]
+
+    def learn(self, player: Player, gradient: Any, batch_stats: Any) -> Player:
+        """The player after one optimisation step."""
+        gradient = mean_over(self.axis, gradient)
+        updates, moments = self.optimizer.update(gradient, player.moments, player.params)
+        return Player(optax.apply_updates(player.params, updates), batch_stats, moments)
+
+
+def apply(module: nn.Module, variables: Variables, inputs: Array) -> Array:
+    """Outputs with stored BatchNorm statistics: each image's result is its own."""
+    outputs = module.apply(variables, inputs, train=False)
+    assert isinstance(outputs, jax.Array)  # only `mutable` would make it a pair
+    return outputs
+
+
+def mean_over(axis: str | None, tree: Any) -> Any:
+    """The mean over the devices of a pmap; under jit, where `axis` is None, arrays are global."""
+    return tree if axis is None else jax.lax.pmean(tree, axis)
+
+
+def optimizer(adam: Adam, *, steps: int) -> optax.GradientTransformation:
+    """Adam with the schedule of the config over a run of `steps`."""
+    rate = optax.cosine_decay_schedule(adam.rate, steps) if adam.schedule == "cosine" else adam.rate
+    return optax.adam(rate, b1=adam.beta1, b2=adam.beta2)
+
+
+def update_average(average: Variables | None, variables: Variables, step: Array, decay: float) -> Variables | None:
+    """The running average of a network, shorter while the run is young: min(decay, (1 + t) / (10 + t))."""
+    if average is None:
+        return None
+    pace = 1 - jnp.minimum(decay, (1 + step) / (10 + step))
+    return optax.incremental_update(variables, average, pace)

@@ -1,0 +1,70 @@
+"""The training loop: batches in, one compiled update after another, everything kept on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+
+from ce_jax import checkpointing, data, images, sharding, sources, systems
+from ce_jax.config import Training
+from ce_jax.logbook import Logbook
+
+_PREVIEWS = 64
+
+
+def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lambda: False) -> int:
+    """Trains until `config.steps`, or until `stopped()` says so; saves, and returns the last step.
+
+    A work directory that already holds a checkpoint of this config is continued exactly where it
+    stood: same data, same noise, same numbers.
+
+    Raises:
+        CheckpointError, SourceError, DeviceError: the run cannot start as asked.
+        Diverged: a loss became NaN or infinite; what was saved before is untouched.
+    """
+    mesh = sharding.make_mesh()
+    sharding.check_batch(config.batch_size, mesh)
+    source = sources.open_source(config.data.source)
+    checkpointing.claim(workdir, config)
+    system = systems.build(config)
+    update = sharding.compile_step(system.step, mesh)
+    preview = jax.jit(system.preview)
+    init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
+
+    examples = images.to_float(data.examples(config, source, _PREVIEWS))
+    preview_keys = jax.random.split(preview_key, len(examples))
+    batches = data.training_batches(config, source, sharding.split(mesh))
+    try:
+        with checkpointing.Checkpoints(workdir) as checkpoints:
+            game = jax.jit(system.init, out_shardings=sharding.replicated(mesh))(init_key)
+            game = checkpoints.restore(game, batches)
+            start = step = int(game.step)
+            with Logbook(
+                workdir,
+                start=start,
+                steps=config.steps,
+                batch_size=config.batch_size,
+                every=config.log_every,
+            ) as logbook:
+                pending = None
+                while step < config.steps and not stopped():
+                    key = jax.random.fold_in(step_key, step)
+                    game, scalars = update(game, next(batches), key)
+                    step += 1
+                    # One step late, so that the next step is already queued on the device.
+                    if pending is not None:
+                        logbook.write(*pending)
+                    pending = (step, scalars)
+                    if step % config.picture_every == 0 or step == config.steps:
+                        logbook.picture(step, preview(game.exhibit, examples, preview_keys))
+                    if step % config.checkpoint_every == 0:
+                        logbook.write(*pending)  # never keep a state that is not a number
+                        pending = None
+                        checkpoints.save(step, game, batches)
+                if pending is not None:
+                    logbook.write(*pending)
+                if step > start:
+                    checkpoints.save(step, game, batches)
+            return step
+    finally:
+        batches.close()

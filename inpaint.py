@@ -1,0 +1,30 @@
+"""Completes images: python inpaint.py configs/NAME.py --images SOURCE --holes HOLES --output DIR ..."""
+
+import sys
+
+from ce_jax import commands
+from ce_jax.config import Inpainting
+
+
+def main(arguments: list[str]) -> int:
+    """Reads the experiment, completes all images, and says where the report is."""
+    experiment, overrides = commands.read_experiment(Inpainting, arguments)
+    config = commands.override(experiment, overrides)
+    from ce_jax.batch import inpaint
+
+    with commands.interruptible() as stopped:
+        outcome = inpaint(config, stopped=stopped)
+    print(
+        f"{outcome.done} of {outcome.total} images completed, {outcome.failed} failed; "
+        f"report: {config.output}/report.html"
+    )
+    if outcome.stopped:
+        print("stopped early; the same command continues")
+        return commands.STOPPED
+    if outcome.failed:
+        return commands.SOME_FAILED if outcome.done else commands.ALL_FAILED
+    return commands.DONE
+
+
+if __name__ == "__main__":
+    sys.exit(commands.run(main))

@@ -1,0 +1,297 @@
+import io
+import os
+import struct
+import zlib
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from PIL import Image
+
+from ce_jax import images
+
+
+def _photograph(height, width, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def _encoded(picture, format="PNG", **options):
+    file = io.BytesIO()
+    picture = Image.fromarray(picture) if isinstance(picture, np.ndarray) else picture
+    picture.save(file, format, **options)
+    return file.getvalue()
+
+
+def test_a_written_png_reads_back_equal_and_leaves_nothing_else(tmp_path):
+    picture = _photograph(5, 7)
+    path = tmp_path / "new" / "folder" / "picture.png"
+    images.write_png(path, _photograph(3, 3))
+    images.write_png(path, picture)
+    np.testing.assert_array_equal(images.read(path), picture)
+    assert os.listdir(path.parent) == ["picture.png"]
+
+
+def test_a_failed_write_keeps_what_was_there(tmp_path, monkeypatch):
+    path = tmp_path / "picture.png"
+    images.write_png(path, _photograph(4, 4))
+
+    def disk_full(descriptor):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", disk_full)
+    with pytest.raises(OSError, match="No space"):
+        images.write_png(path, _photograph(8, 8))
+    assert images.read(path).shape == (4, 4, 3)
+    assert os.listdir(tmp_path) == ["picture.png"]
+
+
+@pytest.mark.parametrize("picture", [np.zeros((4, 4, 3)), np.zeros((4, 4), np.uint8)])
+def test_only_uint8_rgb_is_written(tmp_path, picture):
+    with pytest.raises(ValueError, match="expected uint8"):
+        images.write_png(tmp_path / "picture.png", picture)
+
+
+def test_alpha_is_dropped_and_hidden_colours_stay():
+    rgb = _photograph(4, 6)
+    alpha = np.arange(24, dtype=np.uint8).reshape(4, 6, 1)
+    for format in ("PNG", "TIFF"):
+        file = _encoded(np.concatenate([rgb, alpha], axis=-1), format)
+        np.testing.assert_array_equal(images.read(file), rgb)
+
+
+def test_grey_becomes_three_equal_channels():
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    expected = np.repeat(grey[..., None], 3, axis=-1)
+    for file in (
+        _encoded(grey),
+        _encoded(grey, transparency=7),
+        _encoded(np.stack([grey, grey.T], axis=-1)),
+        _encoded(grey, "PPM"),
+    ):
+        np.testing.assert_array_equal(images.read(file), expected)
+
+
+@pytest.mark.parametrize("transparency", [None, 3, bytes([0, 128, 255])])
+def test_a_palette_becomes_its_colours(transparency):
+    picture = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4))
+    picture = Image.frombytes("P", picture.size, picture.tobytes())
+    palette = _photograph(16, 1)[:, 0]
+    picture.putpalette(palette.tobytes())
+    options = {} if transparency is None else {"transparency": transparency}
+    read = images.read(_encoded(picture, **options))
+    np.testing.assert_array_equal(read, palette.reshape(4, 4, 3))
+
+
+def test_black_and_white_becomes_0_and_255():
+    bits = np.eye(8, dtype=bool)
+    read = images.read(_encoded(Image.fromarray(bits.astype(np.uint8) * 255).convert("1")))
+    np.testing.assert_array_equal(read[..., 1], bits * 255)
+
+
+def test_cmyk_becomes_rgb():
+    solid = Image.new("CMYK", (8, 8), (0, 255, 255, 0))
+    read = images.read(_encoded(solid, "JPEG", quality=100))
+    np.testing.assert_allclose(read[4, 4], [255, 0, 0], atol=3)
+
+
+def test_16_bits_are_scaled_to_8_and_not_saturated():
+    ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    expected = np.rint(ramp / 257).astype(np.uint8)
+    pgm = b"P5 256 256 65535\n" + ramp.astype(">u2").tobytes()
+    for file in (_encoded(ramp), _encoded(ramp, "TIFF"), pgm):
+        for channel in np.moveaxis(images.read(file), -1, 0):
+            np.testing.assert_array_equal(channel, expected)
+
+
+def test_floating_point_from_0_to_1_is_scaled_and_anything_else_refused():
+    ramp = np.linspace(0, 1, 256, dtype=np.float32).reshape(16, 16)
+    read = images.read(_encoded(ramp, "TIFF"))
+    np.testing.assert_array_equal(read[..., 0].ravel(), np.arange(256))
+    for bad in (ramp * 255, ramp - 0.1, ramp * np.float32(np.nan)):
+        with pytest.raises(images.UnreadableImage, match="expected 0 to 1"):
+            images.read(_encoded(bad, "TIFF"))
+    with pytest.raises(images.UnreadableImage, match="expected 0 to 65535"):
+        images.read(_encoded(np.full((2, 2), 70_000, np.int32), "TIFF"))
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(orientation):
+    upright = _photograph(4, 6)
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.swapaxes(0, 1),
+        6: np.rot90(upright),
+        7: np.rot90(upright, 2).swapaxes(0, 1),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = _encoded(np.ascontiguousarray(stored), exif=exif)
+    np.testing.assert_array_equal(images.read(file), upright)
+
+
+@pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01"])
+def test_damaged_exif_does_not_cost_the_picture(exif):
+    picture = _photograph(4, 6)
+    np.testing.assert_array_equal(images.read(_encoded(picture, exif=exif)), picture)
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP", "BMP"])
+@pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
+def test_a_truncated_file_is_refused_by_name(tmp_path, format, share):
+    whole = _encoded(_photograph(64, 64), format)
+    path = tmp_path / "half a picture"
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(images.UnreadableImage, match=r"^.*half a picture: [^\n]+$"):
+        images.read(path)
+
+
+def test_what_is_no_image_is_refused_in_one_line(tmp_path):
+    for content in (b"", b"not an image", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"):
+        path = tmp_path / "page.jpg"
+        path.write_bytes(content)
+        with pytest.raises(images.UnreadableImage, match=r"page\.jpg: not an image [^\n]+$"):
+            images.read(path)
+    with pytest.raises(images.UnreadableImage, match=r"absent\.jpg: No such file"):
+        images.read(tmp_path / "absent.jpg")
+    with pytest.raises(images.UnreadableImage, match="image of 3 bytes: not an image"):
+        images.read(b"abc")
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_several_frames_are_refused(format):
+    frames = [Image.fromarray(_photograph(8, 8, seed)) for seed in range(3)]
+    file = _encoded(frames[0], format, save_all=True, append_images=frames[1:])
+    with pytest.raises(images.UnreadableImage, match="several frames"):
+        images.read(file)
+
+
+def test_the_main_picture_of_a_phone_is_read():
+    main, preview = Image.new("RGB", (16, 8), "red"), Image.new("RGB", (4, 2), "blue")
+    file = _encoded(main, "MPO", save_all=True, append_images=[preview])
+    assert images.read(file).shape == (8, 16, 3)
+
+
+def test_a_bomb_is_refused_from_its_header():
+    def png(width, height):
+        header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+        checksum = struct.pack(">I", zlib.crc32(header))
+        start = b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + header + checksum
+        return start + struct.pack(">I", 0) + b"IDAT"
+
+    with pytest.raises(images.UnreadableImage, match=r"8001 x 8000 pixels, more than"):
+        images.read(png(8001, 8000))
+    with pytest.raises(images.UnreadableImage, match="decompression bomb"):
+        images.read(png(20_000, 20_000))
+    with pytest.raises(images.UnreadableImage, match="12 x 10 pixels, more than the limit of 100"):
+        images.read(_encoded(_photograph(10, 12)), max_pixels=100)
+
+
+@pytest.mark.parametrize("xp", [np, jnp])
+def test_all_256_levels_come_back(xp):
+    levels = xp.arange(256, dtype=np.uint8)
+    floats = images.to_float(levels)
+    assert floats.dtype == np.float32
+    assert (float(floats.min()), float(floats.max())) == (-1, 1)
+    back = images.to_uint8(floats)
+    assert back.dtype == np.uint8
+    np.testing.assert_array_equal(back, levels)
+
+
+@pytest.mark.parametrize("xp", [np, jnp])
+def test_bytes_are_rounded_and_clipped(xp):
+    values = xp.asarray([-7.0, -1.0, 0.4 / 127.5 - 1, 0.6 / 127.5 - 1, 0.0, 1.0, 7.0], np.float32)
+    np.testing.assert_array_equal(images.to_uint8(values), [0, 0, 0, 1, 128, 255, 255])
+
+
+def test_a_picture_of_the_right_size_is_framed_untouched():
+    picture = _photograph(64, 64)
+    assert images.frame(picture, size=64, shorter_side=80, at=(0, 1)) is picture
+
+
+def test_the_usual_frame_of_celeba_is_a_pure_crop():
+    picture = _photograph(109, 89)
+    framed = images.frame(picture, box=(12, 25, 76, 89), size=64)
+    np.testing.assert_array_equal(framed, picture[25:89, 12:76])
+
+
+def test_the_crop_is_central_unless_told_otherwise():
+    picture = _photograph(8, 13)
+    np.testing.assert_array_equal(images.frame(picture, size=8), picture[:, 2:10])
+    np.testing.assert_array_equal(images.frame(picture, size=8, at=(1, 0)), picture[:, :8])
+    np.testing.assert_array_equal(images.frame(picture, size=8, at=(0, 1)), picture[:, 5:])
+    tall = picture.swapaxes(0, 1)
+    np.testing.assert_array_equal(images.frame(tall, size=8, at=(0.2, 0)), tall[1:9])
+
+
+@pytest.mark.parametrize("height, width", [(40, 30), (30, 41), (9, 11), (16, 16), (1, 200)])
+@pytest.mark.parametrize("size, shorter_side", [(16, None), (16, 23), (32, None)])
+def test_any_photograph_and_its_hole_become_squares(height, width, size, shorter_side):
+    options = {"size": size, "shorter_side": shorter_side, "at": (0.3, 0.9)}
+    assert images.frame(_photograph(height, width), **options).shape == (size, size, 3)
+    hole = np.random.default_rng(1).random((height, width, 1)) < 0.5
+    framed = images.frame(hole, nearest=True, **options)
+    assert framed.shape == (size, size, 1)
+    assert framed.dtype == bool
+
+
+def test_resizing_is_pillows_antialiased_bicubic():
+    picture = _photograph(60, 45)
+    resized = Image.fromarray(picture).resize((30, 40), Image.Resampling.BICUBIC)
+    expected = np.asarray(resized)[5:35]
+    np.testing.assert_array_equal(images.frame(picture, size=30), expected)
+    checkers = np.indices((64, 64)).sum(axis=0) % 2 * np.uint8(255)
+    framed = images.frame(np.stack([checkers] * 3, axis=-1).astype(np.uint8), size=16)
+    np.testing.assert_allclose(framed, 127.5, atol=8)
+
+
+def test_a_hole_follows_its_photograph_through_the_frame():
+    hole = np.zeros((40, 60, 1), bool)
+    hole[10:30, 20:50] = True
+    picture = np.where(hole, np.uint8(255), np.uint8(0)).repeat(3, axis=-1)
+    options = {"size": 16, "box": (6, 4, 56, 36), "shorter_side": 20, "at": (0.5, 0.25)}
+    framed = images.frame(hole, nearest=True, **options)
+    assert 0 < framed.sum() < framed.size
+    np.testing.assert_array_equal(framed, images.frame(picture, **options)[..., :1] >= 128)
+
+
+@pytest.mark.parametrize(
+    "box", [(-1, 0, 8, 8), (0, 0, 11, 8), (0, 0, 10, 9), (4, 4, 4, 8), (0, 8, 8, 4)]
+)
+def test_a_box_outside_the_picture_is_refused(box):
+    with pytest.raises(ValueError, match=r"not inside the picture of 10 x 8 pixels"):
+        images.frame(_photograph(8, 10), size=4, box=box)
+
+
+def test_a_frame_that_cannot_be_is_refused():
+    picture = _photograph(8, 10)
+    with pytest.raises(ValueError, match="shorter_side is 3; it must be at least size, 4"):
+        images.frame(picture, size=4, shorter_side=3)
+    with pytest.raises(ValueError, match="both fractions"):
+        images.frame(picture, size=4, at=(0.5, 1.5))
+    with pytest.raises(ValueError, match="nearest=True"):
+        images.frame(picture[..., :1] > 9, size=4)
+    with pytest.raises(images.UnreadableImage, match="too elongated"):
+        images.frame(_photograph(1, 300), size=4)
+
+
+def test_a_grid_shows_every_picture_once_on_white():
+    pictures = np.stack([np.full((4, 6, 3), 10 * index, np.uint8) for index in range(5)])
+    picture = images.grid(pictures)
+    assert picture.shape == (2 * 4 + 2, 3 * 6 + 2 * 2, 3)
+    for index in range(5):
+        assert (picture == 10 * index).all(axis=-1).sum() == 4 * 6
+    np.testing.assert_array_equal(picture[6:, 8:14], pictures[4])
+    assert (picture[6:, 16:] == 255).all()
+    assert (picture[4:6] == 255).all()
+
+
+def test_a_grid_keeps_to_its_columns_and_gap():
+    pictures = np.zeros((5, 4, 6, 3), np.uint8)
+    assert images.grid(pictures, columns=5, gap=0).shape == (4, 30, 3)
+    assert images.grid(pictures, columns=1, gap=1).shape == (24, 6, 3)
+    with pytest.raises(ValueError, match="at least one image"):
+        images.grid(pictures[:0])

@@ -1,0 +1,396 @@
+import io
+import os
+import pickle
+import shutil
+import socket
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import scipy.io
+from PIL import Image
+
+from ce_jax.images import UnreadableImage, write_png
+from ce_jax.sources import SourceError, open_source
+
+
+def _solid(level, height=4, width=6):
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def _levels(source):
+    return [int(source[index][0, 0, 0]) for index in range(len(source))]
+
+
+def _folder(tmp_path, *names):
+    """A folder of pictures whose level is their place among the names."""
+    for level, name in enumerate(names):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(_solid(level)).save(path)
+    return f"folder:{tmp_path}"
+
+
+def test_a_folder_is_read_with_its_sub_folders_in_order(tmp_path):
+    source = open_source(_folder(tmp_path, "a/2.png", "a/10.png", "b.BMP", "c d.TiFf", "é.ppm"))
+    assert list(source.names) == ["a/10", "a/2", "b", "c d", "é"]
+    assert _levels(source) == [1, 0, 2, 3, 4]
+    assert source[0].shape == (4, 6, 3)
+    assert source[0].dtype == np.uint8
+
+
+def test_every_promised_kind_of_file_is_found(tmp_path):
+    kinds = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "JPG", "Png")
+    source = open_source(_folder(tmp_path, *(f"{n}.{kind}" for n, kind in enumerate(kinds))))
+    assert len(source) == len(kinds)
+    assert all(source[index].shape == (4, 6, 3) for index in range(len(source)))
+
+
+def test_hidden_files_and_other_files_are_ignored(tmp_path):
+    spec = _folder(tmp_path, "a.png", ".b.png", ".hidden/c.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert list(open_source(spec).names) == ["a"]
+
+
+def test_names_stay_unique_even_where_case_is_ignored(tmp_path):
+    source = open_source(
+        _folder(tmp_path, "a.jpg", "a.png", "a.jpg.png", "b.png", "B.jpg", "x.y.png", "c/b.png")
+    )
+    names = dict(zip(source.names, _levels(source), strict=True))
+    assert names == {
+        "a.jpg": 0,
+        "a.png": 1,
+        "a.jpg-2": 2,
+        "b.png": 3,
+        "B.jpg": 4,
+        "x.y": 5,
+        "c/b": 6,
+    }
+    assert len({name.casefold() for name in names}) == 7
+
+
+def test_equal_names_in_other_case_are_counted(tmp_path):
+    if (tmp_path / "a.png").touch() or (tmp_path / "A.png").exists():
+        pytest.skip("this file system ignores case")
+    source = open_source(_folder(tmp_path, "a.png", "A.png", "D/b.png", "d/b.png"))
+    assert list(source.names) == ["A.png", "D/b.png", "a.png-2", "d/b.png-2"]
+
+
+def test_odd_letters_of_file_names_do_not_reach_the_outputs(tmp_path):
+    spec = _folder(tmp_path, "line\nbreak.png", os.fsdecode(b"caf\xe9.png"))
+    assert list(open_source(spec).names) == ["caf_", "line_break"]
+
+
+def test_links_are_followed_but_never_in_circles(tmp_path):
+    _folder(tmp_path, "faces/a.png", "more/b.png")
+    (tmp_path / "faces" / "up").symlink_to(tmp_path)
+    (tmp_path / "faces" / "more").symlink_to(tmp_path / "more")
+    (tmp_path / "faces" / "self").symlink_to("self")
+    source = open_source(f"folder:{tmp_path / 'faces'}")
+    assert "a" in source.names
+    assert "more/b" in source.names
+    assert len(source) == len(set(source.names)) < 10
+
+
+def test_a_bad_file_fails_alone_and_by_name(tmp_path):
+    spec = _folder(tmp_path, "a.png", "b.png")
+    (tmp_path / "b.png").write_bytes(b"not a picture")
+    source = open_source(spec)
+    assert source[0].shape == (4, 6, 3)
+    with pytest.raises(UnreadableImage, match=r"b\.png: not an image"):
+        source[1]
+
+
+@pytest.mark.parametrize(
+    "part, expected",
+    [("[:2]", [0, 1]), ("[3:]", [3, 4]), ("[1:3]", [1, 2]), ("[-2:]", [3, 4]), ("[:]", range(5))],
+)
+def test_a_slice_takes_a_part_under_the_names_of_the_whole(tmp_path, part, expected):
+    whole = _folder(tmp_path, *(f"{letter}.png" for letter in "abcde"))
+    source = open_source(whole + part)
+    assert _levels(source) == list(expected)
+    assert list(source.names) == ["abcde"[level] for level in expected]
+    assert len(source) == len(expected)
+    with pytest.raises(IndexError):
+        source[len(expected)]
+
+
+@pytest.mark.parametrize("part", ["[5:]", "[3:2]", "[:0]"])
+def test_an_empty_slice_is_refused(tmp_path, part):
+    whole = _folder(tmp_path, *(f"{letter}.png" for letter in "abcde"))
+    with pytest.raises(SourceError, match=r"is empty: folder:.* has 5 images"):
+        open_source(whole + part)
+
+
+def test_matlab_files_are_read_in_the_layout_of_svhn(tmp_path):
+    stack = np.random.default_rng(0).integers(0, 256, (8, 9, 3, 5), np.uint8)
+    scipy.io.savemat(tmp_path / "train.mat", {"X": stack, "y": np.arange(5)})
+    source = open_source(f"mat:{tmp_path / 'train.mat'}[1:]")
+    assert list(source.names) == ["000001", "000002", "000003", "000004"]
+    np.testing.assert_array_equal(source[2], stack[..., 3])
+
+
+@pytest.mark.parametrize(
+    "variables, reason",
+    [
+        ({"y": np.arange(5)}, "no variable X"),
+        ({"X": np.zeros((8, 8, 3, 2))}, r"X is float64 \(8, 8, 3, 2\); expected uint8"),
+        ({"X": np.zeros((2, 8, 8, 3), np.uint8)}, r"X is uint8 \(2, 8, 8, 3\); expected"),
+    ],
+)
+def test_matlab_files_of_another_layout_are_refused(tmp_path, variables, reason):
+    scipy.io.savemat(tmp_path / "other.mat", variables)
+    with pytest.raises(SourceError, match=reason):
+        open_source(f"mat:{tmp_path / 'other.mat'}")
+
+
+def test_npz_archives_give_colour_and_grey(tmp_path):
+    stack = np.random.default_rng(0).integers(0, 256, (5, 8, 9, 3), np.uint8)
+    np.savez(tmp_path / "colour.npz", images=stack, labels=np.arange(5))
+    np.savez_compressed(tmp_path / "grey.npz", digits=stack[..., 0])
+    colour, grey = (open_source(f"npz:{tmp_path / name}.npz") for name in ("colour", "grey"))
+    np.testing.assert_array_equal(colour[4], stack[4])
+    np.testing.assert_array_equal(grey[4], stack[4, :, :, :1].repeat(3, axis=-1))
+
+
+@pytest.mark.parametrize(
+    "arrays, reason",
+    [
+        (
+            {"a": np.zeros((2, 4, 4), np.uint8), "b": np.zeros(2)},
+            "no array named images among a, b",
+        ),
+        ({"images": np.zeros((2, 4, 4, 3))}, "images is float64"),
+        ({"images": np.zeros((2, 4, 4, 4), np.uint8)}, r"expected uint8 \[n, h, w, 3\]"),
+        ({"images": np.array([{}], object)}, "allow_pickle=False"),
+        ({"images": np.zeros((0, 4, 4), np.uint8)}, "has 0 images"),
+    ],
+)
+def test_npz_archives_of_another_layout_are_refused(tmp_path, arrays, reason):
+    np.savez(tmp_path / "other.npz", **arrays)
+    with pytest.raises(SourceError, match=reason):
+        open_source(f"npz:{tmp_path / 'other.npz'}")
+
+
+@pytest.mark.parametrize("scheme", ["mat", "npz"])
+def test_damaged_and_foreign_files_are_refused_in_one_line(tmp_path, scheme):
+    path = tmp_path / "file"
+    scipy.io.savemat(path, {"X": np.zeros((8, 8, 3, 50), np.uint8)}, appendmat=False)
+    damaged = path.read_bytes()[:1000]
+    for content in (damaged, b"", b"text", b"PK\x05\x06", pickle.dumps("pickle")):
+        path.write_bytes(content)
+        with pytest.raises(SourceError, match=rf"^'{scheme}:[^\n]*: not a readable [^\n]*$"):
+            open_source(f"{scheme}:{path}")
+
+
+def test_digits_reach_from_black_to_white():
+    source = open_source("bundled:digits")
+    assert len(source) == 1797
+    first = source[0]
+    assert first.shape == (8, 8, 3)
+    assert (first.min(), first.max()) == (0, 239)
+    assert max(source[index].max() for index in range(100)) == 255
+    assert open_source("bundled:digits[1500:]").names[0] == "001500"
+
+
+def test_bundled_photographs_come_without_network(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("opened a connection")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    source = open_source("bundled:photographs")
+    assert list(source.names) == sorted(source.names)
+    assert {"astronaut", "camera", "china", "flower"} <= set(source.names)
+    pictures = [source[index] for index in range(len(source))]
+    assert all(min(picture.shape[:2]) >= 300 and picture.std() > 10 for picture in pictures)
+    grey = pictures[list(source.names).index("camera")]
+    np.testing.assert_array_equal(grey[..., 0], grey[..., 2])
+
+
+@pytest.mark.parametrize(
+    "spec, package, extra",
+    [
+        ("bundled:digits", "sklearn", "bundled"),
+        ("bundled:photographs", "skimage", "bundled"),
+        ("tfds:mnist", "tensorflow_datasets", "tfds"),
+    ],
+)
+def test_a_missing_package_is_named_with_its_extra(monkeypatch, spec, package, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, f"{package}.datasets", raising=False)
+    with pytest.raises(SourceError, match=rf"needs .*: pip install ce_jax\[{extra}\]"):
+        open_source(spec)
+
+
+@pytest.mark.parametrize(
+    "spec, reason",
+    [
+        ("faces", "names no kind of source; for images in it: folder:faces"),
+        ("foldr:faces", r"unknown source 'foldr' \(meant: folder\?\); known are folder, mat, npz"),
+        ("bundled:digit", r"nothing bundled is called 'digit' \(meant: digits\?\)"),
+        ("folder:absent", "'absent' is not a folder"),
+        ("folder:", "'' is not a folder"),
+        ("mat:absent.mat", "there is no file absent.mat"),
+        ("npz:absent.npz", "there is no file absent.npz"),
+    ],
+)
+def test_a_source_that_is_not_there_is_refused(tmp_path, monkeypatch, spec, reason):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=reason):
+        open_source(spec)
+
+
+def test_a_folder_without_images_says_what_it_holds(tmp_path):
+    with pytest.raises(SourceError, match=r"no images \(jpg, .*it holds no files"):
+        open_source(f"folder:{tmp_path}")
+    for name in "fedcba":
+        (tmp_path / f"{name}.txt").touch()
+    with pytest.raises(SourceError, match=r"of 6 files the first are: a.txt, .*, e.txt$"):
+        open_source(f"folder:{tmp_path}")
+
+
+def test_a_source_describes_itself_alike_in_every_process(tmp_path):
+    spec = _folder(tmp_path, "a.png", "b.png", "c.png") + "[:2]"
+    code = "import sys; from ce_jax.sources import open_source; print(open_source(sys.argv[1]))"
+    assert _python(code, spec).strip() == repr(open_source(spec)) == f"<2 images of {spec!r}>"
+
+
+def test_a_source_can_be_read_by_many_threads_and_sent_to_processes(tmp_path):
+    source = open_source(_folder(tmp_path, *(f"{number:02d}.png" for number in range(32))))
+    with ThreadPoolExecutor(8) as threads:
+        pictures = list(threads.map(source.__getitem__, range(32)))
+    assert [int(picture.max()) for picture in pictures] == list(range(32))
+    assert _levels(pickle.loads(pickle.dumps(source))) == list(range(32))
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Folder of TFDS data sets: `tiny`, whose images are written without TensorFlow."""
+    tfds = pytest.importorskip("tensorflow_datasets")
+
+    class Tiny(tfds.core.GeneratorBasedBuilder):
+        """Solid pictures, the last one damaged."""
+
+        VERSION = tfds.core.Version("1.0.0")
+
+        def _info(self):
+            features = tfds.features.FeaturesDict(
+                {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(num_classes=9)}
+            )
+            return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
+
+        def _split_generators(self, dl_manager):
+            return {"train": self._generate_examples(5), "test": self._generate_examples(3)}
+
+        def _generate_examples(self, count):
+            for level in range(count):
+                file = io.BytesIO()
+                Image.fromarray(_solid(level)).save(file, "PNG")
+                damaged = file.getvalue()[:40]
+                yield (
+                    level,
+                    {
+                        "image": io.BytesIO(damaged if level == 4 else file.getvalue()),
+                        "label": level,
+                    },
+                )
+
+    folder = tmp_path_factory.mktemp("tfds")
+    Tiny(data_dir=folder, file_format="array_record").download_and_prepare()
+    return folder
+
+
+def _python(code, *arguments, **environment):
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_tfds_is_read_by_name_without_tensorflow(prepared):
+    code = """
+import sys
+from ce_jax.sources import open_source
+source = open_source("tfds:tiny@test[1:]")
+print(source, *source.names, *(source[index].tolist() for index in range(len(source))), sep="\\n")
+assert "tensorflow" not in sys.modules
+"""
+    expected = ["<2 images of 'tfds:tiny@test[1:]'>", "000001", "000002"]
+    expected += [str(_solid(level).tolist()) for level in (1, 2)]
+    assert _python(code, TFDS_DATA_DIR=str(prepared)).splitlines() == expected
+
+
+def test_tfds_is_read_from_a_prepared_folder(prepared):
+    folder = prepared / "tiny" / "1.0.0"
+    source = open_source(f"tfds:{folder}")
+    assert len(source) == 5
+    assert _levels(open_source(f"tfds:{folder}[:4]")) == [0, 1, 2, 3]
+    with pytest.raises(UnreadableImage, match=r"1\.0\.0, record 4: "):
+        source[4]
+    assert _levels(open_source(f"tfds:{folder}@test")) == [0, 1, 2]
+    assert _levels(open_source(f"tfds:{folder}@train[:2]+test[1:3]")) == [0, 1, 1, 2]
+    with ThreadPoolExecutor(8) as threads:
+        pictures = list(threads.map(source.__getitem__, [0, 1, 2, 3] * 8))
+    assert [int(picture.max()) for picture in pictures] == [0, 1, 2, 3] * 8
+
+
+@pytest.mark.parametrize(
+    "spec, reason",
+    [
+        ("tfds:{}/tiny/1.0.0@valid", r"Unknown split 'valid'. .*'train'"),
+        ("tfds:{}/absent", "Could not read dataset info from .*absent"),
+        ("tfds:celebb_a", r"TFDS knows no dataset 'celebb_a' \(meant: celeb_a\?\)"),
+        ("tfds:not a name", "TFDS cannot open it"),
+    ],
+)
+def test_a_tfds_source_that_is_not_there_is_refused(prepared, spec, reason):
+    with pytest.raises(SourceError, match=reason):
+        open_source(spec.format(prepared))
+
+
+def test_a_tfds_set_that_is_not_prepared_tells_how(tmp_path):
+    code = """
+from ce_jax.sources import SourceError, open_source
+try:
+    open_source("tfds:celeb_a@test[:9]")
+except SourceError as error:
+    print(error)
+"""
+    message = _python(code, TFDS_DATA_DIR=str(tmp_path))
+    assert "tfds build celeb_a --file_format=array_record" in message
+    assert str(tmp_path) in message
+
+
+@pytest.mark.parametrize(
+    "file, edits, reason",
+    [
+        ("dataset_info.json", {"array_record": "tfrecord"}, "stored as tfrecord, without random"),
+        ("features.json", {'"image"': '"photo"'}, "no feature image among .*photo"),
+        ("features.json", {"uint8": "float32", '"3"': '"1"'}, "its images are float32"),
+    ],
+)
+def test_tfds_sets_of_another_kind_are_refused(prepared, tmp_path, file, edits, reason):
+    folder = shutil.copytree(prepared / "tiny" / "1.0.0", tmp_path / "tiny" / "1.0.0")
+    text = (folder / file).read_text()
+    for old, new in edits.items():
+        assert old in text
+        text = text.replace(old, new, 1)
+    (folder / file).write_text(text)
+    with pytest.raises(SourceError, match=reason):
+        open_source(f"tfds:{folder}")
+
+
+def test_written_pictures_are_read_back_under_their_names(tmp_path):
+    source = open_source(_folder(tmp_path / "in", "a.png", "b/a.bmp", "b/a.jpg"))
+    for index, name in enumerate(source.names):
+        write_png(tmp_path / "out" / f"{name}.png", source[index])
+    back = open_source(f"folder:{tmp_path / 'out'}")
+    assert list(back.names) == list(source.names)
+    assert _levels(back) == _levels(source)
