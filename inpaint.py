@@ -1,4 +1,4 @@
-"""Completes images: python inpaint.py configs/NAME.py --images SOURCE --holes HOLES --output DIR ..."""
+"""Completes images: python inpaint.py configs/NAME.py --images SOURCE --holes HOLES ..."""
 
 import sys
 

@@ -29,8 +29,10 @@ def main(arguments: list[str]) -> int:
     with commands.interruptible() as stopped:
         step = train(command.experiment, command.workdir, stopped=stopped)
     done = step == command.experiment.steps
-    print(f"step {step} of {command.experiment.steps}, saved in {command.workdir}"
-          + ("" if done else "; the same command continues"))
+    print(
+        f"step {step} of {command.experiment.steps}, saved in {command.workdir}"
+        + ("" if done else "; the same command continues")
+    )
     return commands.DONE if done else commands.STOPPED
 
 

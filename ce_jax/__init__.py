@@ -1,0 +1,16 @@
+"""Image inpainting on accelerators: context encoders and latent search, in JAX.
+
+Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a `hole` is bool
+[b, h, w, 1], True where pixels are missing. A module imports only from lines above its own:
+
+    config                                   what an experiment is
+    images holes losses metrics blending     the domain, in pure functions
+    models state steps systems               networks, what they have learned, how they learn
+    sharding                                 the devices
+    sources data                             images into batches
+    checkpointing                            what a run keeps
+    completion                               every way to fill a hole
+    logbook report results                   what is written for people
+    training batch                           the two loops
+    commands                                 what train.py and inpaint.py share
+"""

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import grain
 import jax
+import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -126,7 +127,9 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
             keep(_finish(underway, config))
 
     results.summarise(
-        _facts(config, trained, frame, results), CAPTIONS, title=f"{config.holes} holes, {config.method}"
+        _facts(config, trained, frame, results),
+        CAPTIONS,
+        title=f"{config.holes} holes, {config.method}",
     )
     done = sum(record["status"] == "done" for record in results.records.values())
     failed = len(results.records) - done
@@ -162,7 +165,11 @@ def _truth(config: Inpainting, source: Source, hole_kind: HoleKind | HoleFiles) 
 
 
 def _load(
-    source: Source, frame: Frame, hole_kind: HoleKind | HoleFiles, truth: Callable | None, index: int
+    source: Source,
+    frame: Frame,
+    hole_kind: HoleKind | HoleFiles,
+    truth: Callable | None,
+    index: int,
 ) -> _Picture | _Failure:
     name = source.names[index]
     try:
@@ -219,10 +226,10 @@ def _begin(
     if isinstance(hole_kind, HoleKind):
         hole = np.asarray(holes.draw(hole_kind, hole_key, size=size))
     else:
-        hole = np.stack([picture.hole for picture in padded])
+        hole = np.stack([picture.hole for picture in padded if picture.hole is not None])
     photographs = images.to_float(np.stack([picture.image for picture in padded]))
     begun = time.monotonic()
-    completion = complete(photographs, hole, start_key)
+    completion = complete(jnp.asarray(photographs), jnp.asarray(hole), start_key)
     return _Batch(pictures, hole[: len(pictures)], completion, begun)
 
 
@@ -235,7 +242,7 @@ def _finish(batch: _Batch, config: Inpainting) -> Iterator[_Failure | _Finished]
     )
     photographs = np.stack([picture.image for picture in batch.pictures])
     known = images.to_float(photographs)
-    served = (np.isfinite(proposal) | ~hole).all(axis=(1, 2, 3))
+    served = np.all(np.isfinite(proposal) | ~hole, axis=(1, 2, 3))
     proposal = np.where(np.isfinite(proposal), proposal, 0)
     blend = {"poisson": blending.poisson, "overlay": blending.overlay}[config.blend]
     filled = {
@@ -288,7 +295,9 @@ def _evenly(count: int, wanted: int) -> Iterable[int]:
     return (i * count // wanted for i in range(wanted))
 
 
-def _facts(config: Inpainting, trained: Trained | None, frame: Frame, results: Results) -> dict[str, str]:
+def _facts(
+    config: Inpainting, trained: Trained | None, frame: Frame, results: Results
+) -> dict[str, str]:
     """What was run, for the report: enough to run it again."""
     device = jax.devices()[0]
     holes_of = sorted((name, r["hole"]) for name, r in results.records.items() if "hole" in r)

@@ -58,7 +58,7 @@ def claim(workdir: Path, config: Training) -> None:
             old, new = changed[name]
             raise CheckpointError(
                 f"{workdir} holds a run with another {' and '.join(refused)} "
-                f"({name}: {old!r} there, {new!r} now); choose another --workdir, or the same config."
+                f"({name}: {old!r} there, {new!r} now); choose another --workdir."
             )
     temporary = record.with_suffix(".tmp")
     temporary.write_text(json.dumps(configuration.to_dict(config), indent=2) + "\n")
@@ -87,10 +87,13 @@ class Checkpoints:
     """
 
     def __init__(self, workdir: Path) -> None:
+        every_time = ocp.training.save_decision_policies.FixedIntervalPolicy(1)
+        newest = ocp.training.preservation_policies.LatestN(_KEPT)
         self._checkpointer = ocp.training.Checkpointer(
-            (workdir / "checkpoints").absolute(),
-            save_decision_policy=ocp.training.save_decision_policies.FixedIntervalPolicy(1),
-            preservation_policy=ocp.training.preservation_policies.LatestN(_KEPT),
+            str((workdir / "checkpoints").absolute()),
+            # orbax declares both policies as protocols that its own classes meet only at run time
+            save_decision_policy=every_time,  # pyright: ignore[reportArgumentType]
+            preservation_policy=newest,  # pyright: ignore[reportArgumentType]
             cleanup_tmp_directories=True,
         )
 

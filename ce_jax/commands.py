@@ -1,4 +1,4 @@
-"""What `train.py` and `inpaint.py` share: reading an experiment, stopping well, failing in one line."""
+"""What both scripts share: reading an experiment, stopping well, failing in one line."""
 
 import logging
 import os
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import tyro
 
@@ -26,15 +26,21 @@ def read_experiment(kind: type[Config], argv: Sequence[str]) -> tuple[Config, li
         ValueError: no file named, not found, or not an experiment of this kind.
     """
     if not argv or argv[0].startswith("-"):
-        raise ValueError("name an experiment first, as in configs/smoke.py; --help behind it lists its fields")
+        raise ValueError(
+            "name an experiment first, as in configs/smoke.py; --help behind it lists its fields"
+        )
     path, overrides = Path(argv[0]), list(argv[1:])
     if not path.is_file():
-        known = sorted(str(file) for file in path.parent.glob("*.py")) if path.parent.is_dir() else []
+        known = (
+            sorted(str(file) for file in path.parent.glob("*.py")) if path.parent.is_dir() else []
+        )
         hint = f"; there are {', '.join(known)}" if known else ""
         raise ValueError(f"no experiment {path}{hint}")
     experiment = runpy.run_path(str(path)).get("get_config", lambda: None)()
     if not isinstance(experiment, kind):
-        raise ValueError(f"{path} is not for this program: its get_config() must return {kind.__name__}")
+        raise ValueError(
+            f"{path} is not for this program: its get_config() must return {kind.__name__}"
+        )
     return experiment, overrides
 
 
@@ -59,7 +65,9 @@ def interruptible() -> Iterator[Callable[[], bool]]:
         signal.signal(number, before[number])  # a second one takes effect at once
         os.write(2, b"\nstopping after this step; once more to stop at once\n")
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before: dict[int, Any] = {
+        number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield lambda: bool(caught)
     finally:

@@ -1,4 +1,4 @@
-"""What an experiment is: frozen, validated dataclasses, readable without JAX.
+"""What an experiment is: frozen, validated dataclasses; no JAX is needed to read one.
 
 Every file in `configs/` returns one of the two roots, `Training` or `Inpainting`, and every field
 can be overridden on the command line: `--data.source folder:faces --steps 5000`.

@@ -25,7 +25,9 @@ def framed(image: np.ndarray, frame: Frame, *, at: tuple[float, float] = (0.5, 0
     )
 
 
-def training_batches(config: Training, source: Source, sharding: jax.sharding.Sharding) -> grain.DatasetIterator:
+def training_batches(
+    config: Training, source: Source, sharding: jax.sharding.Sharding
+) -> grain.DatasetIterator:
     """An endless, checkpointable iterator over the batches of a run, already on the devices.
 
     Images that cannot be read are left out, each with one warning; `close()` ends the threads.
@@ -45,13 +47,15 @@ def training_batches(config: Training, source: Source, sharding: jax.sharding.Sh
     threads = grain.ReadOptions(
         num_threads=config.data.threads, prefetch_buffer_size=4 * config.batch_size // hosts
     )
-    batches = pictures.to_iter_dataset(threads).batch(config.batch_size // hosts, drop_remainder=True)
+    batches = pictures.to_iter_dataset(threads).batch(
+        config.batch_size // hosts, drop_remainder=True
+    )
     on_devices = batches.map(lambda batch: jax.make_array_from_process_local_data(sharding, batch))
     return iter(grain.experimental.ThreadPrefetchIterDataset(on_devices, prefetch_buffer_size=2))
 
 
 def examples(config: Training, source: Source, count: int) -> np.ndarray:
-    """The first `count` images in the order of the source, framed at the centre: uint8 [n, s, s, 3]."""
+    """The first `count` images of the source, framed at the centre: uint8 [n, s, s, 3]."""
     indices = range(min(count, len(source)))
     read = (_read(source, index) for index in indices)
     return np.stack([framed(image, config.data.frame) for image in read if image is not None])

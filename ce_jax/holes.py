@@ -83,10 +83,10 @@ def parse(kind: str) -> HoleKind:
 def draw(kind: HoleKind, key: jax.Array, *, size: int) -> jax.Array:
     """One hole per key.
 
-    `center`, `pattern`, `random` and `half` are the holes of Yeh et al. (2017, section 4.1). `random`
-    takes exactly `round(share * size²)` pixels anywhere, `pattern` as many in smooth regions: the
-    random regions of Pathak et al. (2016, section 3.3), cut at their own quantile so that the share
-    is exact. `block` is a square at a random place.
+    `center`, `pattern`, `random` and `half` are the holes of Yeh et al. (2017, section 4.1).
+    `random` takes exactly `round(share * size²)` pixels anywhere, `pattern` as many in smooth
+    regions: the random regions of Pathak et al. (2016, section 3.3), cut at their own quantile so
+    that the share is exact. `block` is a square at a random place.
 
     Args:
         kind: how to draw; static under `jax.jit`, as is `size`.
@@ -106,9 +106,9 @@ def draw_any(kinds: Sequence[HoleKind], key: jax.Array, *, size: int) -> jax.Arr
     """One hole per key, of a kind that each key chooses among `kinds`; else as `draw`."""
     if len(kinds) == 1:
         return draw(kinds[0], key, size=size)
-    choice_key, hole_key = jnp.moveaxis(jax.vmap(jax.random.split)(key), 1, 0)
-    choice = jax.vmap(lambda k: jax.random.randint(k, (), 0, len(kinds)))(choice_key)
-    every = jnp.stack([draw(kind, hole_key, size=size) for kind in kinds])
+    keys = jax.vmap(lambda one: jax.random.split(one, 1 + len(kinds)))(key)
+    choice = jax.vmap(lambda one: jax.random.randint(one, (), 0, len(kinds)))(keys[:, 0])
+    every = jnp.stack([draw(kind, keys[:, i], size=size) for i, kind in enumerate(kinds, start=1)])
     return jnp.take_along_axis(every, choice[None, :, None, None, None], axis=0)[0]
 
 

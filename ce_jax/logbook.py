@@ -31,12 +31,19 @@ class Diverged(ArithmeticError):
 class Logbook:
     """Writes what a run reports from step `start` on; a context manager that closes its files."""
 
-    def __init__(self, workdir: Path, *, start: int, steps: int, batch_size: int, every: int) -> None:
+    def __init__(
+        self, workdir: Path, *, start: int, steps: int, batch_size: int, every: int
+    ) -> None:
         self._workdir, self._batch_size, self._every = workdir, batch_size, every
         self._scalars = _continued(workdir / "scalars.jsonl", start)
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start or None)
         self._bar = tqdm(
-            total=steps, initial=start, unit="step", dynamic_ncols=True, mininterval=0.5, smoothing=0.1
+            total=steps,
+            initial=start,
+            unit="step",
+            dynamic_ncols=True,
+            mininterval=0.5,
+            smoothing=0.1,
         )
         self._painter = ThreadPoolExecutor(1)
         self._paintings = []

@@ -46,7 +46,7 @@ def overlap_weight(hole: Array, *, overlap: int, weight: float) -> Array:
 
 
 def importance_weight(hole: Array, *, window: int) -> Array:
-    """W of Yeh et al. 2017, eq. 3: the share of missing pixels around each known one, 0 in the hole.
+    """W of Yeh et al. 2017, eq. 3: the missing share around each known pixel; 0 in the hole.
 
     The window is `window` pixels square, cut off at the image border; hole and result [b, h, w, 1].
     """

@@ -77,17 +77,14 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "best": _best,
-        "number": _number,
-        "picture": _picture,
-        "value": _value,
-    }
+    environment.filters |= {"number": _number, "picture": _picture, "value": _value}
+    columns = _columns(key for line in figures for key in line if key != "method")
     page = environment.get_template("report.html").stream(
         title=title,
         facts=facts,
         figures=figures,
-        columns=_columns(key for line in figures for key in line if key != "method"),
+        columns=columns,
+        best={one.name: _best(figures, one) for group in columns.values() for one in group},
         rows=rows,
         scores=_columns(key for row in rows for key in row.scores),
         failures=failures,
@@ -120,12 +117,13 @@ def _columns(names: Iterable[str]) -> dict[str, list[_Column]]:
     return regions
 
 
-def _best(estimates: Sequence[Estimate], *, more_is_better: bool) -> float:
-    """The best mean of a column; nan, which no mean equals, where there is nothing to compare."""
-    means = [one.mean for one in estimates if not math.isnan(one.mean)]
+def _best(figures: Sequence[Mapping[str, str | Estimate]], column: _Column) -> float:
+    """The best mean of a column; nan, which equals no mean, where there is nothing to compare."""
+    estimates = [line.get(column.name) for line in figures]
+    means = [one.mean for one in estimates if isinstance(one, Estimate) and one.n > 0]
     if len(means) < 2:
         return math.nan
-    return max(means) if more_is_better else min(means)
+    return max(means) if column.more_is_better else min(means)
 
 
 class _Picture(NamedTuple):
@@ -153,12 +151,10 @@ def _picture(png: bytes) -> _Picture:
 def _number(value: float, measure: str) -> str:
     """A figure as it is read."""
     if math.isnan(value):
-        return "–"
-    if math.isinf(value):
-        return "∞" if value > 0 else "−∞"
+        return "\N{EN DASH}"
     decimals = _DECIMALS.get(measure)
     text = f"{value:.4g}" if decimals is None else f"{value:.{decimals}f}"
-    return text.replace("-", "−")
+    return text.replace("inf", "\N{INFINITY}").replace("-", "\N{MINUS SIGN}")
 
 
 def _value(value: float) -> str:

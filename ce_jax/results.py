@@ -1,11 +1,11 @@
 """The output folder of an inpainting: the only place that it writes to, and never anybody else's.
 
-    images/NAME.png   the completions, under the names of the images
-    panels/NAME.png   what the report shows of an image, side by side
-    manifest.jsonl    one JSON object an image, written after its file
-    metrics.json      the means with their intervals, and what was run
-    report.html       all of it to look at
-    inpainting.json   the config that the results belong to
+images/NAME.png   the completions, under the names of the images
+panels/NAME.png   what the report shows of an image, side by side
+manifest.jsonl    one JSON object an image, written after its file
+metrics.json      the means with their intervals, and what was run
+report.html       all of it to look at
+inpainting.json   the config that the results belong to
 """
 
 import io
@@ -48,7 +48,9 @@ class Results:
         record = folder / "inpainting.json"
         if record.is_file():
             before = json.loads(record.read_text())
-            changed = sorted(k for k in before.keys() | identity.keys() if before.get(k) != identity.get(k))
+            changed = sorted(
+                k for k in before.keys() | identity.keys() if before.get(k) != identity.get(k)
+            )
             if overwrite:
                 self._clear()
             elif changed:
@@ -67,7 +69,11 @@ class Results:
     def is_done(self, name: str) -> bool:
         """Whether this image was completed before, by this config, and its file is there."""
         record = self.records.get(name)
-        return record is not None and record["status"] == "done" and self._file("images", name).is_file()
+        return (
+            record is not None
+            and record["status"] == "done"
+            and self._file("images", name).is_file()
+        )
 
     def add(
         self, record: Mapping[str, Any], completion: np.ndarray, panel: Sequence[np.ndarray] | None

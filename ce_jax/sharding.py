@@ -22,7 +22,7 @@ class DeviceError(ValueError):
     """A batch that the devices cannot share."""
 
 
-def make_mesh(devices: Sequence[jax.Device] | None = None) -> Mesh:
+def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     """All devices (or the given ones) in a row."""
     devices = jax.devices() if devices is None else devices
     return Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
@@ -39,10 +39,12 @@ def replicated(mesh: Mesh) -> NamedSharding:
 
 
 def check_batch(batch_size: int, mesh: Mesh) -> None:
-    """Raises DeviceError, with the nearest sizes that fit, unless the devices share a batch evenly."""
+    """Raises DeviceError, with the nearest sizes that fit, unless the devices can share a batch."""
     devices = mesh.size
     if batch_size % devices:
-        fits = [n for n in (batch_size // devices * devices, -(-batch_size // devices) * devices) if n]
+        fits = [
+            n for n in (batch_size // devices * devices, -(-batch_size // devices) * devices) if n
+        ]
         raise DeviceError(
             f"batch_size ({batch_size}) must be a multiple of the number of devices ({devices}); "
             f"try {' or '.join(map(str, fits))}."
@@ -65,7 +67,7 @@ def compile_step(step: Callable, mesh: Mesh) -> Callable:
     )
 
 
-def pmap_step(step: Callable, devices: Sequence[jax.Device]) -> Callable:
+def pmap_step(step: Callable, devices: Sequence[Any]) -> Callable:
     """`jax.pmap` of a pure step that was built with `axis=AXIS`; arguments as in `compile_step`.
 
     State and scalars come back with a leading device axis, as pmap has it; the state goes in so.

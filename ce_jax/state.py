@@ -1,4 +1,4 @@
-"""Everything a run has learned, as pytrees: the only module that knows how linen keeps its variables.
+"""Everything a run has learned, as pytrees: what linen keeps in its variables, and the optimisers.
 
 A `Network` is the static half of a player (its layers and its optimiser); a `Player` is what it
 has learned; a `Game` is two players against each other.
@@ -36,7 +36,7 @@ class Player:
 
 @struct.dataclass
 class Game:
-    """The state of a run: a generator, its critic (None without an adversarial loss), and the step."""
+    """The state of a run: a generator, its critic (None without an adversarial loss), the step."""
 
     generator: Player
     critic: Player | None
@@ -57,10 +57,9 @@ class Network:
     optimizer: optax.GradientTransformation
     axis: str | None = None
 
-    def init(self, key: Array, example: jax.ShapeDtypeStruct) -> Player:
+    def init(self, key: Array, example: Array) -> Player:
         """A player that has learned nothing yet, for inputs of the shape of `example`."""
-        inputs = jnp.zeros((1, *example.shape[1:]), example.dtype)
-        variables = self.module.init(key, inputs, train=False)
+        variables = self.module.init(key, example, train=False)
         params = variables["params"]
         return Player(params, variables.get("batch_stats", {}), self.optimizer.init(params))
 
@@ -99,9 +98,11 @@ def optimizer(adam: Adam, *, steps: int) -> optax.GradientTransformation:
     return optax.adam(rate, b1=adam.beta1, b2=adam.beta2)
 
 
-def update_average(average: Variables | None, variables: Variables, step: Array, decay: float) -> Variables | None:
-    """The running average of a network, shorter while the run is young: min(decay, (1 + t) / (10 + t))."""
+def update_average(
+    average: Variables | None, variables: Variables, step: Array, decay: float
+) -> Variables | None:
+    """The running average of a network; its decay at step t is min(decay, (1 + t) / (10 + t))."""
     if average is None:
         return None
     pace = 1 - jnp.minimum(decay, (1 + step) / (10 + step))
-    return optax.incremental_update(variables, average, pace)
+    return jax.tree.map(lambda old, new: old + pace * (new - old), average, variables)

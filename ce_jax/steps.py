@@ -46,9 +46,17 @@ def adversarial(critic: Network, player: Player, fake: Array) -> Array:
 
 
 def dcgan_step(
-    game: Game, images: Array, key: Array, *, generator: Network, critic: Network, latent: int, average: float
+    game: Game,
+    images: Array,
+    key: Array,
+    *,
+    generator: Network,
+    critic: Network,
+    latent: int,
+    average: float,
 ) -> tuple[Game, Scalars]:
-    """The critic learns from one batch, then the generator from the critic (Radford et al. 2016)."""
+    """The critic learns from a batch, then the generator from the critic (Radford et al. 2016)."""
+    assert game.critic is not None
     z = draw_latent(key, dimensions=latent)
     # One forward pass of the generator serves both players: its pull-back waits for the critic.
     fakes, pull_back, batch_stats = jax.vjp(
@@ -103,7 +111,7 @@ def context_encoder_step(
         has_aux=True,
     )
     next_critic, scalars = game.critic, {}
-    if critic is not None:
+    if critic is not None and game.critic is not None:
         next_critic, scalars = judge(critic, game.critic, truth, shown(prediction))
     (loss, parts), gradient = jax.value_and_grad(joint, has_aux=True)(prediction, next_critic)
     next_generator = generator.learn(game.generator, pull_back(gradient)[0], batch_stats)
@@ -112,7 +120,7 @@ def context_encoder_step(
 
 
 def training_holes(model: ContextEncoder, size: int) -> tuple[holes.HoleKind, ...]:
-    """The hole kinds to train with: a predicted centre overlaps its hole by `overlap` pixels a side."""
+    """The kinds of hole to train with; a predicted centre overlaps its hole on every side."""
     if model.predicts == "center":
         return (holes.HoleKind("center", size // 2 - 2 * model.overlap),)
     return tuple(map(holes.parse, model.holes))

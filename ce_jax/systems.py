@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ce_jax import holes, steps
-from ce_jax.config import ContextEncoder, Dcgan, Training
+from ce_jax.config import Adam, ContextEncoder, Dcgan, Training
 from ce_jax.models import context_encoder, dcgan
 from ce_jax.state import Game, Network, Player, Scalars, Variables, apply, optimizer
 
@@ -40,51 +40,73 @@ def build(config: Training, *, axis: str | None = None) -> System:
             return _context_encoder(config, config.model, axis)
 
 
-def dcgan_modules(config: Training, *, axis: str | None = None) -> tuple[nn.Module, nn.Module]:
-    """The generator and the critic of a DCGAN run."""
-    width, size = config.model.width, config.data.frame.size
-    return dcgan.Generator(size, width, axis), dcgan.Critic(width, axis)
+def dcgan_modules(
+    model: Dcgan, *, size: int, axis: str | None = None
+) -> tuple[dcgan.Generator, dcgan.Critic]:
+    """The generator and the critic of a DCGAN for `size`-pixel images."""
+    return dcgan.Generator(size, model.width, axis), dcgan.Critic(model.width, axis)
 
 
-def context_encoder_module(config: Training, *, axis: str | None = None) -> nn.Module:
-    """The encoder-decoder of a context encoder run."""
-    model, size = config.model, config.data.frame.size
-    assert isinstance(model, ContextEncoder)
-    output = size // 2 if model.predicts == "center" else size
+def context_encoder_module(
+    model: ContextEncoder, *, size: int, axis: str | None = None
+) -> context_encoder.ContextEncoder:
+    """The encoder-decoder for `size`-pixel images."""
+    output = predicted_size(model, size=size)
     return context_encoder.ContextEncoder(output, model.width, model.bottleneck, axis)
+
+
+def predicted_size(model: ContextEncoder, *, size: int) -> int:
+    """Side of what the context encoder predicts of a `size`-pixel image."""
+    return size // 2 if model.predicts == "center" else size
 
 
 def _dcgan(config: Training, model: Dcgan, axis: str | None) -> System:
     size = config.data.frame.size
-    modules = dcgan_modules(config, axis=axis)
-    generator, critic = (
-        Network(module, optimizer(adam, steps=config.steps), axis)
-        for module, adam in zip(modules, (config.generator, config.critic), strict=True)
-    )
-    examples = jax.ShapeDtypeStruct((1, model.latent), jnp.float32), _images(size)
+    generator_module, critic_module = dcgan_modules(model, size=size, axis=axis)
+    generator = _network(generator_module, config.generator, config, axis)
+    critic = _network(critic_module, config.critic, config, axis)
     step = partial(
-        steps.dcgan_step, generator=generator, critic=critic, latent=model.latent, average=config.average
+        steps.dcgan_step,
+        generator=generator,
+        critic=critic,
+        latent=model.latent,
+        average=config.average,
     )
+
+    def init(key: Array) -> Game:
+        generator_key, critic_key = jax.random.split(key)
+        player = generator.init(generator_key, jnp.zeros((1, model.latent)))
+        return _start(player, critic.init(critic_key, _image(size)), config)
 
     def preview(variables: Variables, images: Array, key: Array) -> Array:
         z = steps.draw_latent(key, dimensions=model.latent)
-        return apply(generator.module, variables, z)[:, None]
+        return apply(generator_module, variables, z)[:, None]
 
-    return System(partial(_start, (generator, critic), examples, config.average), step, preview)
+    return System(init, step, preview)
 
 
 def _context_encoder(config: Training, model: ContextEncoder, axis: str | None) -> System:
     size = config.data.frame.size
-    module = context_encoder_module(config, axis=axis)
-    generator = Network(module, optimizer(config.generator, steps=config.steps), axis)
+    module = context_encoder_module(model, size=size, axis=axis)
+    generator = _network(module, config.generator, config, axis)
     critic = None
     if model.adversarial > 0:
-        judge = dcgan.Critic(model.width, axis)
-        critic = Network(judge, optimizer(config.critic, steps=config.steps), axis)
-    examples = _images(size), _images(size // 2 if model.predicts == "center" else size)
+        critic = _network(dcgan.Critic(model.width, axis), config.critic, config, axis)
     step = partial(
-        steps.context_encoder_step, generator=generator, critic=critic, model=model, average=config.average
+        steps.context_encoder_step,
+        generator=generator,
+        critic=critic,
+        model=model,
+        average=config.average,
     )
+
+    def init(key: Array) -> Game:
+        generator_key, critic_key = jax.random.split(key)
+        player = generator.init(generator_key, _image(size))
+        if critic is None:
+            return _start(player, None, config)
+        judged = _image(predicted_size(model, size=size))
+        return _start(player, critic.init(critic_key, judged), config)
 
     def preview(variables: Variables, images: Array, key: Array) -> Array:
         hole = holes.draw_any(steps.training_holes(model, size), key, size=size)
@@ -94,19 +116,17 @@ def _context_encoder(config: Training, model: ContextEncoder, axis: str | None) 
             prediction = context_encoder.paste_center(images, prediction)
         return jnp.stack([painted, jnp.where(hole, prediction, images), images], axis=1)
 
-    return System(partial(_start, (generator, critic), examples, config.average), step, preview)
+    return System(init, step, preview)
 
 
-def _images(size: int) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
+def _network(module: nn.Module, adam: Adam, config: Training, axis: str | None) -> Network:
+    return Network(module, optimizer(adam, steps=config.steps), axis)
 
 
-def _start(networks: tuple[Network, Network | None], examples: tuple, decay: float, key: Array) -> Game:
-    generator, critic = networks
-    generator_key, critic_key = jax.random.split(key)
-    players: list[Player | None] = [
-        generator.init(generator_key, examples[0]),
-        None if critic is None else critic.init(critic_key, examples[1]),
-    ]
-    average = jax.tree.map(jnp.copy, players[0].variables) if decay else None
-    return Game(players[0], players[1], average, jnp.zeros((), jnp.int32))
+def _image(size: int) -> Array:
+    return jnp.zeros((1, size, size, 3))
+
+
+def _start(generator: Player, critic: Player | None, config: Training) -> Game:
+    average = jax.tree.map(jnp.copy, generator.variables) if config.average else None
+    return Game(generator, critic, average, jnp.zeros((), jnp.int32))

@@ -1,11 +1,12 @@
-"""Context encoder on CelebA faces, 64x64: the centre square from its surroundings (Pathak et al. 2016).
+"""Context encoder on CelebA faces, 64x64: the centre from its surroundings (Pathak et al. 2016).
 
 The joint loss of the paper (reconstruction 0.999, adversarial 0.001) and its overlap band, with the
 generator's rate above the critic's. The published network is made for 128-pixel images and a hole
 that leaves room for the band inside the predicted square; here the whole image is predicted and the
 band lies around the hole, so that the hole is the full 32x32 centre that Yeh et al. compare on.
 
-    python train.py configs/context_encoder_celeba64.py --data.source folder:celeba/train --workdir runs/ce
+    python train.py configs/context_encoder_celeba64.py --workdir runs/ce \\
+        --data.source folder:celeba/train
 
 Holes of every kind with one network: --model.holes center pattern random:0.8 half block
 """

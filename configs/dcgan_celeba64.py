@@ -4,7 +4,8 @@ The networks and the recipe of Radford et al. 2016 (z of 100 uniform numbers, Ad
 0.5, mirrored images), at three quarters of their width so that two CPU cores train it in an hour,
 and with a running average of the generator, which shows faces a thousand steps earlier.
 
-    python train.py configs/dcgan_celeba64.py --data.source folder:celeba/train --workdir runs/dcgan
+    python train.py configs/dcgan_celeba64.py --workdir runs/dcgan \\
+        --data.source folder:celeba/train
 
 The published width: --model.width 64. For CelebA at full resolution (178x218):
 --data.frame.box 25 50 153 178.

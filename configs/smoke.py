@@ -1,6 +1,6 @@
 """Everything that training does, in seconds, on images that come with scikit-learn.
 
-    python train.py configs/smoke.py --workdir runs/smoke
+python train.py configs/smoke.py --workdir runs/smoke
 """
 
 from ce_jax.config import Data, Dcgan, Frame, Training

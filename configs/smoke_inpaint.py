@@ -1,6 +1,6 @@
 """Everything that inpainting does, in seconds, on images that come with scikit-learn.
 
-    python inpaint.py configs/smoke_inpaint.py --model runs/smoke --output runs/smoke-completed
+python inpaint.py configs/smoke_inpaint.py --model runs/smoke --output runs/smoke-completed
 """
 
 from ce_jax.config import Inpainting, LatentSearch

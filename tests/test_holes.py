@@ -105,6 +105,14 @@ def test_other_keys_give_other_holes(spec):
     assert len({hole.tobytes() for hole in drawn(spec, 3, 7, 5)}) > 1
 
 
+def test_each_key_chooses_among_kinds_by_itself():
+    kinds = tuple(map(holes.parse, ("center:3", "random", "block:20")))
+    draw_any = jax.jit(holes.draw_any, static_argnums=0, static_argnames="size")
+    batch = np.asarray(draw_any(kinds, keys_of(*range(16)), size=37))
+    assert set(batch.sum((1, 2, 3))) == {3 * 3, 1095, 20 * 20}
+    np.testing.assert_array_equal(draw_any(kinds, keys_of(9), size=37)[0], batch[9])
+
+
 def test_center_is_the_middle_square():
     expected = np.zeros((8, 8), bool)
     expected[2:6, 2:6] = True

@@ -8,7 +8,8 @@ own image, hole and key alone: not on its batch-mates, their order, or the numbe
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,6 @@ from ce_jax import sharding
 from ce_jax.checkpointing import CheckpointError, Trained
 from ce_jax.completion import context_encoder, laplace, latent
 from ce_jax.config import ContextEncoder, Dcgan, Inpainting
-from ce_jax.state import Variables
 
 Array = jax.Array
 
@@ -40,7 +40,7 @@ class Completion(NamedTuple):
 
 
 Complete = Callable[[Array, Array, Array], Completion]
-Method = Callable[[Variables, Array, Array, Array], tuple[Array, Array, Array]]
+Propose = Callable[[Any, Array, Array, Array], tuple[Array, Array, Array]]
 
 
 def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
@@ -49,34 +49,32 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
     Raises:
         CheckpointError: the model is not of the kind that the method needs.
     """
-    match config.method, trained:
-        case "laplace", _:
-            return _composited(lambda images, hole, _: laplace.propose(images, hole))
-        case "latent", Trained(config=run) if isinstance(run.model, Dcgan):
-            method = latent.method(run, config.latent)
-            variables = {"generator": trained.generator, "critic": trained.critic}
-        case "context-encoder", Trained(config=run) if isinstance(run.model, ContextEncoder):
-            method = context_encoder.method(run)
-            variables = {"generator": trained.generator}
-        case _:
-            kind = type(trained.config.model).__name__ if trained else "no model"
-            wanted = {"latent": "Dcgan", "context-encoder": "ContextEncoder"}[config.method]
+    if config.method == "laplace":
+        return partial(_composite, laplace.propose, None)
+    assert trained is not None  # the config asks for a model
+    size, variables = trained.config.data.frame.size, (trained.generator, trained.critic)
+    match config.method, trained.config.model:
+        case "latent", Dcgan() as model:
+            propose = latent.method(model, size, config.latent)
+        case "context-encoder", ContextEncoder() as model:
+            propose = context_encoder.method(model, size)
+        case _, model:
             raise CheckpointError(
-                f"method {config.method} needs a trained {wanted}, and {config.model} is {kind}; "
-                "name another --model or --method."
+                f"method {config.method} does not run on {config.model}, which is a "
+                f"{type(model).__name__}; name another --model or --method."
             )
     shared, whole = sharding.split(mesh), sharding.replicated(mesh)
     compiled = jax.jit(
-        method, in_shardings=(whole, shared, shared, shared), out_shardings=shared
+        partial(_composite, propose),
+        in_shardings=(whole, shared, shared, shared),
+        out_shardings=shared,
     )
-    variables = jax.device_put(variables, whole)
-    return _composited(lambda images, hole, key: compiled(variables, images, hole, key))
+    return partial(compiled, jax.device_put(variables, whole))
 
 
-def _composited(propose: Callable[[Array, Array, Array], tuple[Array, Array, Array]]) -> Complete:
-    def complete(images: Array, hole: Array, key: Array) -> Completion:
-        blank = jnp.where(hole, 0.0, images)  # whatever stood in the hole is gone from here on
-        proposal, score, steps = propose(blank, hole, key)
-        return Completion(jnp.where(hole, proposal, blank), proposal, score, steps)
-
-    return complete
+def _composite(
+    propose: Propose, variables: Any, images: Array, hole: Array, key: Array
+) -> Completion:
+    blank = jnp.where(hole, 0.0, images)  # whatever stood in the hole is gone from here on
+    proposal, score, steps = propose(variables, blank, hole, key)
+    return Completion(jnp.where(hole, proposal, blank), proposal, score, steps)

@@ -1,4 +1,4 @@
-"""Laplace fill: the smoothest continuation of the known pixels, the floor that a network must beat."""
+"""Laplace fill: the smoothest continuation of the known pixels, the floor for every network."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from ce_jax import blending
 Array = jax.Array
 
 
-def propose(images: Array, hole: Array) -> tuple[Array, Array, Array]:
+def propose(variables: None, images: Array, hole: Array, key: Array) -> tuple[Array, Array, Array]:
     """The harmonic extension of the known pixels (on the host, exact), score 0 and 0 steps."""
     filled = blending.harmonic(np.asarray(images), np.asarray(hole))
     return jnp.asarray(filled), jnp.zeros(len(filled)), jnp.zeros(len(filled), jnp.int32)

@@ -1,6 +1,7 @@
-"""Latent search (Yeh et al. 2017): the z whose image agrees with the known pixels, for a whole batch."""
+"""Latent search (Yeh et al. 2017): the z whose image agrees with the known pixels, in batches."""
 
 from collections.abc import Callable
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -8,30 +9,33 @@ import optax
 from jax import lax
 
 from ce_jax import losses, systems
-from ce_jax.config import LatentSearch, Training
+from ce_jax.config import Dcgan, LatentSearch
 from ce_jax.state import Variables, apply
 from ce_jax.steps import draw_latent
 
 Array = jax.Array
+Networks = tuple[Variables, Variables]
 
 
 def method(
-    run: Training, settings: LatentSearch
-) -> Callable[[Variables, Array, Array, Array], tuple[Array, Array, Array]]:
-    """(variables, images, hole, key) -> (proposal, score, steps) in the DCGAN of a training run."""
-    generator, critic = systems.dcgan_modules(run)
+    model: Dcgan, size: int, settings: LatentSearch
+) -> Callable[[Networks, Array, Array, Array], tuple[Array, Array, Array]]:
+    """(networks, images, hole, key) -> (proposal, score, steps) in a trained DCGAN."""
+    generator, critic = systems.dcgan_modules(model, size=size)
 
-    def propose(variables: Variables, images: Array, hole: Array, key: Array):
+    def propose(networks: Networks, images: Array, hole: Array, key: Array):
+        def generate(z: Array) -> Array:
+            return apply(generator, networks[0], z)
+
         z, score = search(
             images,
             hole,
-            draw_latent(key, dimensions=run.model.latent),
-            generate=lambda z: apply(generator, variables["generator"], z),
-            judge=lambda images: apply(critic, variables["critic"], images),
+            draw_latent(key, dimensions=model.latent),
+            generate=generate,
+            judge=lambda images: apply(critic, networks[1], images),
             settings=settings,
         )
-        steps = jnp.full(len(images), settings.steps, jnp.int32)
-        return apply(generator, variables["generator"], z), score, steps
+        return generate(z), score, jnp.full(len(images), settings.steps, jnp.int32)
 
     return propose
 
@@ -45,7 +49,7 @@ def search(
     judge: Callable[[Array], Array],
     settings: LatentSearch,
 ) -> tuple[Array, Array]:
-    """argmin_z ||W (G(z) - y)||_1 + lambda log(1 - D(G(z))) by Adam, z kept in [-1, 1] (eq. 2 to 5).
+    """argmin_z ||W (G(z) - y)||_1 + lambda log(1 - D(G(z))) by Adam within [-1, 1] (eq. 2-5).
 
     Args:
         images: y, [b, s, s, 3]; not read in the hole.
@@ -71,7 +75,7 @@ def search(
         z, moments = carry
         gradient = jax.grad(lambda z: objective(z)[0])(z)
         updates, moments = adam.update(gradient, moments)
-        return (jnp.clip(optax.apply_updates(z, updates), -1, 1), moments), None
+        return (jnp.clip(z + cast(Array, updates), -1, 1), moments), None
 
     (z, _), _ = lax.scan(step, (start, adam.init(start)), length=settings.steps)
     return z, objective(z)[1]

@@ -15,7 +15,7 @@ Array = jax.Array
 
 
 class ContextEncoder(nn.Module):
-    """images [b, s, s, 3] with the hole painted over -> prediction [b, output, output, 3] in [-1, 1]."""
+    """images [b, s, s, 3] with the hole painted over -> prediction [b, output, output, 3]."""
 
     output: int
     width: int = 64
@@ -26,12 +26,16 @@ class ContextEncoder(nn.Module):
     def __call__(self, images: Array, *, train: bool) -> Array:
         x = leaky_relu(Downsample(self.width)(images))  # [b, 64, 64, 64]
         if images.shape[1] == 128:  # the published network keeps its width in the second layer
-            x = leaky_relu(BatchNorm(train, self.axis)(Downsample(self.width)(x)))  # [b, 32, 32, 64]
+            x = leaky_relu(
+                BatchNorm(train, self.axis)(Downsample(self.width)(x))
+            )  # [b, 32, 32, 64]
         while x.shape[1] > 4:
             x = Downsample(2 * x.shape[-1])(x)  # [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
             x = leaky_relu(BatchNorm(train, self.axis)(x))
         channels = x.shape[-1]
-        x = nn.Dense(self.bottleneck, use_bias=False, kernel_init=KERNEL_INIT)(x.reshape(len(x), -1))
+        x = nn.Dense(self.bottleneck, use_bias=False, kernel_init=KERNEL_INIT)(
+            x.reshape(len(x), -1)
+        )
         x = leaky_relu(BatchNorm(train, self.axis)(x))  # [b, 4000]
         x = nn.Dense(16 * channels, use_bias=False, kernel_init=KERNEL_INIT)(x)
         x = nn.relu(BatchNorm(train, self.axis)(x.reshape(-1, 4, 4, channels)))
@@ -42,11 +46,11 @@ class ContextEncoder(nn.Module):
 
 
 MEAN_COLOUR = (117, 104, 123)
-"""What the hole is painted with, in 8-bit RGB: the authors' constants, in the order of their code."""
+"""What holes are painted with, in 8-bit RGB: the authors' numbers, in the order of their code."""
 
 
 def paint(images: Array, hole: Array) -> Array:
-    """The network's input: images [b, h, w, 3] with the hole [b, h, w, 1] in the mean colour."""
+    """The network's input: images [b, h, w, 3], the hole [b, h, w, 1] in the mean colour."""
     return jnp.where(hole, jnp.asarray(MEAN_COLOUR, images.dtype) / 127.5 - 1, images)
 
 

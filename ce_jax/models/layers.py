@@ -3,9 +3,11 @@
 Three bilinear maps between a large image [b, 2h, 2w, c] and a small one [b, h, w, o], tied by a
 kernel [4, 4, c, o] (padding 1, so that sizes halve and double exactly):
 
-    downsample(large, kernel)   small[i, j]  = sum_kl large[2i + k - 1, 2j + l - 1] @ kernel[k, l]
-    upsample(small, kernel)     the transpose in the image: large[2i + k - 1, ...] += kernel[k, l] @ small[i, j]
-    correlate(large, small)     the transpose in the kernel: sum_bij large[2i + k - 1, ...] (x) small[i, j]
+    downsample(large, kernel)   small[i, j] = sum_kl large[2i + k - 1, 2j + l - 1] @ kernel[k, l]
+    upsample(small, kernel)     its transpose in the image:
+                                large[2i + k - 1, 2j + l - 1] += kernel[k, l] @ small[i, j]
+    correlate(large, small)     its transpose in the kernel:
+                                kernel[k, l] = sum_bij large[2i + k - 1, 2j + l - 1] (x) small[i, j]
 
 They are closed under differentiation: the gradients of each are the other two. XLA:CPU computes
 the kernel gradient of a strided convolution at a few per cent of the machine's peak, so on CPU
@@ -14,6 +16,7 @@ convolutions.
 """
 
 from collections.abc import Callable
+from functools import reduce
 
 import jax
 import jax.numpy as jnp
@@ -40,12 +43,12 @@ def _overlap_add(blocks: Array) -> Array:
     b, h, w, _, _, c = blocks.shape
     blocks = blocks.reshape(b, h, w, 2, 2, 2, 2, c).transpose(3, 5, 0, 1, 4, 2, 6, 7)
     quarters = blocks.reshape(2, 2, b, 2 * h, 2 * w, c)
-    total = sum(
+    placed = (
         jnp.pad(quarters[i, j], ((0, 0), (2 * i, 2 - 2 * i), (2 * j, 2 - 2 * j), (0, 0)))
         for i in (0, 1)
         for j in (0, 1)
     )
-    return total[:, 1:-1, 1:-1]
+    return reduce(jnp.add, placed)[:, 1:-1, 1:-1]
 
 
 def _downsample_native(large: Array, kernel: Array) -> Array:
@@ -91,7 +94,7 @@ _correlate = _on_platform(_correlate_product, _correlate_native)
 def downsample(large: Array, kernel: Array) -> Array:
     """Convolves with a 4x4 kernel at stride 2: [b, 2h, 2w, c], [4, 4, c, o] -> [b, h, w, o].
 
-    Equal to PyTorch's `Conv2d(c, o, 4, 2, 1, bias=False)` with weight [o, c, 4, 4] transposed.
+    Equal to PyTorch's `Conv2d(c, o, 4, 2, 1, bias=False)` with weight [o, c, 4, 4].
     """
     return _downsample_native(large, kernel)
 
@@ -100,7 +103,7 @@ def downsample(large: Array, kernel: Array) -> Array:
 def upsample(small: Array, kernel: Array) -> Array:
     """Transposed 4x4 convolution at stride 2: [b, h, w, o], [4, 4, c, o] -> [b, 2h, 2w, c].
 
-    Equal to PyTorch's `ConvTranspose2d(o, c, 4, 2, 1, bias=False)` with weight [o, c, 4, 4] transposed.
+    Equal to PyTorch's `ConvTranspose2d(o, c, 4, 2, 1, bias=False)` with weight [o, c, 4, 4].
     """
     return _upsample(small, kernel)
 

@@ -1,0 +1,189 @@
+"""The report stands alone, shows everything it was given, and hides nothing behind an escape."""
+
+import base64
+import io
+import math
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ce_jax.metrics import Estimate
+from ce_jax.report import Row, write_report
+
+HOSTILE = "<script>alert('ü & \"quotes\"')</script>.png"
+
+
+def png(seed, size=8):
+    pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def row(name, *captions, **scores):
+    pictures = {caption: png(len(caption)) for caption in captions}
+    return Row(name, pictures, scores={f"hole/{name}": value for name, value in scores.items()})
+
+
+def line(method, psnr, l1, n=3):
+    around = {"hole/psnr": psnr, "hole/l1": l1}
+    return {"method": method} | {k: Estimate(v, 0.9 * v, 1.1 * v, n) for k, v in around.items()}
+
+
+FIGURES = [line("latent", 17.25, 0.0625), line("laplace", 16.5, 0.125), line("mean", 9.75, 0.03125)]
+ROWS = [
+    row("a.png", "photograph", "hole", "completion", psnr=20.0),
+    row("b.png", "photograph", "completion", "truth", psnr=math.inf),
+    row("c.png", "photograph", psnr=math.nan),
+    row("d.png", "photograph", psnr=-3.0),
+]
+
+
+@pytest.fixture
+def written(tmp_path):
+    """Writes a report and returns its text."""
+
+    def write(*, title="A title", facts=(), figures=(), rows=(), failures=()):
+        path = tmp_path / "report.html"
+        write_report(
+            path, title=title, facts=dict(facts), figures=figures, rows=rows, failures=failures
+        )
+        return path.read_text(encoding="utf-8")
+
+    return write
+
+
+class Tags(HTMLParser):
+    """All start tags of a page as (tag, attributes), and its text without style and script."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.tags and self.tags[-1][0] not in ("style", "script"):
+            self.text += data
+
+    def having(self, attribute):
+        return [attributes[attribute] for _, attributes in self.tags if attribute in attributes]
+
+
+def test_names_and_texts_are_shown_and_never_executed(written):
+    page = written(
+        title=HOSTILE,
+        facts={HOSTILE: HOSTILE},
+        figures=[line(HOSTILE, 1, 1) | {HOSTILE: Estimate(1, 1, 1, 1)}],
+        rows=[Row(HOSTILE, {HOSTILE: png(0)}, HOSTILE, {HOSTILE: 1.0, f"{HOSTILE}/{HOSTILE}": 1})],
+        failures=[(HOSTILE, HOSTILE)],
+    )
+    tags = Tags(page)
+    assert [tag for tag, _ in tags.tags].count("script") == 1
+    assert tags.text.count(HOSTILE) >= 10
+    assert not any(name.startswith("on") for _, attributes in tags.tags for name in attributes)
+
+
+def test_the_page_refers_to_nothing_outside_itself(written):
+    page = written(facts={"command": "python inpaint.py"}, figures=FIGURES, rows=ROWS)
+    assert not re.search(r"(https?|file|ftp):|//[a-z]+\.|@import|url\(", page)
+    tags = Tags(page)
+    assert all(link.startswith("data:") for link in tags.having("src") + tags.having("href"))
+    assert not {"iframe", "object", "embed", "form", "base"} & {tag for tag, _ in tags.tags}
+    policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+    assert policy + "script-src 'unsafe-inline'" in tags.having("content")
+
+
+def test_all_pictures_are_inlined_in_order_under_their_captions(written):
+    page = written(rows=ROWS)
+    sources = [
+        base64.b64decode(source.removeprefix("data:image/png;base64,"))
+        for source in Tags(page).having("src")
+    ]
+    assert sources == [picture for one in ROWS for picture in one.pictures.values()]
+    captions = re.findall("<figcaption>(.+)</figcaption>", page)
+    assert captions == [caption for one in ROWS for caption in one.pictures]
+
+
+@pytest.mark.parametrize(
+    ("size", "width", "pixelated"), [(8, 128, 1), (96, 96, 1), (256, 256, 1), (400, 256, 0)]
+)
+def test_small_pictures_grow_by_whole_pixels_and_large_ones_shrink(written, size, width, pixelated):
+    page = written(rows=[Row("a.png", {"photograph": png(0, size)})])
+    assert f'width="{width}" height="{width}"' in page
+    assert page.count('class="pixelated"') == pixelated
+
+
+def test_a_picture_that_is_no_png_is_refused_and_leaves_no_file(written, tmp_path):
+    with pytest.raises(ValueError, match="must be PNG files"):
+        written(rows=[Row("a.png", {"photograph": b"\xff\xd8\xff\xe0 JFIF"})])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_best_figure_of_each_column_is_marked(written):
+    best = re.findall('data-column="(.+)" data-value="(.+)" class="best"', written(figures=FIGURES))
+    assert best == [("hole/psnr", "17.25"), ("hole/l1", "0.03125")]
+
+
+def test_a_single_method_is_not_called_the_best(written):
+    assert 'class="best"' not in written(figures=FIGURES[:1])
+
+
+def test_figures_show_mean_interval_and_number_of_images(written):
+    some = line("latent", 20.0, 0.5, n=7) | {"hole/ssim": Estimate(0.5, 0.25, 0.75, 5)}
+    none = line("nothing", math.nan, math.nan, n=0)
+    text = Tags(written(figures=[some, none])).text.replace("\N{EN DASH}", "to")
+    latent = "n = 7 20.00 18.00 to 22.00 0.5000 0.4500 to 0.5500 0.500 0.250 to 0.750 n = 5"
+    assert f"{latent} nothingn = 0 to to to to to to" in " ".join(text.split())
+
+
+def test_failures_are_listed_with_their_reason(written):
+    text = Tags(written(failures=[("a.jpg", "is truncated"), ("b.jpg", "has no hole")])).text
+    assert re.search(r"2 failures\s.*a\.jpgis truncated\s+b\.jpghas no hole", text, re.DOTALL)
+
+
+def test_an_existing_report_is_replaced_and_names_that_are_no_text_survive(written, tmp_path):
+    written(title="before")
+    assert "odd\\udcff.png" in written(title="after", failures=[("odd\udcff.png", "no image")])
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
+
+
+@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+def test_a_browser_sorts_and_enlarges_without_complaint(written, tmp_path):
+    page = written(figures=FIGURES, rows=ROWS)
+    clicks = """
+      const [, psnr, l1] = document.querySelectorAll(".figures button");
+      l1.click(); psnr.click(); psnr.click();
+      document.querySelectorAll(".pictures button")[1].click();
+      const arrow = new KeyboardEvent("keydown", {key: "ArrowDown"});
+      document.querySelector("dialog").dispatchEvent(arrow);
+    """
+    address = tmp_path / "clicked.html"
+    address.write_text(f"{page}<script>{clicks}</script>", encoding="utf-8")
+    options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --dump-dom "
+    options += "--disable-background-networking --disable-component-update --disable-sync "
+    options += f"--enable-logging=stderr --user-data-dir={tmp_path / 'profile'}"
+    opened = subprocess.run(
+        [str(BROWSER), *options.split(), f"{address.as_uri()}#sort=hole/psnr&first=best"],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    )
+    dom = opened.stdout
+    assert "CONSOLE" not in opened.stderr
+    assert re.findall("<h3>(.+)</h3>", dom) == ["b.png", "a.png", "d.png", "c.png"]
+    methods = re.findall('<th data-column="method" data-value="(.+?)">', dom)
+    assert methods == ["mean", "laplace", "latent"]
+    assert re.findall('<th .*aria-sort="(.+?)"', dom) == ["ascending"]
+    assert re.search(r"<dialog .*open.*<figcaption>a\.png: hole</figcaption>", dom)
