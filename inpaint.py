@@ -1,15 +1,18 @@
 """Completes images: python inpaint.py configs/NAME.py --images SOURCE --holes HOLES ..."""
 
 import sys
+from dataclasses import replace
 
 from ce_jax import commands
-from ce_jax.config import Inpainting
+from ce_jax.config import Frame, Inpainting
 
 
 def main(arguments: list[str]) -> int:
     """Reads the experiment, completes all images, and says where the report is."""
     experiment, overrides = commands.read_experiment(Inpainting, arguments)
-    config = commands.override(experiment, overrides)
+    config = commands.override(replace(experiment, frame=experiment.frame or Frame()), overrides)
+    if experiment.frame is None and not any(word.startswith("--frame.") for word in overrides):
+        config = replace(config, frame=None)  # shown by --help, but left to the model
     from ce_jax.batch import inpaint
 
     with commands.interruptible() as stopped:

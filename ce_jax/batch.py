@@ -29,7 +29,7 @@ from ce_jax.completion import Complete, Completion
 from ce_jax.config import Frame, Inpainting
 from ce_jax.holes import HoleError, HoleFiles, HoleKind
 from ce_jax.results import Results
-from ce_jax.sources import Source, open_source
+from ce_jax.sources import Source, SourceError, keep_apart, open_source
 
 CAPTIONS = ("photograph", "hole", "proposal", "completion", "laplace", "truth")
 _NOT_IDENTITY = ("output", "overwrite", "report_rows")
@@ -87,16 +87,21 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     mesh = sharding.make_mesh()
     sharding.check_batch(config.batch_size, mesh)
     source = open_source(config.images)
+    keep_apart(config.images, Path(config.output))
     hole_kind = holes.resolve(config.holes)
     trained = None if config.model is None else checkpointing.load(Path(config.model))
     frame = _frame(config, trained)
     complete = completion.build(config, trained, mesh)
     load = partial(_load, source, frame, hole_kind, _truth(config, source, hole_kind))
 
+    if isinstance(hole_kind, HoleKind):
+        holes.check(hole_kind, size=frame.size)
+
     identity = configuration.to_dict(config) | {"model_step": trained.step if trained else None}
     results = Results(
         Path(config.output),
         {k: v for k, v in identity.items() if k not in _NOT_IDENTITY},
+        source.names,
         overwrite=config.overwrite,
     )
     todo = [index for index, name in enumerate(source.names) if not results.is_done(name)]
@@ -113,7 +118,7 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
                     results.add(one.record, one.image, panel)
                 bar.update()
 
-        underway: _Batch | None = None
+        tried, underway = 0, None
         for loaded in _read_ahead(load, todo, config.batch_size):
             keep(failure for failure in loaded if isinstance(failure, _Failure))
             pictures = [picture for picture in loaded if isinstance(picture, _Picture)]
@@ -121,6 +126,7 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
             if underway is not None:
                 keep(_finish(underway, config))
             underway = begun
+            tried += len(loaded)
             if stopped():
                 break
         if underway is not None:
@@ -128,12 +134,12 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
 
     results.summarise(
         _facts(config, trained, frame, results),
-        CAPTIONS,
+        # The completion of the method laplace is the Laplace fill.
+        [caption for caption in CAPTIONS if caption != config.method],
         title=f"{config.holes} holes, {config.method}",
     )
-    done = sum(record["status"] == "done" for record in results.records.values())
-    failed = len(results.records) - done
-    return Outcome(done, failed, len(source), done + failed < len(source))
+    done = sum(record["status"] == "done" for record in results.records)
+    return Outcome(done, len(results.records) - done, len(source), tried < len(todo))
 
 
 def image_keys(seed: int, names: Sequence[str]) -> jax.Array:
@@ -160,6 +166,11 @@ def _truth(config: Inpainting, source: Source, hole_kind: HoleKind | HoleFiles) 
     if config.truth is not None:
         intact = open_source(config.truth)
         places = {name: index for index, name in enumerate(intact.names)}
+        if places.keys().isdisjoint(source.names):
+            raise SourceError(
+                f"truth {config.truth} has none of the images to complete: names there begin with "
+                f"{intact.names[0]}, here with {source.names[0]}; equal names belong together."
+            )
         return lambda name, _: intact[places[name]] if name in places else None
     return (lambda _, image: image) if isinstance(hole_kind, HoleKind) else None
 
@@ -242,7 +253,7 @@ def _finish(batch: _Batch, config: Inpainting) -> Iterator[_Failure | _Finished]
     )
     photographs = np.stack([picture.image for picture in batch.pictures])
     known = images.to_float(photographs)
-    served = np.all(np.isfinite(proposal) | ~hole, axis=(1, 2, 3))
+    served = np.isfinite(score) & np.all(np.isfinite(proposal) | ~hole, axis=(1, 2, 3))
     proposal = np.where(np.isfinite(proposal), proposal, 0)
     blend = {"poisson": blending.poisson, "overlay": blending.overlay}[config.blend]
     filled = {
@@ -300,7 +311,7 @@ def _facts(
 ) -> dict[str, str]:
     """What was run, for the report: enough to run it again."""
     device = jax.devices()[0]
-    holes_of = sorted((name, r["hole"]) for name, r in results.records.items() if "hole" in r)
+    holes_of = sorted((record["name"], record["hole"]) for record in results.records if "hole" in record)
     facts = {
         "images": config.images,
         "holes": config.holes,

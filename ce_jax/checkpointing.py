@@ -138,19 +138,21 @@ def load(workdir: Path) -> Trained:
     wanted = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes
     )
-    with Checkpoints(workdir) as checkpoints:
-        step = checkpoints.latest
-        if step is None:
-            raise CheckpointError(f"{workdir} has no checkpoint yet; train first.")
-        try:
-            game = checkpoints._checkpointer.load_checkpointables(step, {"state": wanted})["state"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise CheckpointError(
-                f"{workdir}/checkpoints/{step} does not fit the network in its config.json: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
+    # Read without a Checkpointer, which would create folders, and clear away what a run that is
+    # still going on has half written; a checkpoint gets its number for a name when it is complete.
+    steps = [int(path.name) for path in workdir.glob("checkpoints/*") if path.name.isdecimal()]
+    if not steps:
+        raise CheckpointError(f"{workdir} has no checkpoint yet; train first.")
+    checkpoint = (workdir / "checkpoints" / str(max(steps))).absolute()
+    try:
+        game = ocp.load_checkpointables(str(checkpoint), {"state": wanted})["state"]
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise CheckpointError(
+            f"{checkpoint} does not hold the network that {workdir}/config.json describes: that "
+            "file was changed or the checkpoint is damaged; restore it or name another --model."
+        ) from error
     critic = None if game.critic is None else game.critic.variables
-    return Trained(config, game.exhibit, critic, step)
+    return Trained(config, game.exhibit, critic, max(steps))
 
 
 def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:

@@ -31,12 +31,14 @@ def read_experiment(kind: type[Config], argv: Sequence[str]) -> tuple[Config, li
         )
     path, overrides = Path(argv[0]), list(argv[1:])
     if not path.is_file():
-        known = (
-            sorted(str(file) for file in path.parent.glob("*.py")) if path.parent.is_dir() else []
-        )
+        folder = path if path.is_dir() else path.parent
+        known = sorted(str(file) for file in folder.glob("*.py"))
         hint = f"; there are {', '.join(known)}" if known else ""
         raise ValueError(f"no experiment {path}{hint}")
-    experiment = runpy.run_path(str(path)).get("get_config", lambda: None)()
+    try:
+        experiment = runpy.run_path(str(path)).get("get_config", lambda: None)()
+    except Exception as error:  # somebody's Python: anything can happen in it
+        raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
     if not isinstance(experiment, kind):
         raise ValueError(
             f"{path} is not for this program: its get_config() must return {kind.__name__}"

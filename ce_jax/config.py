@@ -22,6 +22,10 @@ def _require(condition: bool, field: str, value: object, rule: str) -> None:
         raise ConfigError(f"{field} must be {rule}, got {value!r}.")
 
 
+def _require_seed(seed: int) -> None:
+    _require(0 <= seed < 2**32, "seed", seed, "in [0, 2**32), the seeds that JAX tells apart")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Frame:
     """How a photograph of any size becomes the square that a network sees."""
@@ -57,7 +61,7 @@ class Data:
     """Where the training images come from and how they are varied."""
 
     source: str = "bundled:photographs"
-    """folder:PATH, tfds:NAME@SPLIT, mat:PATH (SVHN), npz:PATH, bundled:digits or bundled:photographs; [a:b] behind any of them takes a part."""
+    """folder:PATH, tfds:NAME@SPLIT, mat:PATH (SVHN), npz:PATH, bundled:digits, bundled:photographs or bundled:tiles; [a:b] behind any of them takes a part."""
     frame: Frame = Frame()
     crop: Literal["center", "random"] = "center"
     """Where the square lies in a photograph that is larger (`frame.shorter_side` makes room)."""
@@ -160,6 +164,7 @@ class Training:
 
     def __post_init__(self) -> None:
         _require(0 <= self.average < 1, "average", self.average, "in [0, 1)")
+        _require_seed(self.seed)
         for name in ("steps", "batch_size", "log_every", "picture_every", "checkpoint_every"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         if isinstance(self.model, ContextEncoder) and self.model.predicts == "center":
@@ -202,7 +207,7 @@ class Inpainting:
     output: str = "completed"
     """Folder for images/, manifest.jsonl, metrics.json and report.html."""
     model: str | None = None
-    """Work directory of a training run, for the methods that need a network."""
+    """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
     method: Literal["latent", "context-encoder", "laplace"] = "latent"
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
@@ -222,6 +227,7 @@ class Inpainting:
     def __post_init__(self) -> None:
         _require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         _require(self.report_rows >= 0, "report_rows", self.report_rows, "at least 0")
+        _require_seed(self.seed)
         _require(
             self.model is not None or self.method == "laplace",
             "model",

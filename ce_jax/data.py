@@ -55,20 +55,29 @@ def training_batches(
 
 
 def examples(config: Training, source: Source, count: int) -> np.ndarray:
-    """The first `count` images of the source, framed at the centre: uint8 [n, s, s, 3]."""
+    """The first `count` images of the source, framed at the centre: uint8 [n, s, s, 3].
+
+    Raises:
+        SourceError: none of them can be read.
+    """
     indices = range(min(count, len(source)))
-    read = (_read(source, index) for index in indices)
-    return np.stack([framed(image, config.data.frame) for image in read if image is not None])
+    squares = [_square(source, index, config.data.frame) for index in indices]
+    readable = [square for square in squares if square is not None]
+    if not readable:
+        raise SourceError(
+            f"none of the first {len(squares)} images of {config.data.source} can be read; "
+            "the warnings say why."
+        )
+    return np.stack(readable)
 
 
 def _picture(source: Source, data: Data, index: int, rng: np.random.Generator) -> np.ndarray | None:
     # Both draws are made whatever the options, so that one option never changes another's numbers.
     at, mirrored = rng.random(2), rng.random() < 0.5
-    image = _read(source, index)
-    if image is None:
-        return None  # grain leaves it out
     place = (float(at[0]), float(at[1])) if data.crop == "random" else (0.5, 0.5)
-    square = framed(image, data.frame, at=place)
+    square = _square(source, index, data.frame, at=place)
+    if square is None:
+        return None  # grain leaves it out
     return np.ascontiguousarray(square[:, ::-1] if data.flip and mirrored else square)
 
 
@@ -77,9 +86,11 @@ def _warn_once(message: str) -> None:
     _log.warning(message)
 
 
-def _read(source: Source, index: int) -> np.ndarray | None:
+def _square(
+    source: Source, index: int, frame: Frame, *, at: tuple[float, float] = (0.5, 0.5)
+) -> np.ndarray | None:
     try:
-        return source[index]
-    except images.UnreadableImage as error:
-        _warn_once(f"left out: {error}")
+        return framed(source[index], frame, at=at)
+    except ValueError as error:  # unreadable, too elongated, or smaller than the frame's box
+        _warn_once(f"left out {source.names[index]}: {error}")
         return None

@@ -102,6 +102,11 @@ def draw(kind: HoleKind, key: jax.Array, *, size: int) -> jax.Array:
     return jax.vmap(lambda one: _draw_one(kind, one, size))(key)[..., None]
 
 
+def check(kind: HoleKind, *, size: int) -> None:
+    """Raises `HoleError`, as `draw` would, unless such holes fit into images of this size."""
+    jax.eval_shape(lambda: draw(kind, jax.random.key(0)[None], size=size))
+
+
 def draw_any(kinds: Sequence[HoleKind], key: jax.Array, *, size: int) -> jax.Array:
     """One hole per key, of a kind that each key chooses among `kinds`; else as `draw`."""
     if len(kinds) == 1:

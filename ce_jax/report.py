@@ -49,6 +49,7 @@ def write_report(
     path: str | os.PathLike,
     *,
     title: str,
+    completed: int,
     facts: Mapping[str, str],
     figures: Sequence[Mapping[str, str | Estimate]],
     rows: Sequence[Row],
@@ -62,6 +63,7 @@ def write_report(
     Args:
         path: of the page; its folder is created.
         title: of the page.
+        completed: how many images have a result; `rows` may show fewer.
         facts: what was run (command, model, holes, seed, versions, ...), in the order shown.
         figures: one mapping per method: its name under `method`, an `Estimate` per figure.
         rows: one per image.
@@ -81,6 +83,7 @@ def write_report(
     columns = _columns(key for line in figures for key in line if key != "method")
     page = environment.get_template("report.html").stream(
         title=title,
+        completed=completed,
         facts=facts,
         figures=figures,
         columns=columns,

@@ -8,10 +8,10 @@ report.html       all of it to look at
 inpainting.json   the config that the results belong to
 """
 
+import contextlib
 import io
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,6 @@ from PIL import Image
 from ce_jax import images, metrics
 from ce_jax.report import Row, write_report
 
-OURS = ("images", "panels", "manifest.jsonl", "metrics.json", "report.html", "inpainting.json")
-
 
 class OutputError(ValueError):
     """An output folder that holds something else."""
@@ -32,22 +30,42 @@ class OutputError(ValueError):
 class Results:
     """The results of one inpainting in its folder, old ones of the same config included."""
 
-    def __init__(self, folder: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
+    def __init__(
+        self, folder: Path, identity: Mapping[str, Any], names: Sequence[str], *, overwrite: bool
+    ) -> None:
         """Takes possession of the folder.
 
         Args:
             folder: created if need be.
             identity: everything that the results depend on, as JSON types.
-            overwrite: remove the results of another config.
+            names: the images, in order; what the folder knows of others is left out.
+            overwrite: remove the results that are there.
 
         Raises:
-            OutputError: the folder holds other files, or results of another config.
+            OutputError: the folder cannot be written, holds other files, or results of another
+                config.
         """
         self.folder = folder
+        self._names = names
         self._manifest = folder / "manifest.jsonl"
-        record = folder / "inpainting.json"
+        try:
+            self._claim(identity, overwrite=overwrite)
+        except OSError as error:
+            raise OutputError(
+                f"{folder} cannot be written ({error.strerror}); choose another --output."
+            ) from error
+        known = self._read()
+        self._records = {
+            name: known[name]
+            for name in names
+            if name in known
+            and (known[name]["status"] != "done" or self._file("images", name).is_file())
+        }
+
+    def _claim(self, identity: Mapping[str, Any], *, overwrite: bool) -> None:
+        folder, record = self.folder, self.folder / "inpainting.json"
         if record.is_file():
-            before = json.loads(record.read_text())
+            before = _object(record.read_text(encoding="utf-8"))
             changed = sorted(
                 k for k in before.keys() | identity.keys() if before.get(k) != identity.get(k)
             )
@@ -64,16 +82,15 @@ class Results:
             raise OutputError(f"{folder} holds other files; choose a new or empty --output.")
         folder.mkdir(parents=True, exist_ok=True)
         _write_text(record, json.dumps(identity, indent=2) + "\n")
-        self.records = self._read()
+
+    @property
+    def records(self) -> list[dict[str, Any]]:
+        """What the manifest says of the images, in their order; nothing of those not yet tried."""
+        return [self._records[name] for name in self._names if name in self._records]
 
     def is_done(self, name: str) -> bool:
         """Whether this image was completed before, by this config, and its file is there."""
-        record = self.records.get(name)
-        return (
-            record is not None
-            and record["status"] == "done"
-            and self._file("images", name).is_file()
-        )
+        return name in self._records and self._records[name]["status"] == "done"
 
     def add(
         self, record: Mapping[str, Any], completion: np.ndarray, panel: Sequence[np.ndarray] | None
@@ -90,7 +107,7 @@ class Results:
 
     def summarise(self, facts: Mapping[str, str], captions: Sequence[str], *, title: str) -> None:
         """Writes `metrics.json` and `report.html` from everything in the manifest."""
-        done = [record for record in self.records.values() if record["status"] == "done"]
+        done = [record for record in self.records if record["status"] == "done"]
         lines = _figures(done)
         _write_text(
             self.folder / "metrics.json",
@@ -111,12 +128,13 @@ class Results:
         write_report(
             self.folder / "report.html",
             title=title,
+            completed=len(done),
             facts=facts,
             figures=[{"method": method, **line} for method, line in lines.items()],
             rows=[row for record in done if (row := self._row(record, captions))],
             failures=[
                 (record["name"], record["reason"])
-                for record in self.records.values()
+                for record in self.records
                 if record["status"] != "done"
             ],
         )
@@ -127,10 +145,13 @@ class Results:
             return None
         panel = images.read(file)
         pictures = np.split(panel, panel.shape[1] // panel.shape[0], axis=1)
-        scores = {"score": record["score"], **next(iter(record["figures"].values()), {})}
+        # Without a search there is no objective to show.
+        objective = {"score": record["score"]} if record["steps"] else {}
+        scores = {**objective, **next(iter(record["figures"].values()), {})}
         return Row(
             name=record["name"],
-            pictures={c: _png(p) for c, p in zip(captions, pictures, strict=True)},
+            # The truth, which comes last, is not known of every image.
+            pictures={c: _png(p) for c, p in zip(captions, pictures, strict=False)},
             note=record.get("note", ""),
             scores=scores,
         )
@@ -139,25 +160,34 @@ class Results:
         return self.folder / kind / f"{name}.png"
 
     def _append(self, record: Mapping[str, Any]) -> None:
-        with self._manifest.open("a", encoding="utf-8") as manifest:
-            manifest.write(json.dumps(record, ensure_ascii=False) + "\n")
-        self.records[record["name"]] = dict(record)
+        line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+        # A file name need not be valid text: what cannot be encoded becomes a JSON escape.
+        with self._manifest.open("a", encoding="utf-8", errors="backslashreplace") as manifest:
+            manifest.write(line)
+        self._records[record["name"]] = dict(record)
 
     def _read(self) -> dict[str, dict[str, Any]]:
-        """The newest line of each image; a last line that was cut off does not count."""
+        """The newest line of each image; a line that was cut off or damaged does not count."""
         if not self._manifest.is_file():
             return {}
-        text = self._manifest.read_text(encoding="utf-8")
+        text = self._manifest.read_text(encoding="utf-8", errors="replace")
         complete = text[: text.rfind("\n") + 1]
         if complete != text:
             _write_text(self._manifest, complete)
-        records = map(json.loads, complete.splitlines())
-        return {record["name"]: record for record in records}
+        records = map(_object, complete.split("\n"))
+        return {record["name"]: record for record in records if {"name", "status"} <= record.keys()}
 
     def _clear(self) -> None:
-        for name in OURS:
-            path = self.folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        """Removes what `add` and `summarise` wrote, and nothing that somebody put beside it."""
+        for kind in ("images", "panels"):
+            files = [self._file(kind, name) for name in self._read()]
+            for file in files:
+                file.unlink(missing_ok=True)
+            for folder in sorted({up for file in files for up in file.parents}, reverse=True):
+                if folder.is_relative_to(self.folder / kind) and not any(folder.iterdir()):
+                    folder.rmdir()
+        for name in ("manifest.jsonl", "metrics.json", "report.html", "inpainting.json"):
+            (self.folder / name).unlink(missing_ok=True)
 
 
 def _figures(done: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, metrics.Estimate]]:
@@ -167,6 +197,15 @@ def _figures(done: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, metrics.E
         method: metrics.summary([r["figures"][method] for r in done if method in r["figures"]])
         for method in methods
     }
+
+
+def _object(text: str) -> dict[str, Any]:
+    """The JSON object in a text; an empty one if that is not what it holds."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(text)
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def _png(image: np.ndarray) -> bytes:

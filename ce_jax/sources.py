@@ -11,7 +11,7 @@ import os
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,6 +45,9 @@ _PHOTOGRAPHS = {
     "motorcycle": "skimage/data/motorcycle_left.png",
     "rocket": "skimage/data/rocket.jpg",
 }
+
+
+_TILE = 128
 
 
 class SourceError(ValueError):
@@ -104,6 +107,22 @@ def open_source(spec: str) -> Source:
     if not indices:
         raise SourceError(f"{spec!r} is empty: {whole} has {len(names)} images")
     return _Part(spec, names[part], pictures, indices)
+
+
+def keep_apart(spec: str, output: Path) -> None:
+    """Refuse to write into a folder that a source reads, where results would become inputs.
+
+    Raises:
+        SourceError: one of the two folders lies in the other.
+    """
+    match = _SLICE.fullmatch(spec)
+    scheme, _, location = (match[1] if match else spec).partition(":")
+    read, written = Path(location).expanduser().resolve(), output.resolve()
+    if scheme == "folder" and (read.is_relative_to(written) or written.is_relative_to(read)):
+        raise SourceError(
+            f"{output} and {spec!r} lie in one another, so that results would be taken for images; "
+            "write to a folder elsewhere"
+        )
 
 
 class _Pictures(Protocol):
@@ -260,11 +279,26 @@ def _bundled(location: str, spec: str) -> _Opened:
     if location == "photographs":
         paths = [_inside_wheel(file, spec) for file in _PHOTOGRAPHS.values()]
         return list(_PHOTOGRAPHS), _Files(paths)
-    kinds = ("digits", "photographs")
+    if location == "tiles":
+        return _tiles({name: _inside_wheel(file, spec) for name, file in _PHOTOGRAPHS.items()})
+    kinds = ("digits", "photographs", "tiles")
     raise SourceError(
         f"{spec!r}: nothing bundled is called {location!r}{_nearest(location, kinds)}; "
-        f"there are {' and '.join(kinds)}"
+        f"there are {', '.join(kinds)}"
     )
+
+
+def _tiles(photographs: Mapping[str, Path]) -> _Opened:
+    """Every whole square tile of every photograph, row by row, photograph by photograph."""
+    names, tiles = [], []
+    for name, path in photographs.items():
+        image = images.read(path)
+        rows, columns = (side // _TILE for side in image.shape[:2])
+        for row, column in np.ndindex(rows, columns):
+            top, left = row * _TILE, column * _TILE
+            names.append(f"{name}/{row}-{column}")
+            tiles.append(image[top : top + _TILE, left : left + _TILE])
+    return names, _Stack(np.stack(tiles))
 
 
 def _inside_wheel(file: str, spec: str) -> Path:

@@ -32,7 +32,11 @@ class System(NamedTuple):
 
 
 def build(config: Training, *, axis: str | None = None) -> System:
-    """The system of a config; `axis` names the device axis if it is to run under `jax.pmap`."""
+    """The system of a config; `axis` names the device axis if it is to run under `jax.pmap`.
+
+    Raises:
+        HoleError: a kind of hole to train with is unknown or does not fit.
+    """
     match config.model:
         case Dcgan():
             return _dcgan(config, config.model, axis)
@@ -87,6 +91,8 @@ def _dcgan(config: Training, model: Dcgan, axis: str | None) -> System:
 
 def _context_encoder(config: Training, model: ContextEncoder, axis: str | None) -> System:
     size = config.data.frame.size
+    for kind in steps.training_holes(model, size):
+        holes.check(kind, size=size)
     module = context_encoder_module(model, size=size, axis=axis)
     generator = _network(module, config.generator, config, axis)
     critic = None

@@ -19,14 +19,15 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
     stood: same data, same noise, same numbers.
 
     Raises:
-        CheckpointError, SourceError, DeviceError: the run cannot start as asked.
+        CheckpointError, SourceError, HoleError, DeviceError: the run cannot start as asked.
         Diverged: a loss became NaN or infinite; what was saved before is untouched.
     """
     mesh = sharding.make_mesh()
     sharding.check_batch(config.batch_size, mesh)
     source = sources.open_source(config.data.source)
-    checkpointing.claim(workdir, config)
+    sources.keep_apart(config.data.source, workdir)
     system = systems.build(config)
+    checkpointing.claim(workdir, config)
     update = sharding.compile_step(system.step, mesh)
     preview = jax.jit(system.preview)
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
@@ -56,7 +57,8 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
                         logbook.write(*pending)
                     pending = (step, scalars)
                     if step % config.picture_every == 0 or step == config.steps:
-                        logbook.picture(step, preview(game.exhibit, examples, preview_keys))
+                        same = jax.random.clone(preview_keys)  # one scene, again and again
+                        logbook.picture(step, preview(game.exhibit, examples, same))
                     if step % config.checkpoint_every == 0:
                         logbook.write(*pending)  # never keep a state that is not a number
                         pending = None

@@ -51,7 +51,13 @@ def written(tmp_path):
     def write(*, title="A title", facts=(), figures=(), rows=(), failures=()):
         path = tmp_path / "report.html"
         write_report(
-            path, title=title, facts=dict(facts), figures=figures, rows=rows, failures=failures
+            path,
+            title=title,
+            completed=len(rows),
+            facts=dict(facts),
+            figures=figures,
+            rows=rows,
+            failures=failures,
         )
         return path.read_text(encoding="utf-8")
 

@@ -1,0 +1,47 @@
+# make demo    train two small networks and inpaint with them (about five minutes on two cores)
+# make test    format, types, and the test suite
+# make benchmark    the same work in JAX and in PyTorch, side by side
+#
+# Each target sets up what it needs in .venv. To use a GPU or TPU, install JAX for it there first:
+#     make .venv && .venv/bin/pip install -U "jax[cuda13]"     (or "jax[tpu]")
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test format benchmark clean
+
+demo: .venv/bundled
+	$(BIN)/python train.py configs/demo_digits.py --workdir runs/demo/digits
+	$(BIN)/python inpaint.py configs/demo_digits_inpaint.py
+	$(BIN)/python train.py configs/demo_photographs.py --workdir runs/demo/photographs
+	$(BIN)/python inpaint.py configs/demo_photographs_inpaint.py
+	@echo
+	@echo "Look at the results in a browser:"
+	@echo "    $(CURDIR)/runs/demo/digits-completed/report.html"
+	@echo "    $(CURDIR)/runs/demo/photographs-completed/report.html"
+
+test: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+	$(BIN)/pytest -n auto --maxprocesses 8
+
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: .venv/benchmark
+	$(BIN)/python -m benchmarks --out runs/benchmark
+
+clean:
+	rm -rf .venv
+
+.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	    { echo "ce_jax needs Python 3.11 or newer; name one: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The stamp of an extra is newer than the files that say what it consists of.
+.venv/%: setup.cfg pyproject.toml | .venv
+	$(BIN)/pip install --quiet --editable ".[$*]"
+	@touch $@
