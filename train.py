@@ -28,7 +28,7 @@ def main(arguments: list[str]) -> int:
 
     with commands.interruptible() as stopped:
         step = train(command.experiment, command.workdir, stopped=stopped)
-    done = step == command.experiment.steps
+    done = step >= command.experiment.steps
     print(
         f"step {step} of {command.experiment.steps}, saved in {command.workdir}"
         + ("" if done else "; the same command continues")

@@ -1,7 +1,7 @@
 """Image inpainting on accelerators: context encoders and latent search, in JAX.
 
 Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a `hole` is bool
-[b, h, w, 1], True where pixels are missing. A module imports only from lines above its own:
+[b, h, w, 1], True where pixels are missing. A module imports only what this list names before it:
 
     config                                   what an experiment is
     images holes losses metrics blending     the domain, in pure functions

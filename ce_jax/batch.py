@@ -91,11 +91,10 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     hole_kind = holes.resolve(config.holes)
     trained = None if config.model is None else checkpointing.load(Path(config.model))
     frame = _frame(config, trained)
-    complete = completion.build(config, trained, mesh)
-    load = partial(_load, source, frame, hole_kind, _truth(config, source, hole_kind))
-
     if isinstance(hole_kind, HoleKind):
         holes.check(hole_kind, size=frame.size)
+    complete = completion.build(config, trained, mesh)
+    load = partial(_load, source, frame, hole_kind, _truth(config, source, hole_kind))
 
     identity = configuration.to_dict(config) | {"model_step": trained.step if trained else None}
     results = Results(
@@ -266,6 +265,7 @@ def _finish(batch: _Batch, config: Inpainting) -> Iterator[_Failure | _Finished]
     truths = [picture.truth for picture in batch.pictures]
     compared = np.stack([p.image if p.truth is None else p.truth for p in batch.pictures])
     figures = {method: metrics.figures(result, compared, hole) for method, result in filled.items()}
+    seconds = round((time.monotonic() - batch.begun) / count, 4)
     for i, picture in enumerate(batch.pictures):
         if not served[i]:
             reason = f"{config.method} proposes nothing for a part of this hole"
@@ -274,7 +274,7 @@ def _finish(batch: _Batch, config: Inpainting) -> Iterator[_Failure | _Finished]
         record = {
             "name": picture.name,
             "status": "done",
-            "seconds": round((time.monotonic() - batch.begun) / count, 4),
+            "seconds": seconds,
             "steps": int(steps[i]),
             "score": round(float(score[i]), 4),
             "missing": round(float(hole[i].mean()), 4),

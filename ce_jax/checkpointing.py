@@ -6,6 +6,7 @@ device works on, so that a run that was stopped continues as if it had not been.
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -143,16 +144,29 @@ def load(workdir: Path) -> Trained:
     steps = [int(path.name) for path in workdir.glob("checkpoints/*") if path.name.isdecimal()]
     if not steps:
         raise CheckpointError(f"{workdir} has no checkpoint yet; train first.")
-    checkpoint = (workdir / "checkpoints" / str(max(steps))).absolute()
+    checkpoint = str((workdir / "checkpoints" / str(max(steps))).absolute())
     try:
-        game = ocp.load_checkpointables(str(checkpoint), {"state": wanted})["state"]
+        held = _shapes(ocp.metadata(checkpoint, "state").metadata)
+        if differing := {name for name, _ in held ^ _shapes(wanted)}:
+            raise CheckpointError(
+                f"{checkpoint} and {workdir}/config.json do not belong together "
+                f"({min(differing)} differs); restore that file or name another --model."
+            )
+        game = ocp.load_checkpointables(checkpoint, {"state": wanted})["state"]
+    except CheckpointError:
+        raise
     except (ValueError, KeyError, TypeError, OSError) as error:
-        raise CheckpointError(
-            f"{checkpoint} does not hold the network that {workdir}/config.json describes: that "
-            "file was changed or the checkpoint is damaged; restore it or name another --model."
-        ) from error
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"{checkpoint} is damaged: {reason}") from error
     critic = None if game.critic is None else game.critic.variables
     return Trained(config, game.exhibit, critic, max(steps))
+
+
+def _shapes(state: Any) -> set[tuple[str, tuple[int, ...]]]:
+    """The dotted name and the shape of everything in a state."""
+    leaves = jax.tree_util.tree_leaves_with_path(state, is_leaf=lambda x: hasattr(x, "shape"))
+    keystr = partial(jax.tree_util.keystr, simple=True, separator=".")
+    return {(keystr(path), tuple(leaf.shape)) for path, leaf in leaves}
 
 
 def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:

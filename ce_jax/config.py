@@ -127,8 +127,11 @@ class Adam:
     """Kingma & Ba's optimiser with the constants of the DCGAN paper."""
 
     rate: float = 2e-4
+    """Learning rate."""
     beta1: float = 0.5
+    """Decay of the mean of the gradient."""
     beta2: float = 0.999
+    """Decay of the mean of its square."""
     schedule: Literal["constant", "cosine"] = "constant"
     """`cosine`: from `rate` down to 0 over all steps of the run."""
 
@@ -155,6 +158,7 @@ class Training:
     batch_size: int = 64
     """Images per step, over all devices together."""
     seed: int = 0
+    """Seed of the weights, of the order of the images, and of everything drawn on the way."""
     log_every: int = 20
     """Steps between two lines of scalars."""
     picture_every: int = 500
@@ -182,6 +186,7 @@ class LatentSearch:
     """The search of Yeh et al. 2017 for the latent vector whose image agrees with the known pixels."""
 
     steps: int = 1500
+    """Steps of Adam."""
     rate: float = 0.01
     """Learning rate of Adam on z (not stated in the paper)."""
     window: int = 7
@@ -209,6 +214,7 @@ class Inpainting:
     model: str | None = None
     """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
     method: Literal["latent", "context-encoder", "laplace"] = "latent"
+    """latent: search in a DCGAN; context-encoder: one pass; laplace: smoothest continuation, no model."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
     truth: str | None = None
@@ -217,6 +223,7 @@ class Inpainting:
     """How the photographs are framed; None: as the model's training images were."""
     latent: LatentSearch = LatentSearch()
     batch_size: int = 64
+    """Images per batch, over all devices together; the last batch is padded."""
     seed: int = 0
     """Seed of the holes and of the starts; each image adds its own name."""
     report_rows: int = 60

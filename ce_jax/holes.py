@@ -271,9 +271,9 @@ def _half(key: jax.Array, edge: object, size: int) -> jax.Array:
 
 
 def _lowest(values: jax.Array, count: int) -> jax.Array:
-    """True at exactly `count` lowest values: by rank, so that equal values cannot add a pixel."""
-    rank = jnp.argsort(jnp.argsort(values.ravel()))
-    return (rank < count).reshape(values.shape)
+    """True at exactly `count` lowest values: by place, so that equal values cannot add a pixel."""
+    places = jnp.argsort(values.ravel())[:count]
+    return jnp.zeros(values.size, bool).at[places].set(True).reshape(values.shape)
 
 
 def _smooth_noise(key: jax.Array, size: int) -> jax.Array:

@@ -52,7 +52,8 @@ def importance_weight(hole: Array, *, window: int) -> Array:
     """
     sides, strides = (1, window, window, 1), (1, 1, 1, 1)
     missing = lax.reduce_window(hole.astype(jnp.float32), 0.0, lax.add, sides, strides, "SAME")
-    pixels = lax.reduce_window(jnp.ones_like(missing), 0.0, lax.add, sides, strides, "SAME")
+    ones = jnp.ones_like(missing[:1])  # of one image: XLA folds this constant, slowly
+    pixels = lax.reduce_window(ones, 0.0, lax.add, sides, strides, "SAME")
     return jnp.where(hole, 0.0, missing / pixels)
 
 

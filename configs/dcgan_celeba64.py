@@ -20,6 +20,6 @@ def get_config() -> Training:
         model=Dcgan(width=48),
         data=Data(source="folder:celeba/train", frame=Frame(size=64, box=(12, 25, 76, 89))),
         average=0.999,
-        steps=5000,
+        steps=4000,
         batch_size=64,
     )

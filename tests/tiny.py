@@ -1,8 +1,17 @@
 """The smallest experiments that still have every part, shared so that they are compiled once."""
 
+import functools
 from dataclasses import replace
+from typing import NamedTuple
 
+import jax
+import numpy as np
+
+from ce_jax import sharding, systems
 from ce_jax.config import Adam, ContextEncoder, Data, Dcgan, Frame, Training
+
+# For what runs once: LLVM then takes a quarter of the time.
+QUICKLY = {"xla_backend_optimization_level": "0"}
 
 _BASE = Training(
     model=Dcgan(width=4, latent=8),
@@ -37,3 +46,41 @@ def context_encoder_alone(**changes) -> Training:
     return replace(
         _BASE, **({"model": model, "generator": Adam(rate=1e-3, schedule="cosine")} | changes)
     )
+
+
+EVERY_KIND = {
+    "dcgan": dcgan(),
+    "context_encoder": context_encoder(),
+    "context_encoder_alone": context_encoder_alone(),
+}
+
+
+class Compiled(NamedTuple):
+    """`start(key)` makes the state of step 0; `update` is the compiled step."""
+
+    start: jax.stages.Wrapped
+    update: jax.stages.Wrapped
+
+
+@functools.cache
+def compiled(experiment: Training, devices: int = 8) -> Compiled:
+    """An experiment on the first so many devices, as the training loop compiles it."""
+    mesh, system = sharding.make_mesh(jax.devices()[:devices]), systems.build(experiment)
+    whole = sharding.replicated(mesh)
+    start = jax.jit(system.init, out_shardings=whole, compiler_options=QUICKLY)
+    return Compiled(start, sharding.compile_step(system.step, mesh))
+
+
+def batch(seed: int, *, size: int = 16) -> np.ndarray:
+    """Bytes of noise that stand for photographs."""
+    return np.random.default_rng(seed).integers(0, 256, (size, 32, 32, 3), np.uint8)
+
+
+def play(experiment: Training, *batches: np.ndarray, devices: int = 8):
+    """The state after a step on each batch, and the scalars of the steps, on the host."""
+    start, update = compiled(experiment, devices)
+    game, reports = start(jax.random.key(0)), []
+    for step, images in enumerate(batches):
+        game, scalars = update(game, images, jax.random.fold_in(jax.random.key(1), step))
+        reports.append({name: float(value) for name, value in scalars.items()})
+    return jax.device_get(game), reports

@@ -1,0 +1,474 @@
+"""A folder comes out right: bad files are named, nothing is lost, done twice or overwritten."""
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+import untrained
+from PIL import Image
+
+from ce_jax import batch, completion, images
+from ce_jax.batch import inpaint
+from ce_jax.completion import Completion
+from ce_jax.config import Frame, Inpainting, LatentSearch
+from ce_jax.holes import HoleError
+from ce_jax.images import write_png
+from ce_jax.results import OutputError
+from ce_jax.sources import SourceError
+
+FRAME = Frame(size=32, shorter_side=36)
+
+
+def noise(seed, height=40, width=50, channels=3):
+    random = np.random.default_rng(seed)
+    return random.integers(0, 256, (height, width, channels), np.uint8)
+
+
+def photographs(folder, *names):
+    """PNG photographs, all different."""
+    for seed, name in enumerate(names):
+        write_png(folder / f"{name}.png", noise(seed))
+    return f"folder:{folder}"
+
+
+def numbered(folder, count):
+    return photographs(folder, *(f"{number:02}" for number in range(count)))
+
+
+def truncated(path):
+    Image.fromarray(noise(9)).save(path, "JPEG")
+    path.write_bytes(path.read_bytes()[:600])
+
+
+def hole_file(path, box, height=40, width=50):
+    """A hole from left, top to right, bottom."""
+    picture = np.zeros((height, width, 3), np.uint8)
+    left, top, right, bottom = box
+    picture[top:bottom, left:right] = 255
+    write_png(path, picture)
+    return str(path)
+
+
+def laplace(source, output, **changes):
+    config = Inpainting(
+        images=source, output=str(output), method="laplace", frame=FRAME, batch_size=8
+    )
+    return replace(config, **changes)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return untrained.workdir(tmp_path_factory.mktemp("model") / "dcgan", tiny.dcgan())
+
+
+def latent(source, output, model, **changes):
+    search = LatentSearch(steps=3, rate=0.1)
+    return laplace(source, output, method="latent", model=model, latent=search, **changes)
+
+
+def strictly(text):
+    """JSON as everybody else reads it: without NaN and Infinity."""
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def manifest(output):
+    """Name -> its newest line."""
+    lines = (output / "manifest.jsonl").read_text(encoding="utf-8").split("\n")
+    assert lines.pop() == ""
+    return {record["name"]: record for record in map(strictly, lines)}
+
+
+def contents(folder):
+    """Every file in a folder, with its bytes and the time of its last change."""
+    return {
+        path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def pictures(output):
+    return {name: file[0] for name, file in contents(output).items() if name.endswith(".png")}
+
+
+# Bad and strange input
+
+
+def test_every_kind_of_image_is_completed_and_a_damaged_one_is_named(tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    photographs(folder, "a")
+    truncated(folder / "b.jpg")
+    Image.fromarray(noise(1, channels=4)).save(folder / "c.png")
+    Image.fromarray(noise(2)[..., 0]).save(folder / "d.png")
+    Image.fromarray(noise(3)[..., 0].astype(np.uint16) * 257).save(folder / "e.png")
+    Image.fromarray(noise(4)).quantize(64).save(folder / "f.png", transparency=3)
+    Image.fromarray(noise(5, channels=4), "CMYK").save(folder / "g.jpg")
+    assert inpaint(laplace(f"folder:{folder}", output)) == (6, 1, 7, False)
+
+    records = manifest(output)
+    assert [name for name, one in records.items() if one["status"] != "done"] == ["b"]
+    assert f"{folder / 'b.jpg'}: " in records["b"]["reason"]
+    assert "truncated" in records["b"]["reason"].lower()
+    for path in folder.iterdir():
+        if path.stem == "b":
+            continue
+        completed = images.read(output / "images" / f"{path.stem}.png")
+        framed = images.frame(images.read(path), size=32, shorter_side=36)
+        kept = np.ones((32, 32), bool)
+        kept[8:-8, 8:-8] = False
+        assert np.array_equal(completed[kept], framed[kept])
+        assert not np.array_equal(completed, framed)
+    assert strictly((output / "metrics.json").read_text())["failed"] == 1
+    assert str(folder / "b.jpg") in (output / "report.html").read_text()
+
+
+def test_holes_in_a_folder_are_found_by_name_and_those_that_do_not_fit_are_named(tmp_path):
+    source = photographs(tmp_path / "in", "a", "b", "c", "sub/d")
+    drawn = tmp_path / "holes"
+    hole_file(drawn / "a.png", (5, 5, 20, 20))
+    hole_file(drawn / "c.png", (5, 5, 20, 20), height=41)
+    hole_file(drawn / "sub" / "d.png", (0, 0, 9, 9), 32, 32)  # the size that a network sees
+    output = tmp_path / "out"
+    assert inpaint(laplace(source, output, holes=str(drawn))) == (2, 2, 4, False)
+    records = manifest(output)
+    assert "image b has no hole" in records["b"]["reason"]
+    for part in (str(drawn / "c.png"), "50x41", "50x40"):
+        assert part in records["c"]["reason"]
+    assert records["a"]["figures"] == {}
+    assert records["sub/d"]["missing"] == round(81 / 32**2, 4)
+
+
+def test_one_hole_file_serves_all_images_and_its_content_in_the_images_is_not_read(tmp_path):
+    source = numbered(tmp_path / "in", 3)
+    box = (10, 10, 30, 25)
+    hole = hole_file(tmp_path / "hole.png", box)
+    for number in range(3):
+        tampered = noise(number)
+        tampered[10:25, 10:30] = 255 - tampered[10:25, 10:30]
+        write_png(tmp_path / "tampered" / f"{number:02}.png", tampered)
+    # Without resizing, so that no pixel of the hole reaches a known one before there is a hole.
+    changes = {"holes": hole, "frame": Frame(size=32, shorter_side=40)}
+    inpaint(laplace(source, tmp_path / "out", **changes))
+    inpaint(laplace(f"folder:{tmp_path / 'tampered'}", tmp_path / "out2", **changes))
+    completed = [
+        [images.read(tmp_path / out / "images" / f"{number:02}.png") for number in range(3)]
+        for out in ("out", "out2")
+    ]
+    assert np.array_equal(*completed)
+    records = manifest(tmp_path / "out")
+    assert len({record["hole"] for record in records.values()}) == 1
+
+
+def test_empty_full_and_border_holes_are_completed_and_noted(tmp_path):
+    source = photographs(tmp_path / "in", "border", "empty", "full")
+    drawn = tmp_path / "holes"
+    hole_file(drawn / "border.png", (0, 0, 50, 11))
+    hole_file(drawn / "empty.png", (0, 0, 0, 0))
+    hole_file(drawn / "full.png", (0, 0, 50, 40))
+    output = tmp_path / "out"
+    config = laplace(source, output, holes=str(drawn), truth=source)
+    assert inpaint(config) == (3, 0, 3, False)
+    records = manifest(output)
+    assert records["border"]["note"] == ""
+    assert "nothing to do" in records["empty"]["note"]
+    assert "no pixel is known" in records["full"]["note"]
+    framed = images.frame(noise(1), size=32, shorter_side=36)
+    assert np.array_equal(images.read(output / "images" / "empty.png"), framed)
+    assert set(records["empty"]["figures"]["laplace"]) == {"image/ssim", "image/l1", "image/l2"}
+    assert np.all(images.read(output / "images" / "full.png") == 128)
+
+
+def test_images_keep_their_names_in_all_their_variety(tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    names = ["sub/a", "sub/deep/a", "x.y", "ünï 漢字", "with space"]
+    photographs(folder, *names, "a", "line\nbreak")
+    Image.fromarray(noise(0)).save(folder / "a.jpg")
+    assert inpaint(laplace(f"folder:{folder}", output)) == (8, 0, 8, False)
+    written = {path.removesuffix(".png") for path in pictures(output / "images")}
+    assert written == {*names, "a.jpg", "a.png", "line_break"} == set(manifest(output))
+
+
+def test_a_damaged_file_with_a_name_that_is_no_text_does_not_end_the_run(tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    source = photographs(folder, "a", "z")
+    truncated(Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9\xe2\x80\xa8.jpg")))
+    assert inpaint(laplace(source, output)) == (2, 1, 3, False)
+    assert inpaint(laplace(source, output)) == (2, 1, 3, False)  # and what it wrote can be read
+    assert "caf\udce9" in manifest(output)["caf__"]["reason"]
+
+
+def test_an_image_for_which_the_method_finds_no_number_is_named(tmp_path, monkeypatch):
+    def broken(pictures, hole, key):
+        score = jnp.zeros(len(pictures)).at[2].set(jnp.inf)
+        proposal = pictures.at[1, 16, 16].set(jnp.nan)
+        return Completion(proposal, proposal, score, jnp.zeros(len(pictures)))
+
+    monkeypatch.setattr(completion, "build", lambda *_: broken)
+    output = tmp_path / "out"
+    assert inpaint(laplace(numbered(tmp_path / "in", 4), output)) == (2, 2, 4, False)
+    failed = [one for one in manifest(output).values() if one["status"] == "failed"]
+    assert [one["name"] for one in failed] == ["01", "02"]
+    assert all("laplace" in one["reason"] for one in failed)
+    assert set(pictures(output / "images")) == {"00.png", "03.png"}
+
+
+# Resuming
+
+
+def test_what_is_done_is_kept_and_a_lost_file_is_made_again(tmp_path):
+    output = tmp_path / "out"
+    config = laplace(numbered(tmp_path / "in", 5), output)
+    inpaint(config)
+    before = contents(output / "images")
+    (output / "images" / "03.png").unlink()
+    assert inpaint(config) == (5, 0, 5, False)
+    after = contents(output / "images")
+    assert [name for name in before if before[name] != after[name]] == ["03.png"]
+    assert before["03.png"][0] == after["03.png"][0]
+
+
+def test_an_image_that_failed_is_tried_again(tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    source = photographs(folder, "a", "c")
+    truncated(folder / "b.jpg")
+    assert inpaint(laplace(source, output)) == (2, 1, 3, False)
+    Image.fromarray(noise(2)).save(folder / "b.jpg")
+    assert inpaint(laplace(source, output)) == (3, 0, 3, False)
+    assert manifest(output)["b"]["status"] == "done"
+    assert "Failures" not in (output / "report.html").read_text()
+
+
+def test_an_image_that_is_gone_no_longer_counts(tmp_path):
+    folder, output = tmp_path / "in", tmp_path / "out"
+    source = photographs(folder, "a", "b", "c")
+    inpaint(laplace(source, output))
+    (folder / "b.png").unlink()
+    assert inpaint(laplace(source, output)) == (2, 0, 2, False)
+    assert strictly((output / "metrics.json").read_text())["done"] == 2
+
+
+@pytest.mark.parametrize("method", ["laplace", "latent"])
+def test_a_run_that_was_stopped_and_resumed_equals_an_uninterrupted_one(tmp_path, method, model):
+    source = numbered(tmp_path / "in", 19)
+    truncated(tmp_path / "in" / "05x.jpg")
+
+    def config(output):
+        if method == "laplace":
+            return laplace(source, output, holes="random:0.5", report_rows=6)
+        return latent(source, output, model, holes="block")
+
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    assert inpaint(config(whole)) == (19, 1, 20, False)
+    assert inpaint(config(parts), stopped=lambda: True) == (7, 1, 20, True)
+    assert len(pictures(parts / "images")) == 7
+    with (parts / "manifest.jsonl").open("a") as file:
+        file.write('{"name": "07", "sta')  # killed while it wrote
+    assert inpaint(config(parts)) == (19, 1, 20, False)
+
+    assert pictures(whole) == pictures(parts)
+    for name in ("metrics.json", "report.html", "inpainting.json"):
+        assert (whole / name).read_bytes() == (parts / name).read_bytes()
+    lines = [manifest(output) for output in (whole, parts)]
+    for line in (*lines[0].values(), *lines[1].values()):
+        line.pop("seconds", None)
+    assert lines[0] == lines[1]
+
+
+def test_a_completion_is_the_same_in_any_company(tmp_path, model):
+    source = numbered(tmp_path / "in", 12)
+    inpaint(latent(source, tmp_path / "all", model, holes="pattern"))
+    inpaint(latent(f"{source}[9:11]", tmp_path / "two", model, holes="pattern"))
+    together, alone = pictures(tmp_path / "all" / "images"), pictures(tmp_path / "two" / "images")
+    assert set(alone) == {"09.png", "10.png"}
+    assert all(together[name] == alone[name] for name in alone)
+
+
+def test_the_key_of_an_image_is_made_of_the_seed_and_its_name():
+    def keys(seed, *names):
+        return jax.random.key_data(batch.image_keys(seed, names)).tolist()
+
+    several = keys(3, "a", "b", "ü/c")
+    assert [keys(3, name)[0] for name in ("a", "b", "ü/c")] == several
+    assert len(set(map(tuple, several + keys(4, "a", "b", "ü/c")))) == 6
+
+
+# The output folder
+
+
+def test_results_of_another_config_are_replaced_only_on_demand_and_other_files_never(tmp_path):
+    source, output = numbered(tmp_path / "in", 4), tmp_path / "out"
+    inpaint(laplace(source, output))
+    for name in ("notes.txt", "images/mine.png", "panels/sub/mine.png"):
+        (output / name).parent.mkdir(exist_ok=True)
+        (output / name).write_text("mine")
+    before = contents(output)
+    with pytest.raises(OutputError, match=r"another seed \(seed: 0 there, 1 now\).*--overwrite"):
+        inpaint(laplace(source, output, seed=1))
+    assert contents(output) == before
+
+    assert inpaint(laplace(f"{source}[:2]", output, overwrite=True)) == (2, 0, 2, False)
+    assert set(contents(output)) == set(before) - {
+        f"{kind}/{number}.png" for kind in ("images", "panels") for number in ("02", "03")
+    }
+    for name in ("notes.txt", "images/mine.png", "panels/sub/mine.png"):
+        assert (output / name).read_text() == "mine"
+
+
+def test_overwriting_leaves_no_empty_folders_behind(tmp_path):
+    source, output = photographs(tmp_path / "in", "a", "sub/deep/b"), tmp_path / "out"
+    inpaint(laplace(source, output))
+    inpaint(laplace(f"{source}[:1]", output, overwrite=True))
+    assert [path.name for path in (output / "images").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_somebody_else_is_refused(tmp_path, overwrite):
+    output = tmp_path / "out"
+    photographs(output / "images", "holiday")
+    before = contents(output)
+    with pytest.raises(OutputError, match=f"{output} holds other files; choose"):
+        inpaint(laplace(numbered(tmp_path / "in", 1), output, overwrite=overwrite))
+    assert contents(output) == before
+
+
+@pytest.mark.parametrize("place", ["in", "in/completed", "."])
+@pytest.mark.parametrize("slice_", ["", "[:1]"])
+def test_results_are_not_written_where_images_are_read(tmp_path, place, slice_):
+    source = numbered(tmp_path / "in", 2)
+    before = contents(tmp_path)
+    with pytest.raises(SourceError, match="lie in one another"):
+        inpaint(laplace(source + slice_, tmp_path / place, overwrite=True))
+    assert contents(tmp_path) == before
+
+
+def test_nothing_outside_the_output_folder_is_touched(tmp_path, model):
+    source = numbered(tmp_path / "in", 2)
+    workdir = shutil.copytree(model, tmp_path / "model")
+    unfinished = workdir / "checkpoints" / "9.orbax-checkpoint-tmp-1"
+    unfinished.mkdir()  # the run goes on while its network is used
+    (unfinished / "half").write_text("written")
+    hole = hole_file(tmp_path / "hole.png", (9, 9, 20, 20))
+    before = contents(tmp_path)
+    inpaint(latent(source, tmp_path / "out", str(workdir), holes=hole, truth=source))
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before} == before
+    added = {name for name in after if name not in before}
+    assert added == {
+        f"out/{name}"
+        for name in (
+            *("images/00.png", "images/01.png", "panels/00.png", "panels/01.png"),
+            *("inpainting.json", "manifest.jsonl", "metrics.json", "report.html"),
+        )
+    }
+
+
+def test_a_manifest_that_was_damaged_costs_only_the_damaged_lines(tmp_path):
+    output = tmp_path / "out"
+    config = laplace(numbered(tmp_path / "in", 3), output)
+    inpaint(config)
+    lines = (output / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    lines[1] = b"\0\0\xff\n[1, 2]\n{}\n"
+    (output / "manifest.jsonl").write_bytes(b"".join(lines))
+    before = contents(output / "images")
+    assert inpaint(config) == (3, 0, 3, False)
+    after = contents(output / "images")
+    assert [name for name in before if before[name][1] != after[name][1]] == ["01.png"]
+
+
+def test_a_hole_that_does_not_fit_is_refused_before_the_folder_is_taken(tmp_path):
+    source, output = numbered(tmp_path / "in", 1), tmp_path / "out"
+    with pytest.raises(HoleError, match="center:32"):
+        inpaint(laplace(source, output, holes="center:32"))
+    assert not output.exists()
+
+
+# Figures and report
+
+
+def test_the_figures_are_the_means_of_the_manifest_beside_those_of_laplace(tmp_path, model):
+    output = tmp_path / "out"
+    inpaint(latent(numbered(tmp_path / "in", 5), output, model))
+    told = strictly((output / "metrics.json").read_text())
+    assert set(told["figures"]) == {"latent", "laplace"}
+    for method, figures in told["figures"].items():
+        assert len(figures) == 8
+        for name, estimate in figures.items():
+            values = [record["figures"][method][name] for record in manifest(output).values()]
+            assert estimate["mean"] == pytest.approx(np.mean(values), rel=1e-12)
+            assert estimate["low"] <= estimate["mean"] <= estimate["high"]
+            assert estimate["n"] == 5
+    assert (told["done"], told["failed"]) == (5, 0)
+    assert told["facts"]["model"] == f"{model}, 7 steps"
+
+
+def test_figures_are_of_the_files_that_were_written(tmp_path):
+    output = tmp_path / "out"
+    source = numbered(tmp_path / "in", 2)
+    inpaint(laplace(source, output))
+    for number, record in enumerate(manifest(output).values()):
+        written = images.read(output / "images" / f"{number:02}.png")
+        truth = images.frame(noise(number), size=32, shorter_side=36)
+        error = (written / 255 - truth / 255) ** 2
+        figures = record["figures"]["laplace"]
+        assert figures["image/l2"] == pytest.approx(error.mean(), abs=1e-5)
+        assert figures["hole/l2"] == pytest.approx(error[8:-8, 8:-8].mean(), abs=1e-5)
+
+
+def test_the_truth_may_come_from_another_source(tmp_path):
+    output = tmp_path / "out"
+    source = photographs(tmp_path / "in", "a", "b")
+    truth = photographs(tmp_path / "truth", "b", "c")
+    hole = hole_file(tmp_path / "hole.png", (5, 5, 20, 20))
+    inpaint(laplace(source, output, holes=hole, truth=truth))
+    records = manifest(output)
+    assert records["a"]["figures"] == {}
+    assert records["b"]["figures"]["laplace"]["image/l1"] > 0.1  # another photograph
+    told = strictly((output / "metrics.json").read_text())
+    assert told["figures"]["laplace"]["image/l1"]["n"] == 1
+    others = photographs(tmp_path / "others", "x")
+    with pytest.raises(SourceError, match="none of the images to complete"):
+        inpaint(laplace(source, tmp_path / "out2", holes=hole, truth=others))
+
+
+CAPTIONS = "photograph", "hole", "proposal", "completion", "laplace", "truth"
+
+
+@pytest.mark.parametrize(
+    ("method", "known", "captions"),
+    [
+        ("latent", True, CAPTIONS),
+        ("latent", False, CAPTIONS[:-1]),
+        ("laplace", True, (*CAPTIONS[:4], "truth")),
+        ("laplace", False, CAPTIONS[:4]),
+    ],
+)
+def test_the_report_shows_the_wanted_number_of_images(tmp_path, model, method, known, captions):
+    source, output = numbered(tmp_path / "in", 9), tmp_path / "out"
+    config = latent(source, output, model, report_rows=3)
+    if method == "laplace":
+        config = laplace(source, output, report_rows=3)
+    hole = "center" if known else hole_file(tmp_path / "hole.png", (5, 5, 20, 20))
+    inpaint(replace(config, holes=hole))
+    page = (output / "report.html").read_text()
+    shown = [number for number in range(9) if f"<h3>{number:02}</h3>" in page]
+    assert shown == [0, 3, 6]
+    assert [page.count(f"<figcaption>{caption}<") for caption in captions] == [3] * len(captions)
+    assert page.count("<figcaption>") == 3 * len(captions) + 1  # and the enlarged one
+
+
+def test_a_report_may_show_no_images(tmp_path):
+    output = tmp_path / "out"
+    inpaint(laplace(numbered(tmp_path / "in", 2), output, report_rows=0))
+    assert "<h3>" not in (output / "report.html").read_text()
+    assert not (output / "panels").exists()

@@ -1,0 +1,147 @@
+"""An experiment refuses what makes no sense, and survives being written down."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+
+import pytest
+
+from ce_jax import config
+from ce_jax.config import (
+    Adam,
+    ContextEncoder,
+    Data,
+    Dcgan,
+    Frame,
+    Inpainting,
+    LatentSearch,
+    Training,
+)
+
+
+def training(**fields):
+    return Training(model=Dcgan(), **fields)
+
+
+@pytest.mark.parametrize(
+    ("build", "complaint"),
+    [
+        (lambda: Frame(size=48), "frame.size must be one of 32, 64, 128, got 48"),
+        (lambda: Frame(box=(9, 0, 9, 5)), r"frame.box must be left, top, right, bottom .*\(9, 0"),
+        (lambda: Frame(box=(-1, 0, 9, 5)), "frame.box"),
+        (lambda: Frame(size=64, shorter_side=63), r"frame.shorter_side must be at least .*\(64\)"),
+        (lambda: Data(threads=0), "data.threads must be at least 1, got 0"),
+        (lambda: Dcgan(width=0), "model.width must be at least 1, got 0"),
+        (lambda: Dcgan(latent=0), "model.latent"),
+        (lambda: ContextEncoder(width=0), "model.width"),
+        (lambda: ContextEncoder(bottleneck=0), "model.bottleneck"),
+        (lambda: ContextEncoder(predicts="image", holes=()), "model.holes"),
+        (lambda: ContextEncoder(holes=("block",)), "model.holes .* set model.predicts to image"),
+        (lambda: ContextEncoder(overlap=-1), "model.overlap"),
+        (lambda: ContextEncoder(overlap_weight=0.0), "model.overlap_weight must be positive"),
+        (lambda: ContextEncoder(adversarial=1.1), r"model.adversarial must be in \[0, 1\]"),
+        (lambda: Adam(rate=0.0), "rate must be positive"),
+        (lambda: Adam(rate=float("nan")), "rate must be positive"),
+        (lambda: Adam(beta1=1.0), "beta1"),
+        (lambda: Adam(beta2=-0.1), "beta2"),
+        (lambda: training(average=1.0), r"average must be in \[0, 1\)"),
+        (lambda: training(steps=0), "steps must be at least 1"),
+        (lambda: training(batch_size=0), "batch_size"),
+        (lambda: training(log_every=0), "log_every"),
+        (lambda: training(picture_every=0), "picture_every"),
+        (lambda: training(checkpoint_every=0), "checkpoint_every"),
+        (lambda: training(seed=-1), r"seed must be in \[0, 2\*\*32\).* got -1"),
+        (lambda: training(seed=2**32), "seed"),
+        (
+            lambda: Training(model=ContextEncoder(overlap=8), data=Data(frame=Frame(size=32))),
+            "model.overlap must be at most 7 for 32-pixel images",
+        ),
+        (lambda: LatentSearch(steps=0), "latent.steps"),
+        (lambda: LatentSearch(rate=-1.0), "latent.rate"),
+        (lambda: LatentSearch(window=6), "latent.window must be odd, got 6"),
+        (lambda: LatentSearch(prior=-0.1), "latent.prior"),
+        (lambda: Inpainting(), r"model must be the work directory .*\(--model DIR\)"),
+        (lambda: Inpainting(model="runs/a", batch_size=0), "batch_size"),
+        (lambda: Inpainting(model="runs/a", report_rows=-1), "report_rows"),
+        (lambda: Inpainting(model="runs/a", seed=-1), "seed"),
+    ],
+)
+def test_a_senseless_value_is_refused_with_field_rule_and_value(build, complaint):
+    with pytest.raises(config.ConfigError, match=complaint) as caught:
+        build()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_limits_themselves_are_allowed():
+    Frame(size=64, shorter_side=64, box=(0, 0, 1, 1))
+    ContextEncoder(overlap=0, adversarial=0.0)
+    ContextEncoder(adversarial=1.0)
+    Training(model=ContextEncoder(overlap=7), data=Data(frame=Frame(size=32)), seed=2**32 - 1)
+    Inpainting(method="laplace")
+    LatentSearch(window=1, prior=0.0)
+
+
+EXPERIMENTS = [
+    Training(
+        model=Dcgan(width=12, latent=7),
+        data=Data(source="npz:a", frame=Frame(size=32, box=(1, 2, 3, 4), shorter_side=40)),
+        critic=Adam(rate=1e-5, schedule="cosine"),
+        average=0.5,
+        seed=3,
+    ),
+    Training(
+        model=ContextEncoder(predicts="image", holes=("center", "random:0.8"), overlap=2),
+        data=Data(crop="random", flip=False, threads=3),
+        steps=7,
+    ),
+]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=["dcgan", "context_encoder"])
+def test_a_training_survives_being_written_down(experiment):
+    written = json.dumps(config.to_dict(experiment))
+    assert config.training_from_dict(json.loads(written)) == experiment
+
+
+def test_an_inpainting_can_be_written_down():
+    experiment = Inpainting(method="laplace", frame=Frame(box=(0, 0, 9, 9)))
+    written = json.loads(json.dumps(config.to_dict(experiment)))
+    assert written["method"] == "laplace"
+    assert written["frame"]["box"] == [0, 0, 9, 9]
+    assert written.keys() == {field.name for field in dataclasses.fields(Inpainting)}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda plain: plain.pop("model"), "model"),
+        (lambda plain: plain["model"].update(kind="Vae"), "Vae"),
+        (lambda plain: plain["model"].update(depth=3), "depth"),
+        (lambda plain: plain["data"].update(rotate=True), "rotate"),
+        (lambda plain: plain.update(colour=1), "colour"),
+        (lambda plain: plain.pop("generator"), "generator"),
+        (lambda plain: plain["data"]["frame"].update(size=48), "frame.size"),
+    ],
+)
+def test_a_record_of_another_version_is_refused_by_the_name_of_what_does_not_fit(change, named):
+    plain = json.loads(json.dumps(config.to_dict(EXPERIMENTS[1])))
+    change(plain)
+    with pytest.raises(config.ConfigError, match=named):
+        config.training_from_dict(plain)
+
+
+def test_experiments_are_values():
+    first, second = (training(seed=1), training(seed=1))
+    assert first == second != training(seed=2)
+    assert len({first, second}) == 1
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        first.seed = 2  # type: ignore[misc]
+
+
+def test_an_experiment_is_read_without_jax():
+    code = "import sys, ce_jax.config; print({'jax', 'numpy'} & sys.modules.keys())"
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout.strip() == "set()"

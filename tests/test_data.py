@@ -1,0 +1,193 @@
+"""Batches are a function of the seed: every image once an epoch, on every host its own part."""
+
+import contextlib
+import json
+import logging
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from ce_jax import data, images, sharding
+from ce_jax.config import Data, Frame
+from ce_jax.sources import SourceError, open_source
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Pictures that say which one they are: flat in blue, red rising with x and green with y."""
+
+    count: int
+    broken: tuple[int, ...] = ()
+    side: int = 40
+
+    @property
+    def names(self):
+        return [f"picture {index}" for index in range(self.count)]
+
+    def __len__(self):
+        return self.count
+
+    def __getitem__(self, index):
+        if index in self.broken:
+            raise images.UnreadableImage("broken for the test")
+        y, x = np.mgrid[: self.side, : self.side]
+        return np.stack([x, y, np.full_like(x, index)], axis=-1).astype(np.uint8)
+
+
+def experiment(*, batch_size=8, seed=0, **changes):
+    whole = Frame(size=32, shorter_side=40)
+    options = {"source": "numbered", "frame": whole, "flip": False, "threads": 2}
+    return tiny.dcgan(batch_size=batch_size, seed=seed, data=Data(**(options | changes)))
+
+
+@contextlib.contextmanager
+def opened(config, source):
+    batches = data.training_batches(config, source, sharding.split(sharding.make_mesh()))
+    try:
+        yield batches
+    finally:
+        batches.close()
+
+
+def read(config, source, count):
+    """The first `count` batches, as one array of images."""
+    with opened(config, source) as batches:
+        return np.concatenate([np.asarray(batch) for batch in islice(batches, count)])
+
+
+def numbers(pictures):
+    return [int(picture[0, 0, 2]) for picture in pictures]
+
+
+def test_every_image_comes_once_an_epoch_and_each_epoch_in_another_order():
+    epochs = np.reshape(numbers(read(experiment(), Numbered(24), 9)), (3, 24))
+    for epoch in epochs:
+        assert sorted(epoch) == list(range(24))
+        assert list(epoch) != list(range(24))
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_batches_run_on_over_the_end_of_an_epoch():
+    found = numbers(read(experiment(), Numbered(20), 5))
+    assert sorted(found) == sorted([*range(20), *range(20)])
+
+
+def test_the_seed_decides_everything_and_threads_nothing():
+    config = experiment(crop="random", flip=True)
+    first = read(config, Numbered(24), 4)
+    np.testing.assert_array_equal(read(config, Numbered(24), 4), first)
+    more_threads = experiment(crop="random", flip=True, threads=7)
+    np.testing.assert_array_equal(read(more_threads, Numbered(24), 4), first)
+    assert numbers(read(replace(config, seed=1), Numbered(24), 4)) != numbers(first)
+
+
+def places(pictures):
+    """Row and column at which each square was cut out, and whether it is mirrored."""
+    reds = pictures[:, 0, :, 0].astype(int)
+    return [
+        (int(picture[0, 0, 1]), int(red.min()), bool(red[0] > red[-1]))
+        for picture, red in zip(pictures, reds, strict=True)
+    ]
+
+
+def test_crops_and_mirrors_vary_from_image_to_image_and_from_epoch_to_epoch():
+    pictures = read(experiment(crop="random", flip=True), Numbered(48), 12)
+    tops, lefts, mirrored = (set(values) for values in zip(*places(pictures), strict=True))
+    assert tops == lefts == set(range(8))  # 40 pixels less 32, at `at` below 1
+    assert mirrored == {False, True}
+    share = np.mean([mirrored for _, _, mirrored in places(pictures)])
+    assert 0.3 < share < 0.7
+    seen = {}
+    for number, place in zip(numbers(pictures), places(pictures), strict=True):
+        seen.setdefault(number, []).append(place)
+    assert sum(first != second for first, second in seen.values()) > 40
+
+
+def test_an_option_leaves_the_draws_of_the_others_alone():
+    both, crops, flips, neither = (
+        places(read(experiment(crop=crop, flip=flip), Numbered(24), 3))
+        for crop in ("random", "center")
+        for flip in (True, False)
+    )
+    assert [(top, left, False) for top, left, _ in both] == crops
+    assert [(4, 4, mirrored) for _, _, mirrored in both] == flips
+    assert set(neither) == {(4, 4, False)}
+
+
+def test_batches_are_bytes_split_over_the_devices():
+    with opened(experiment(batch_size=16), Numbered(24)) as batches:
+        batch = next(batches)
+    assert (batch.shape, batch.dtype) == ((16, 32, 32, 3), np.uint8)
+    assert batch.sharding.is_equivalent_to(sharding.split(sharding.make_mesh()), 4)
+
+
+def test_images_that_cannot_be_used_are_left_out_with_one_warning_each(tmp_path, caplog):
+    for index in range(12):
+        Image.new("RGB", (32, 32), (0, 0, index)).save(tmp_path / f"{index:02}.png")
+    (tmp_path / "05.png").write_bytes((tmp_path / "05.png").read_bytes()[:40])
+    Image.new("RGB", (3000, 2)).save(tmp_path / "07.png")
+    source = open_source(f"folder:{tmp_path}")
+    with caplog.at_level(logging.WARNING, logger="ce_jax.data"):
+        found = numbers(read(experiment(frame=Frame(size=32)), source, 5))
+    assert sorted(found) == sorted([*range(5), 6, *range(8, 12)] * 4)
+    warned = sorted(record.getMessage() for record in caplog.records)
+    assert len(warned) == 2
+    assert warned[0].startswith("left out 05: ")
+    assert warned[1].startswith("left out 07: 3000 x 2 pixels are too elongated")
+
+
+@pytest.mark.parametrize("taken", [0, 1, 4])
+def test_an_iterator_continues_where_its_state_was_taken(taken):
+    config, source = experiment(crop="random", flip=True), Numbered(20, broken=(3, 11))
+    with opened(config, source) as batches:
+        for _ in range(taken):
+            next(batches)
+        state = json.loads(json.dumps(batches.get_state()))
+        expected = [np.asarray(next(batches)) for _ in range(4)]
+    with opened(config, source) as batches:
+        next(batches)
+        batches.set_state(state)
+        found = [np.asarray(next(batches)) for _ in range(4)]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_hosts_read_disjoint_halves_of_each_epoch(monkeypatch):
+    halves = []
+    for host in (0, 1):
+        monkeypatch.setattr(jax, "process_count", lambda: 2)
+        monkeypatch.setattr(jax, "process_index", lambda host=host: host)
+        found = numbers(read(experiment(batch_size=16), Numbered(48), 6))
+        assert len(found) == 6 * 8  # half of each batch
+        halves.append(np.reshape(found, (2, 24)))
+    for first, second in zip(*halves, strict=True):
+        assert sorted([*first, *second]) == list(range(48))
+    assert set(halves[0][0]) != set(halves[0][1])  # the halves are dealt anew in each epoch
+
+
+def test_fewer_images_than_a_batch_are_refused():
+    with pytest.raises(SourceError, match=r"numbered has 7 images, .* 8; lower --batch-size"):
+        read(experiment(), Numbered(7), 1)
+
+
+def test_examples_are_the_first_readable_images_cut_at_the_centre():
+    found = data.examples(experiment(crop="random", flip=True), Numbered(9, broken=(1,)), 4)
+    assert numbers(found) == [0, 2, 3]
+    assert set(places(found)) == {(4, 4, False)}
+    assert len(data.examples(experiment(), Numbered(9), 100)) == 9
+
+
+def test_a_source_without_a_readable_image_is_refused_rather_than_searched_for_ever():
+    with pytest.raises(SourceError, match="none of the first 5 images of numbered can be read"):
+        data.examples(experiment(), Numbered(9, broken=tuple(range(9))), 5)
+
+
+def test_a_box_outside_of_all_pictures_is_refused_and_explained(caplog):
+    config = experiment(frame=Frame(size=32, box=(0, 0, 50, 50)))
+    with pytest.raises(SourceError, match="none of the first 2 images"):
+        data.examples(config, Numbered(2), 64)
+    assert "left out picture 0: box (0, 0, 50, 50)" in caplog.text

@@ -1,0 +1,125 @@
+"""Losses are the formulas of the papers, evaluated in double precision and by plain loops."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ce_jax import losses
+
+LOGITS = np.array([-3.0, -0.5, 0.0, 1.5, 4.0])
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def uniform(seed, *shape):
+    return np.random.default_rng(seed).uniform(-1, 1, shape).astype(np.float32)
+
+
+def some_holes(seed=0, count=3, size=9):
+    return np.random.default_rng(seed).random((count, size, size, 1)) < 0.4
+
+
+def test_critic_and_adversarial_losses_are_those_of_the_papers():
+    real, fake = LOGITS, LOGITS[::-1].copy()
+    both = -np.log(sigmoid(real)) - np.log(1 - sigmoid(fake))
+    real, fake = jnp.asarray(real, jnp.float32), jnp.asarray(fake, jnp.float32)
+    np.testing.assert_allclose(losses.critic_loss(real, fake), both, rtol=1e-5)
+    np.testing.assert_allclose(losses.adversarial_loss(real), -np.log(sigmoid(LOGITS)), rtol=1e-5)
+    np.testing.assert_allclose(losses.prior_loss(real), np.log(1 - sigmoid(LOGITS)), rtol=1e-5)
+
+
+def test_an_undecided_critic_loses_log_two_twice():
+    np.testing.assert_allclose(losses.critic_loss(jnp.zeros(1), jnp.zeros(1)), 2 * np.log(2))
+
+
+@pytest.mark.parametrize("loss", [losses.adversarial_loss, losses.prior_loss])
+def test_losses_and_their_gradients_stay_finite_for_a_certain_critic(loss):
+    logits = jnp.array([-1e4, 1e4])
+    values, gradients = loss(logits), jax.grad(lambda x: jnp.sum(loss(x)))(logits)
+    assert jnp.isfinite(values).all()
+    assert sorted(np.abs(gradients)) == [0, 1]
+
+
+def test_the_reconstruction_is_a_mean_over_the_pixels_that_count():
+    prediction, truth = uniform(0, 2, 4, 4, 3), uniform(1, 2, 4, 4, 3)
+    weight = np.zeros((2, 4, 4, 1), np.float32)
+    weight[0, 1, 2], weight[0, 3, 3] = 1, 10
+    weight[1] = 2
+    square = (prediction - truth).astype(np.float64) ** 2
+    expected = [
+        (square[0, 1, 2].sum() + 10 * square[0, 3, 3].sum()) / (2 * 3),
+        2 * square[1].mean(),
+    ]
+    np.testing.assert_allclose(
+        losses.reconstruction_loss(prediction, truth, weight), expected, rtol=1e-5
+    )
+
+
+def test_a_reconstruction_of_nothing_is_zero():
+    images, nothing = jnp.ones((1, 4, 4, 3)), jnp.zeros((1, 4, 4, 1))
+    assert losses.reconstruction_loss(images, -images, nothing) == 0
+
+
+def test_the_overlap_band_lies_around_the_hole_and_ends_at_the_border():
+    weight = np.array(
+        [
+            [0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 5, 5, 5, 5, 0, 0, 0],
+            [0, 5, 1, 1, 5, 0, 0, 0],
+            [0, 5, 1, 1, 5, 0, 0, 0],
+            [0, 5, 5, 5, 5, 0, 0, 0],
+            [0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 0, 0, 5, 5],
+            [0, 0, 0, 0, 0, 0, 5, 1],
+        ]
+    )[None, ..., None]
+    found = losses.overlap_weight(jnp.asarray(weight == 1), overlap=1, weight=5.0)
+    np.testing.assert_array_equal(found, weight)
+
+
+def test_without_overlap_only_the_hole_counts():
+    hole = some_holes()
+    found = losses.overlap_weight(jnp.asarray(hole), overlap=0, weight=10.0)
+    np.testing.assert_array_equal(found, hole)
+
+
+@pytest.mark.parametrize("window", [1, 3, 7])
+def test_importance_is_the_missing_share_of_the_window_around_a_known_pixel(window):
+    """Yeh et al. 2017, eq. 3, term by term: N(i) is what lies inside the image of the window."""
+    holes = some_holes()
+    expected = np.zeros(holes.shape)
+    reach = window // 2
+    for b, i, j, _ in np.argwhere(~holes):
+        neighbours = [
+            holes[b, k, m, 0]
+            for k in range(max(i - reach, 0), min(i + reach + 1, holes.shape[1]))
+            for m in range(max(j - reach, 0), min(j + reach + 1, holes.shape[2]))
+        ]
+        expected[b, i, j] = sum(neighbours) / len(neighbours)
+    found = losses.importance_weight(jnp.asarray(holes), window=window)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert (expected > 0).any() == (window > 1)
+
+
+def test_the_context_loss_sums_weighted_differences_and_ignores_what_has_no_weight():
+    generated, images = uniform(0, 2, 4, 4, 3), uniform(1, 2, 4, 4, 3)
+    weight = np.abs(uniform(2, 2, 4, 4, 1))
+    weight[:, :2] = 0
+    expected = [
+        np.sum(weight[i].astype(np.float64) * np.abs(generated[i] - images[i])) for i in (0, 1)
+    ]
+    np.testing.assert_allclose(losses.context_loss(generated, images, weight), expected, rtol=1e-5)
+    images[:, :2] = uniform(3, 2, 2, 4, 3)
+    np.testing.assert_allclose(losses.context_loss(generated, images, weight), expected, rtol=1e-5)
+
+
+def test_each_image_has_a_loss_of_its_own():
+    a, b, hole = uniform(0, 3, 8, 8, 3), uniform(1, 3, 8, 8, 3), jnp.asarray(some_holes(size=8))
+    weight = losses.overlap_weight(hole, overlap=2, weight=10.0)
+    for loss in (losses.reconstruction_loss, losses.context_loss):
+        together = loss(a, b, weight)
+        assert together.shape == (3,)
+        np.testing.assert_allclose(together[1:2], loss(a[1:2], b[1:2], weight[1:2]), rtol=1e-6)

@@ -1,0 +1,106 @@
+"""Any number of devices gives the same numbers, under jit as under pmap, and all of them work.
+
+Tolerances: sums over a batch are taken in another order, in float32. Gradients are compared through
+Adam's moments after one step; the weights themselves are not, because that step divides them out.
+"""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from ce_jax import sharding, systems
+
+SYSTEMS = {"dcgan": tiny.dcgan(), "context_encoder": tiny.context_encoder()}
+
+
+def assert_same_numbers(ours, theirs):
+    """Of two runs of one step: scalars, BatchNorm statistics and gradients."""
+    (game, (scalars,)), (other_game, (other_scalars,)) = ours, theirs
+    assert scalars == pytest.approx(other_scalars, rel=1e-5)
+    for player, other in ((game.generator, other_game.generator), (game.critic, other_game.critic)):
+        for learned, rtol, atol in (("batch_stats", 1e-4, 1e-6), ("moments", 1e-3, 1e-5)):
+            found, expected = getattr(player, learned), getattr(other, learned)
+            assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(expected)) > 10 * atol
+            jax.tree.map(
+                lambda a, b, rtol=rtol, atol=atol: np.testing.assert_allclose(
+                    a, b, rtol=rtol, atol=atol
+                ),
+                found,
+                expected,
+            )
+
+
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_one_device_and_eight_give_the_same_numbers(kind):
+    runs = (tiny.play(SYSTEMS[kind], tiny.batch(0), devices=devices) for devices in (1, 8))
+    assert_same_numbers(*runs)
+
+
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_pmap_gives_the_numbers_of_jit(kind):
+    experiment, images = SYSTEMS[kind], tiny.batch(0)
+    step = systems.build(experiment, axis=sharding.AXIS).step
+    update = sharding.pmap_step(step, jax.devices())
+    game = jax.device_get(tiny.compiled(experiment).start(jax.random.key(0)))
+    copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * 8), game)
+    game, scalars = jax.device_get(update(copies, images, jax.random.fold_in(jax.random.key(1), 0)))
+
+    for leaf in jax.tree.leaves((game, scalars)):
+        np.testing.assert_array_equal(leaf, np.broadcast_to(leaf[:1], leaf.shape))
+    game, scalars = jax.tree.map(lambda leaf: leaf[0], (game, scalars))
+    assert_same_numbers((game, [scalars]), tiny.play(experiment, images))
+
+
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_no_device_computes_more_than_its_share_of_a_batch(kind):
+    """No image, latent or activation of a whole batch stands in the program of one device."""
+    game = jax.eval_shape(tiny.compiled(SYSTEMS[kind]).start, jax.random.key(0))
+    images = jax.ShapeDtypeStruct((104, 32, 32, 3), np.uint8)  # 8 x 13: no layer has such a size
+    lowered = tiny.compiled(SYSTEMS[kind]).update.lower(game, images, jax.random.key(1))
+    program = lowered.compile(tiny.QUICKLY).as_text()
+    shares, wholes = (
+        {shape for shape in re.findall(r"(?:f32|u8|pred)\[[\d,]+\]", program) if first in shape}
+        for first in ("[13,", "[104,")
+    )
+    assert "u8[13,32,32,3]" in shares
+    assert any(re.fullmatch(r"f32\[13,32,32,\d+\]", shape) for shape in shares)
+    if kind == "dcgan":
+        assert "f32[13,8]" in shares  # z
+    assert not wholes
+
+
+def test_a_step_is_compiled_once_and_keeps_its_state_on_all_devices():
+    start, update = tiny.compiled(tiny.dcgan())
+    shared = sharding.split(sharding.make_mesh())
+    game, programs = start(jax.random.key(0)), []
+    for step in range(3):
+        images = jax.device_put(tiny.batch(step), shared)
+        game, scalars = update(game, images, jax.random.fold_in(jax.random.key(1), step))
+        programs.append(update._cache_size())
+    assert programs[0] == programs[1] == programs[2]
+    for leaf in jax.tree.leaves((game, scalars)):
+        assert leaf.sharding.is_fully_replicated
+        assert len(leaf.sharding.device_set) == 8
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "way_out"), [(20, "try 16 or 24"), (3, "try 8"), (127, "try 120 or 128")]
+)
+def test_a_batch_that_cannot_be_shared_is_refused_with_the_nearest_sizes(batch_size, way_out):
+    mesh = sharding.make_mesh()
+    with pytest.raises(sharding.DeviceError, match=rf"\({batch_size}\).* \(8\); {way_out}\.$"):
+        sharding.check_batch(batch_size, mesh)
+    sharding.check_batch(24, mesh)
+    sharding.check_batch(batch_size, sharding.make_mesh(jax.devices()[:1]))
+
+
+def test_images_are_split_and_weights_copied():
+    mesh = sharding.make_mesh()
+    images = jax.device_put(np.zeros((16, 4, 4, 3)), sharding.split(mesh))
+    weights = jax.device_put(np.zeros((16, 4)), sharding.replicated(mesh))
+    assert [shard.data.shape for shard in images.addressable_shards] == [(2, 4, 4, 3)] * 8
+    assert [shard.data.shape for shard in weights.addressable_shards] == [(16, 4)] * 8
