@@ -43,7 +43,7 @@ def main(arguments: Sequence[str]) -> None:
             "install the other for the GPU too, or keep both off it: "
             "JAX_PLATFORMS=cpu CUDA_VISIBLE_DEVICES= python -m benchmarks ..."
         )
-    setting = Setting(**options)
+    setting, machine = Setting(**options), _machine()
 
     results = []
     for work in works(setting):
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
         )
         results.append(_result(work, *spreads))
     report = {
-        "machine": _machine(),
+        "machine": machine,
         "setting": {"repetitions": repetitions, **dataclasses.asdict(setting)},
         "ceiling_flops_per_second": max(results[0][side]["flops_per_second"] for side in SIDES),
         "works": results,
@@ -72,13 +72,14 @@ def _positive(text: str) -> int:
 
 
 def _machine() -> dict[str, Any]:
-    """What the figures hold for."""
+    """What the figures hold for; they mean nothing where the load was high before the start."""
     gpu = torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if gpu else f"{os.cpu_count()} CPU cores",
         "platform": platform.platform(),
         "arithmetic": "TF32" if gpu else "float32",
         "pytorch_threads": torch.get_num_threads(),
+        "load_average": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
     } | {name: version(name) for name in ("jax", "jaxlib", "flax", "optax", "numpy", "torch")}
 

@@ -146,6 +146,7 @@ def search_step(setting: Setting) -> Work:
     settings = LatentSearch(steps=setting.steps)
     search, judge = our_search(setting, settings)
     compiled, seconds = _compile(search, networks, *our_problem)
+    # The body of a loop counts once, however often it runs: so count one step, less its judging.
     judging = _flops(judge, networks, our_problem[-1])
     one_step, _ = our_search(setting, LatentSearch(steps=1))
     flops = _flops(one_step, networks, *our_problem) - judging + judging / setting.steps
@@ -172,7 +173,7 @@ def search_step(setting: Setting) -> Work:
 
 def start(setting: Setting) -> Game:
     """The state of a run at step 0, in buffers of its own."""
-    return jax.tree.map(jnp.asarray, _start(setting))
+    return jax.tree.map(jnp.array, _start(setting))
 
 
 @cache

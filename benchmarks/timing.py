@@ -19,7 +19,7 @@ class Spread:
 
 
 def alternate(
-    sides: Sequence[Callable[[], object]], *, repetitions: int, steps: int, warm_up: int = 2
+    sides: Sequence[Callable[[], object]], *, repetitions: int, steps: int, warm_up: int = 1
 ) -> list[Spread]:
     """Calls the sides in turns and gives the wall-clock time of a step, one `Spread` for each side.
 

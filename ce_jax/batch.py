@@ -311,7 +311,9 @@ def _facts(
 ) -> dict[str, str]:
     """What was run, for the report: enough to run it again."""
     device = jax.devices()[0]
-    holes_of = sorted((record["name"], record["hole"]) for record in results.records if "hole" in record)
+    holes_of = sorted(
+        (record["name"], record["hole"]) for record in results.records if "hole" in record
+    )
     facts = {
         "images": config.images,
         "holes": config.holes,

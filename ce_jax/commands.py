@@ -1,5 +1,6 @@
 """What both scripts share: reading an experiment, stopping well, failing in one line."""
 
+import io
 import logging
 import os
 import runpy
@@ -12,9 +13,10 @@ from typing import Any, TypeVar
 
 import tyro
 
-DONE, USAGE, SOME_FAILED, ALL_FAILED, STOPPED = 0, 2, 3, 4, 75
+DONE, USAGE, SOME_FAILED, ALL_FAILED, STOPPED, INTERRUPTED = 0, 2, 3, 4, 75, 130
 """Exit codes: all done; wrong usage or nothing found; some images failed; all failed; stopped by a
-signal with everything saved (EX_TEMPFAIL: schedulers take it as "run me again")."""
+signal with everything saved (EX_TEMPFAIL: schedulers take it as "run me again"); by a second one at
+once, as shells have it."""
 
 Config = TypeVar("Config")
 
@@ -80,8 +82,20 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 def run(main: Callable[[list[str]], int]) -> int:
     """Runs a command; what a user can mend becomes one line on standard error, not a traceback."""
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a path need not be text
+    program = Path(sys.argv[0]).name
     try:
         return main(sys.argv[1:])
     except (ValueError, ArithmeticError, OSError) as error:
-        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
+        print(f"{program}: {error}", file=sys.stderr)
         return USAGE
+    except RuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):  # how JAX says that memory ran out
+            raise
+        reason = str(error).partition("\n")[0]
+        print(f"{program}: {reason}; lower --batch-size", file=sys.stderr)
+        return USAGE
+    except KeyboardInterrupt:
+        print(f"{program}: interrupted", file=sys.stderr)
+        return INTERRUPTED

@@ -27,7 +27,6 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
     source = sources.open_source(config.data.source)
     sources.keep_apart(config.data.source, workdir)
     system = systems.build(config)
-    checkpointing.claim(workdir, config)
     update = sharding.compile_step(system.step, mesh)
     preview = jax.jit(system.preview)
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
@@ -36,6 +35,7 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
     preview_keys = jax.random.split(preview_key, len(examples))
     batches = data.training_batches(config, source, sharding.split(mesh))
     try:
+        checkpointing.claim(workdir, config)  # after everything that may refuse to begin
         with checkpointing.Checkpoints(workdir) as checkpoints:
             game = jax.jit(system.init, out_shardings=sharding.replicated(mesh))(init_key)
             game = checkpoints.restore(game, batches)

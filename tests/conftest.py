@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] = (
+    "--xla_force_host_platform_device_count=8"
+    " --xla_backend_optimization_level=2"  # LLVM's -O2 gives the same loops as -O3 much sooner
+)
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 # One compilation serves all tests of a run, its workers, and the programs that they start.

@@ -5,6 +5,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 import tiny
 import untrained
 
-from ce_jax import commands, images
+from ce_jax import commands, images, training
 from ce_jax.config import Frame, Inpainting
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +30,6 @@ def command(monkeypatch, capsys):
     def run(program, *arguments):
         monkeypatch.chdir(ROOT)
         monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
-        monkeypatch.syspath_prepend(ROOT)
         try:
             code = commands.run(importlib.import_module(Path(program).stem).main)
         except SystemExit as end:
@@ -239,37 +239,60 @@ def test_an_inpainting_that_cannot_begin_says_why_and_writes_nothing(
         ("--batch-size 20", "try 16 or 24"),
         ("--workdir {tmp}", "is not empty and holds no training run"),
         ("--workdir {tmp}/text.mat", "text.mat"),
+        ("--data.source folder:{tmp}/in --workdir {tmp}/in/run", "lie in one another"),
     ],
 )
 def test_a_training_that_cannot_begin_says_why(command, tmp_path, arguments, told):
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.mat").write_text("no matrix")
+    photographs(tmp_path / "in", 1)
     given = arguments.format(tmp=tmp_path).split()
     usual = ("--workdir", tmp_path / "run")
     code, out, error = command("train.py", SMOKE["train.py"], *usual, *given)
     assert (code, out) == (2, "")
+    assert not (tmp_path / "run").exists()
     assert told in error
     assert error.startswith("train.py: ")
     assert error.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("program", "arguments", "told"),
-    [
-        ("inpaint.py", ["--latent.window", "4"], "latent.window must be odd, got 4"),
-        ("inpaint.py", ["--model", "nowhere"], "inpaint.py: nowhere holds no training run"),
-    ],
-)
-def test_a_real_process_ends_with_code_2_and_without_a_traceback(program, arguments, told):
-    ended = subprocess.run(
-        [sys.executable, program, SMOKE[program], *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 2
-    assert told in ended.stderr
-    assert "Traceback" not in ended.stderr
+def test_a_real_process_ends_with_one_line_and_without_a_traceback(model, tmp_path):
+    another = shutil.copytree(model, tmp_path / "another")
+    text = (another / "config.json").read_text()
+    (another / "config.json").write_text(text.replace('"width": 4', '"width": 8'))
+    for arguments, told in {
+        ("configs/smoke_inpaint.py", "--model", another): "do not belong together",
+        ("configs/smoke.py",): "configs/smoke.py is not for this program",
+    }.items():
+        ended = subprocess.run(
+            [sys.executable, "inpaint.py", *arguments], cwd=ROOT, capture_output=True, text=True
+        )
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert told in ended.stderr
+        assert ended.stderr.count("\n") == 1
+
+
+def ending_with(error):
+    def main(_):
+        raise error
+
+    return main
+
+
+def test_running_out_of_memory_is_answered_with_a_smaller_batch(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["here/inpaint.py"])
+    error = RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nAnd a table.")
+    assert commands.run(ending_with(error)) == 2
+    told = "RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.; lower --batch-size"
+    assert capsys.readouterr().err == f"inpaint.py: {told}\n"
+    with pytest.raises(RuntimeError, match="a defect"):
+        commands.run(ending_with(RuntimeError("a defect")))
+
+
+def test_an_interruption_at_once_is_no_traceback(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py"])
+    assert commands.run(ending_with(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "train.py: interrupted\n"
 
 
 # Exit codes and signals
@@ -283,6 +306,15 @@ def test_the_exit_code_tells_how_many_images_were_completed(command, tmp_path, g
     told = f"{good} of {good + broken} images completed, {broken} failed; report: "
     assert out == f"{told}{tmp_path}/out/report.html\n"
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+@pytest.mark.parametrize(("step", "code"), [(3, 75), (4, 0), (7, 0)])
+def test_the_exit_code_tells_whether_training_should_go_on(command, monkeypatch, step, code):
+    monkeypatch.setattr(training, "train", lambda *_, **__: step)
+    ended, out, _ = command("train.py", SMOKE["train.py"], "--workdir", "w")
+    assert ended == code
+    assert out.startswith(f"step {step} of 4, saved in w")
+    assert ("the same command continues" in out) == (code == 75)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -212,6 +212,14 @@ def problem(networks, *, count=8, kind="center"):
     return answer, networks["generate"](answer), hole, start
 
 
+def search(networks, settings, *data):
+    compiled = jax.jit(
+        lambda *data: latent.search(*data, **networks, settings=settings),
+        compiler_options=tiny.QUICKLY,
+    )
+    return compiled(*data)
+
+
 def restated_weight(hole, window):
     """Eq. 3, pixel by pixel."""
     weight, reach = np.zeros(hole.shape, np.float64), window // 2
@@ -232,8 +240,7 @@ def restated_objective(networks, z, pictures, weight, prior):
 def test_a_planted_answer_is_found(networks):
     _, pictures, hole, start = problem(networks)
     settings = LatentSearch(steps=300, rate=0.03, prior=0)
-    find = jax.jit(lambda *data: latent.search(*data, **networks, settings=settings))
-    z, score = find(pictures, hole, start)
+    z, score = search(networks, settings, pictures, hole, start)
     weight = restated_weight(np.asarray(hole), settings.window)
     before = restated_objective(networks, start, pictures, weight, 0)
     assert np.median(score / before) < 0.1
@@ -248,7 +255,7 @@ def test_a_planted_answer_is_found(networks):
 def test_the_score_is_the_objective_of_the_paper_at_the_z_that_is_returned(networks):
     _, pictures, hole, start = problem(networks, kind="pattern:0.4")
     settings = LatentSearch(steps=3, rate=0.1, window=5, prior=2.0)
-    z, score = latent.search(pictures, hole, start, **networks, settings=settings)
+    z, score = search(networks, settings, pictures, hole, start)
     weight = restated_weight(np.asarray(hole), 5)
     expected = restated_objective(networks, z, pictures, weight, 2.0)
     np.testing.assert_allclose(score, expected, rtol=1e-5)
@@ -260,7 +267,8 @@ def test_the_search_is_adam_within_the_box(networks, rate):
     _, pictures, hole, start = problem(networks)
     weight = restated_weight(np.asarray(hole), 7)
     gradient = jax.jit(
-        jax.grad(lambda z: restated_objective(networks, z, pictures, weight, 0.003).sum())
+        jax.grad(lambda z: restated_objective(networks, z, pictures, weight, 0.003).sum()),
+        compiler_options=tiny.QUICKLY,
     )
     z, first, second = np.asarray(start, np.float64), 0.0, 0.0
     for step in range(1, 5):
@@ -270,7 +278,7 @@ def test_the_search_is_adam_within_the_box(networks, rate):
         rise, size = first / (1 - 0.9**step), second / (1 - 0.999**step)
         z = np.clip(z - rate * rise / (np.sqrt(size) + 1e-8), -1, 1)
     settings = LatentSearch(steps=4, rate=rate)
-    found, _ = latent.search(pictures, hole, start, **networks, settings=settings)
+    found, _ = search(networks, settings, pictures, hole, start)
     np.testing.assert_allclose(found, z, atol=1e-4)
     assert (np.abs(z) == 1).any() == (rate > 0.1)
 

@@ -1,0 +1,124 @@
+"""One word for one thing, one shape for every signature, and experiments that stay what they are.
+
+After a change of an experiment that is meant: UPDATE_GOLDEN=1 pytest this file.
+"""
+
+import ast
+import json
+import re
+import runpy
+from pathlib import Path
+
+import pytest
+
+from ce_jax import config
+from ce_jax.config import Inpainting, Training
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = sorted((ROOT / "ce_jax").rglob("*.py"))
+CONFIGS = sorted((ROOT / "configs").glob("*.py"))
+SCRIPTS = [*PACKAGE, *CONFIGS, ROOT / "train.py", ROOT / "inpaint.py"]
+
+FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def definitions(path):
+    """Classes and functions of a file with their dotted names; not those inside of functions."""
+
+    def inside(node, prefix):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, FUNCTIONS | ast.ClassDef):
+                yield f"{prefix}{child.name}", child
+            if isinstance(child, ast.ClassDef):
+                yield from inside(child, f"{prefix}{child.name}.")
+
+    yield from inside(ast.parse(path.read_text()), f"{path.relative_to(ROOT).as_posix()}: ")
+
+
+EVERYTHING = [definition for path in SCRIPTS for definition in definitions(path)]
+PUBLIC = [
+    (name, node)
+    for name, node in EVERYTHING
+    if not any(part.startswith("_") for part in name.split(": ")[1].split("."))
+]
+
+
+def parameters(node):
+    arguments = node.args
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]
+
+
+def test_everything_public_says_what_it_is_for():
+    silent = [name for name, node in PUBLIC if not ast.get_docstring(node)]
+    silent += [path.name for path in SCRIPTS if not ast.get_docstring(ast.parse(path.read_text()))]
+    assert not silent
+    assert len(PUBLIC) > 80
+
+
+def test_docstrings_begin_with_one_line_that_is_a_sentence():
+    crooked = []
+    for name, node in PUBLIC:
+        first, _, rest = (ast.get_docstring(node) or "").partition("\n")
+        if not first.endswith((".", ":")) or (rest and not rest.startswith("\n")):
+            crooked.append(name)
+    assert not crooked
+
+
+def test_options_are_named_where_they_are_given():
+    """What has a default, and every bool, stands behind the star; data that comes first may not."""
+    found = []
+    for name, node in PUBLIC:
+        if isinstance(node, FUNCTIONS):
+            positional = [*node.args.posonlyargs, *node.args.args]
+            optional = positional[len(positional) - len(node.args.defaults) :]
+            found += [f"{name} {p.arg}" for p in optional if p is not positional[0]]
+            found += [f"{name} {p.arg}" for p in positional if is_annotated(p, "bool")]
+    assert found == []
+
+
+def is_annotated(parameter, *annotations):
+    return parameter.annotation is not None and ast.unparse(parameter.annotation) in annotations
+
+
+def test_a_random_key_is_called_key_and_a_hole_is_never_a_mask():
+    found = []
+    for name, node in EVERYTHING:
+        if not isinstance(node, FUNCTIONS):
+            continue
+        for parameter in parameters(node):
+            word = parameter.arg
+            array = is_annotated(parameter, "Array", "jax.Array")
+            if array and word != "key" and re.search(r"key|rng|seed|random", word):
+                found.append(f"{name} {word}")
+    for path in SCRIPTS:
+        for node in ast.walk(ast.parse(path.read_text())):
+            word = getattr(node, "id", None) or getattr(node, "arg", None) or ""
+            if "mask" in word.lower():
+                found.append(f"{path.name}: {word}")
+    assert found == []
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_an_experiment_is_what_was_committed(path, golden):
+    experiment = runpy.run_path(str(path))["get_config"]()
+    assert isinstance(experiment, Training | Inpainting)
+    plain = config.to_dict(experiment)
+    found = json.dumps({"kind": type(experiment).__name__, **plain}, indent=1) + "\n"
+    expected = golden(f"configs/{path.stem}.json", found)
+    assert found == expected, "if this is meant: UPDATE_GOLDEN=1 pytest"
+    if isinstance(experiment, Training):
+        assert config.training_from_dict(json.loads(json.dumps(plain))) == experiment
+
+
+def test_every_committed_experiment_still_exists():
+    committed = {path.stem for path in (ROOT / "tests" / "golden" / "configs").glob("*.json")}
+    assert committed == {path.stem for path in CONFIGS}
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_an_experiment_says_how_to_run_it(path):
+    text = ast.get_docstring(ast.parse(path.read_text())) or ""
+    script = {Training: "train.py", Inpainting: "inpaint.py"}[
+        type(runpy.run_path(str(path))["get_config"]())
+    ]
+    assert f"python {script} configs/{path.name}" in text
