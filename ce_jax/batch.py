@@ -7,33 +7,30 @@ so that a result does not depend on where in a run it was made.
 
 import dataclasses
 import hashlib
-import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from ce_jax import blending, checkpointing, completion, data, holes, images, metrics, sharding
+from ce_jax import blending, checkpointing, completion, holes, images, metrics, sharding
 from ce_jax import config as configuration
-from ce_jax.checkpointing import CheckpointError, Trained
 from ce_jax.completion import Complete, Completion
-from ce_jax.config import Frame, Inpainting
-from ce_jax.holes import HoleError, HoleFiles, HoleKind
+from ce_jax.config import ConfigError, Frame, Inpainting
+from ce_jax.holes import HoleFiles, HoleKind
+from ce_jax.pairing import Failure, Picture, loader, read_ahead
 from ce_jax.results import Results
-from ce_jax.sources import Source, SourceError, keep_apart, open_source
+from ce_jax.sources import keep_apart, open_source
+from ce_jax.state import Trained
 
 CAPTIONS = ("photograph", "hole", "proposal", "completion", "laplace", "truth")
 _NOT_IDENTITY = ("output", "overwrite", "report_rows")
-_READERS = 8
 
 
 class Outcome(NamedTuple):
@@ -45,24 +42,10 @@ class Outcome(NamedTuple):
     stopped: bool
 
 
-class _Picture(NamedTuple):
-    """One image, framed: uint8 [s, s, 3]; its hole if it comes from a file; the truth if known."""
-
-    name: str
-    image: np.ndarray
-    hole: np.ndarray | None
-    truth: np.ndarray | None
-
-
-class _Failure(NamedTuple):
-    name: str
-    reason: str
-
-
 class _Batch(NamedTuple):
     """A batch on its way: what went in, what will come out, and when it began."""
 
-    pictures: Sequence[_Picture]
+    pictures: Sequence[Picture]
     hole: np.ndarray
     completion: Completion
     begun: float
@@ -82,7 +65,8 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     An image that cannot be read or completed is noted in the manifest, and the others go on.
 
     Raises:
-        SourceError, HoleError, CheckpointError, OutputError, DeviceError: nothing can begin.
+        ConfigError, SourceError, HoleError, CheckpointError, OutputError, DeviceError: nothing can
+            begin.
     """
     mesh = sharding.make_mesh()
     sharding.check_batch(config.batch_size, mesh)
@@ -94,7 +78,7 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     if isinstance(hole_kind, HoleKind):
         holes.check(hole_kind, size=frame.size)
     complete = completion.build(config, trained, mesh)
-    load = partial(_load, source, frame, hole_kind, _truth(config, source, hole_kind))
+    load = loader(source, frame, hole_kind, truth=config.truth)
 
     identity = configuration.to_dict(config) | {"model_step": trained.step if trained else None}
     results = Results(
@@ -108,9 +92,9 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
 
     with tqdm(total=len(source), initial=len(source) - len(todo), unit="image") as bar:
 
-        def keep(finished: Iterable[_Failure | _Finished]) -> None:
+        def keep(finished: Iterable[Failure | _Finished]) -> None:
             for one in finished:
-                if isinstance(one, _Failure):
+                if isinstance(one, Failure):
                     results.fail(one.name, one.reason)
                 else:
                     panel = one.panel if one.record["name"] in shown else None
@@ -118,9 +102,9 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
                 bar.update()
 
         tried, underway = 0, None
-        for loaded in _read_ahead(load, todo, config.batch_size):
-            keep(failure for failure in loaded if isinstance(failure, _Failure))
-            pictures = [picture for picture in loaded if isinstance(picture, _Picture)]
+        for loaded in read_ahead(load, todo, batch_size=config.batch_size):
+            keep(failure for failure in loaded if isinstance(failure, Failure))
+            pictures = [picture for picture in loaded if isinstance(picture, Picture)]
             begun = _begin(pictures, config, hole_kind, complete, frame.size) if pictures else None
             if underway is not None:
                 keep(_finish(underway, config))
@@ -153,77 +137,15 @@ def _frame(config: Inpainting, trained: Trained | None) -> Frame:
         return config.frame or Frame()
     theirs = trained.config.data.frame
     if config.frame is not None and config.frame.size != theirs.size:
-        raise CheckpointError(
+        raise ConfigError(
             f"frame.size is {config.frame.size}, but {config.model} was trained on "
             f"{theirs.size}-pixel images; use that size or another --model."
         )
     return config.frame or theirs
 
 
-def _truth(config: Inpainting, source: Source, hole_kind: HoleKind | HoleFiles) -> Callable | None:
-    """name, image -> the intact image; None where there is no way to know it."""
-    if config.truth is not None:
-        intact = open_source(config.truth)
-        places = {name: index for index, name in enumerate(intact.names)}
-        if places.keys().isdisjoint(source.names):
-            raise SourceError(
-                f"truth {config.truth} has none of the images to complete: names there begin with "
-                f"{intact.names[0]}, here with {source.names[0]}; equal names belong together."
-            )
-        return lambda name, _: intact[places[name]] if name in places else None
-    return (lambda _, image: image) if isinstance(hole_kind, HoleKind) else None
-
-
-def _load(
-    source: Source,
-    frame: Frame,
-    hole_kind: HoleKind | HoleFiles,
-    truth: Callable | None,
-    index: int,
-) -> _Picture | _Failure:
-    name = source.names[index]
-    try:
-        image = source[index]
-        square = data.framed(image, frame)
-        intact = truth(name, image) if truth else None
-        hole = None
-        if isinstance(hole_kind, HoleFiles):
-            hole = _framed_hole(hole_kind, name, image, frame)
-        return _Picture(name, square, hole, None if intact is None else data.framed(intact, frame))
-    except (ValueError, OSError) as error:
-        return _Failure(name, str(error))
-
-
-def _framed_hole(files: HoleFiles, name: str, image: np.ndarray, frame: Frame) -> np.ndarray:
-    """A hole goes the way of its image, unless it already has the size that the network sees."""
-    hole = files.for_image(name)
-    if hole.shape[:2] not in (image.shape[:2], (frame.size, frame.size)):
-        raise HoleError(
-            f"{files.path_for(name)} is {hole.shape[1]}x{hole.shape[0]}, but image {name} is "
-            f"{image.shape[1]}x{image.shape[0]}; a hole must have the size of its image."
-        )
-    return images.frame(
-        hole, size=frame.size, box=frame.box, shorter_side=frame.shorter_side, nearest=True
-    )
-
-
-def _read_ahead(
-    load: Callable[[int], _Picture | _Failure], todo: Sequence[int], batch_size: int
-) -> Iterator[list[_Picture | _Failure]]:
-    """Loaded images in groups of one batch, read and decoded ahead by threads."""
-    if not todo:
-        return
-    threads = grain.ReadOptions(num_threads=_READERS, prefetch_buffer_size=2 * batch_size)
-    loaded = iter(grain.MapDataset.source(todo).map(load).to_iter_dataset(threads))
-    try:
-        while group := list(itertools.islice(loaded, batch_size)):
-            yield group
-    finally:
-        loaded.close()
-
-
 def _begin(
-    pictures: list[_Picture],
+    pictures: list[Picture],
     config: Inpainting,
     hole_kind: HoleKind | HoleFiles,
     complete: Complete,
@@ -243,33 +165,24 @@ def _begin(
     return _Batch(pictures, hole[: len(pictures)], completion, begun)
 
 
-def _finish(batch: _Batch, config: Inpainting) -> Iterator[_Failure | _Finished]:
-    """Waits for a batch and blends it on the host."""
+def _finish(batch: _Batch, config: Inpainting) -> Iterator[Failure | _Finished]:
+    """Waits for a batch, blends it on the host, and measures it where the truth is known."""
     count, hole = len(batch.pictures), batch.hole
     proposal, score, steps = (
         np.asarray(array)[:count]
         for array in (batch.completion.proposal, batch.completion.score, batch.completion.steps)
     )
-    photographs = np.stack([picture.image for picture in batch.pictures])
-    known = images.to_float(photographs)
     served = np.isfinite(score) & np.all(np.isfinite(proposal) | ~hole, axis=(1, 2, 3))
     proposal = np.where(np.isfinite(proposal), proposal, 0)
-    blend = {"poisson": blending.poisson, "overlay": blending.overlay}[config.blend]
-    filled = {
-        method: np.where(hole, images.to_uint8(result), photographs)
-        for method, result in {
-            config.method: blend(known, proposal, hole),
-            "laplace": blending.harmonic(known, hole),
-        }.items()
-    }
-    truths = [picture.truth for picture in batch.pictures]
-    compared = np.stack([p.image if p.truth is None else p.truth for p in batch.pictures])
-    figures = {method: metrics.figures(result, compared, hole) for method, result in filled.items()}
+    photographs = np.stack([picture.image for picture in batch.pictures])
+    filled = _filled(photographs, proposal, hole, config)
+    truth = np.stack([p.image if p.truth is None else p.truth for p in batch.pictures])
+    figures = {method: metrics.figures(result, truth, hole) for method, result in filled.items()}
     seconds = round((time.monotonic() - batch.begun) / count, 4)
     for i, picture in enumerate(batch.pictures):
         if not served[i]:
             reason = f"{config.method} proposes nothing for a part of this hole"
-            yield _Failure(picture.name, reason)
+            yield Failure(picture.name, reason)
             continue
         record = {
             "name": picture.name,
@@ -282,16 +195,31 @@ def _finish(batch: _Batch, config: Inpainting) -> Iterator[_Failure | _Finished]
             "figures": {
                 method: {k: round(float(v[i]), 5) for k, v in values.items() if np.isfinite(v[i])}
                 for method, values in figures.items()
-                if truths[i] is not None
+                if picture.truth is not None
             },
             "note": _note(hole[i]),
         }
         seen = np.where(hole[i], np.uint8(255), picture.image)
-        shown = [picture.image, seen, images.to_uint8(proposal[i])]
-        shown += [result[i] for result in filled.values()]
-        if truths[i] is not None:
-            shown.append(truths[i])
-        yield _Finished(record, filled[config.method][i], shown)
+        panel = [picture.image, seen, images.to_uint8(proposal[i])]
+        panel += [result[i] for result in filled.values()]
+        panel += [] if picture.truth is None else [picture.truth]
+        yield _Finished(record, filled[config.method][i], panel)
+
+
+def _filled(
+    photographs: np.ndarray, proposal: np.ndarray, hole: np.ndarray, config: Inpainting
+) -> dict[str, np.ndarray]:
+    """uint8 [b, s, s, 3] of the method and, beside it, of Laplace; known pixels as they were."""
+    known = images.to_float(photographs)
+    blend = {"poisson": blending.poisson, "overlay": blending.overlay}[config.blend]
+    results = {
+        config.method: blend(known, proposal, hole),
+        "laplace": blending.harmonic(known, hole),
+    }
+    return {
+        method: np.where(hole, images.to_uint8(result), photographs)
+        for method, result in results.items()
+    }
 
 
 def _note(hole: np.ndarray) -> str:

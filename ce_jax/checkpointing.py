@@ -8,7 +8,7 @@ import json
 import os
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from orbax.checkpoint.experimental import v1 as ocp
@@ -16,7 +16,7 @@ from orbax.checkpoint.experimental import v1 as ocp
 from ce_jax import config as configuration
 from ce_jax import systems
 from ce_jax.config import Training
-from ce_jax.state import Game, Variables
+from ce_jax.state import Game, Trained
 
 _FREE_TO_CHANGE = {"log_every", "picture_every", "checkpoint_every"}
 _KEPT = 3
@@ -24,15 +24,6 @@ _KEPT = 3
 
 class CheckpointError(ValueError):
     """A work directory that does not hold what is asked of it."""
-
-
-class Trained(NamedTuple):
-    """What an inpainting needs of a finished (or still running) training run."""
-
-    config: Training
-    generator: Variables
-    critic: Variables | None
-    step: int
 
 
 def claim(workdir: Path, config: Training) -> None:

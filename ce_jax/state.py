@@ -5,7 +5,7 @@ has learned; a `Game` is two players against each other.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ import optax
 from flax import linen as nn
 from flax import struct
 
-from ce_jax.config import Adam
+from ce_jax.config import Adam, Training
 
 Array = jax.Array
 Variables = dict[str, Any]
@@ -47,6 +47,15 @@ class Game:
     def exhibit(self) -> Variables:
         """The generator to show and to complete with: the running average where one is kept."""
         return self.generator.variables if self.average is None else self.average
+
+
+class Trained(NamedTuple):
+    """What an inpainting needs of a finished (or still running) training run."""
+
+    config: Training
+    generator: Variables
+    critic: Variables | None
+    step: int
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Context encoder on CelebA faces, 64x64, for holes anywhere (Pathak et al. 2016, random regions).
 
-One network for the four kinds of hole that Yeh et al. 2017 compare on. As the authors' code does for
-regions anywhere, the whole image is predicted and there is no overlap band; unlike it, the loss
+One network for the four kinds of hole that Yeh et al. 2017 compare on. As in the authors' code for
+regions anywhere, the whole image is predicted and there is no overlap band; unlike there, the loss
 counts the hole alone (as the paper says) and every image has a hole of its own. Reconstruction
 0.999, adversarial 0.001, the generator's rate ten times the critic's, falling to zero.
 

@@ -1,6 +1,6 @@
 """The demo's first half: digits with a missing half, found again in the latent space (Yeh et al.).
 
-    python inpaint.py configs/demo_digits_inpaint.py
+python inpaint.py configs/demo_digits_inpaint.py
 """
 
 from ce_jax.config import Inpainting, LatentSearch

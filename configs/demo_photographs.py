@@ -1,4 +1,4 @@
-"""The demo's context encoder: learns in two minutes to fill holes in photographs (Pathak et al. 2016).
+"""The demo's context encoder: learns in two minutes to fill holes in photographs (Pathak et al.).
 
 It trains on tiles of eleven photographs that come with scikit-image and scikit-learn; four others
 (an astronaut, a brick wall, a cameraman, a cat) are kept for `configs/demo_photographs_inpaint.py`.

@@ -1,6 +1,6 @@
 """The demo's second half: holes in photographs that the network has never seen.
 
-    python inpaint.py configs/demo_photographs_inpaint.py
+python inpaint.py configs/demo_photographs_inpaint.py
 """
 
 from ce_jax.config import Inpainting

@@ -1,6 +1,6 @@
 """Laplace fill: what no network at all does, exactly and at once. No model is needed.
 
-    python inpaint.py configs/laplace.py --images folder:photos --holes holes/ --output filled
+python inpaint.py configs/laplace.py --images folder:photos --holes holes/ --output filled
 """
 
 from ce_jax.config import Frame, Inpainting

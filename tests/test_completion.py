@@ -11,9 +11,8 @@ import untrained
 from scipy.ndimage import binary_dilation
 
 from ce_jax import completion, holes, images, sharding, systems
-from ce_jax.checkpointing import CheckpointError
 from ce_jax.completion import latent
-from ce_jax.config import Inpainting, LatentSearch
+from ce_jax.config import ConfigError, Inpainting, LatentSearch
 from ce_jax.state import apply
 
 BATCH, SIZE = 16, 32  # two images on each of the eight devices
@@ -185,7 +184,7 @@ def test_steps_and_score_are_those_of_the_search_or_zero(method):
 )
 def test_a_method_refuses_the_network_of_another(method, run, kind):
     config = Inpainting(method=method, model="runs/mine")
-    with pytest.raises(CheckpointError, match=f"{method} does not run on runs/mine.* a {kind}"):
+    with pytest.raises(ConfigError, match=f"{method} does not run on runs/mine.* a {kind}"):
         completion.build(config, untrained.networks(run), sharding.make_mesh())
 
 

@@ -45,8 +45,7 @@ def test_pmap_gives_the_numbers_of_jit(kind):
     experiment, images = SYSTEMS[kind], tiny.batch(0)
     step = systems.build(experiment, axis=sharding.AXIS).step
     update = sharding.pmap_step(step, jax.devices())
-    game = jax.device_get(tiny.compiled(experiment).start(jax.random.key(0)))
-    copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * 8), game)
+    copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * 8), tiny.start(experiment))
     game, scalars = jax.device_get(update(copies, images, jax.random.fold_in(jax.random.key(1), 0)))
 
     for leaf in jax.tree.leaves((game, scalars)):
@@ -58,9 +57,9 @@ def test_pmap_gives_the_numbers_of_jit(kind):
 @pytest.mark.parametrize("kind", SYSTEMS)
 def test_no_device_computes_more_than_its_share_of_a_batch(kind):
     """No image, latent or activation of a whole batch stands in the program of one device."""
-    game = jax.eval_shape(tiny.compiled(SYSTEMS[kind]).start, jax.random.key(0))
+    game = tiny.start(SYSTEMS[kind])
     images = jax.ShapeDtypeStruct((104, 32, 32, 3), np.uint8)  # 8 x 13: no layer has such a size
-    lowered = tiny.compiled(SYSTEMS[kind]).update.lower(game, images, jax.random.key(1))
+    lowered = tiny.compiled(SYSTEMS[kind]).lower(game, images, jax.random.key(1))
     program = lowered.compile(tiny.QUICKLY).as_text()
     shares, wholes = (
         {shape for shape in re.findall(r"(?:f32|u8|pred)\[[\d,]+\]", program) if first in shape}
@@ -74,9 +73,9 @@ def test_no_device_computes_more_than_its_share_of_a_batch(kind):
 
 
 def test_a_step_is_compiled_once_and_keeps_its_state_on_all_devices():
-    start, update = tiny.compiled(tiny.dcgan())
-    shared = sharding.split(sharding.make_mesh())
-    game, programs = start(jax.random.key(0)), []
+    mesh, update = sharding.make_mesh(), tiny.compiled(tiny.dcgan())
+    shared, programs = sharding.split(mesh), []
+    game = jax.device_put(tiny.start(tiny.dcgan()), sharding.replicated(mesh))
     for step in range(3):
         images = jax.device_put(tiny.batch(step), shared)
         game, scalars = update(game, images, jax.random.fold_in(jax.random.key(1), step))

@@ -26,10 +26,6 @@ HOLE = slice(12, 20)
 """Where the tiny published context encoder has its hole: 16 pixels of centre less 4 of band."""
 
 
-def started(experiment):
-    return jax.device_get(tiny.compiled(experiment).start(jax.random.key(0)))
-
-
 @pytest.mark.parametrize("kind", tiny.EVERY_KIND)
 def test_the_first_steps_have_the_committed_scalars(kind, golden):
     """Within 0.2 %: Adam divides by gradients near 0, which enlarges the last bits of a sum."""
@@ -50,7 +46,7 @@ def test_a_step_gives_the_same_bits_again(kind):
 @pytest.mark.parametrize("kind", tiny.EVERY_KIND)
 def test_every_weight_learns_and_every_statistic_moves(kind):
     experiment = tiny.EVERY_KIND[kind]
-    before, (after, _) = started(experiment), tiny.play(experiment, tiny.batch(0))
+    before, (after, _) = tiny.start(experiment), tiny.play(experiment, tiny.batch(0))
     assert (before.step, after.step) == (0, 1)
     for player in ("generator", "critic"):
         old, new = getattr(before, player), getattr(after, player)
@@ -175,7 +171,7 @@ def test_the_running_average_follows_faster_at_the_start():
 
 def test_the_running_average_is_what_is_exhibited():
     experiment = tiny.dcgan()
-    before, (after, _) = started(experiment), tiny.play(experiment, tiny.batch(0))
+    before, (after, _) = tiny.start(experiment), tiny.play(experiment, tiny.batch(0))
     assert after.exhibit is after.average
     jax.tree.map(
         lambda old, new, average: np.testing.assert_allclose(

@@ -53,8 +53,8 @@ def everything(workdir, experiment):
     batches = data.training_batches(experiment, source, sharding.split(sharding.make_mesh()))
     try:
         with checkpointing.Checkpoints(workdir) as checkpoints:
-            start = tiny.compiled(experiment).start(jax.random.key(9))
-            return jax.device_get(checkpoints.restore(start, batches)), batches.get_state()
+            layout = jax.tree.map(jnp.zeros_like, tiny.start(experiment))
+            return jax.device_get(checkpoints.restore(layout, batches)), batches.get_state()
     finally:
         batches.close()
 
@@ -188,10 +188,9 @@ def test_a_run_reports_every_step_and_shows_pictures(kind, uninterrupted):
 
 def test_a_context_encoder_shows_what_it_saw_what_it_made_of_it_and_the_truth():
     experiment = tiny.context_encoder_alone()
-    start = tiny.compiled(experiment).start(jax.random.key(0))
     images = jax.random.uniform(jax.random.key(1), (2, 32, 32, 3), minval=-1.0)
     preview = jax.jit(systems.build(experiment).preview, compiler_options=tiny.QUICKLY)
-    rows = preview(start.exhibit, images, jax.random.split(jax.random.key(2), 2))
+    rows = preview(tiny.start(experiment).exhibit, images, jax.random.split(jax.random.key(2), 2))
     painted, completed, truth = np.moveaxis(np.asarray(rows), 1, 0)
     known = (painted == truth).all(axis=-1)
     np.testing.assert_array_equal(truth, images)

@@ -2,13 +2,13 @@
 
 import functools
 from dataclasses import replace
-from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from ce_jax import sharding, systems
 from ce_jax.config import Adam, ContextEncoder, Data, Dcgan, Frame, Training
+from ce_jax.state import Game
 
 # For what runs once: LLVM then takes a quarter of the time.
 QUICKLY = {"xla_backend_optimization_level": "0"}
@@ -55,20 +55,24 @@ EVERY_KIND = {
 }
 
 
-class Compiled(NamedTuple):
-    """`start(key)` makes the state of step 0; `update` is the compiled step."""
-
-    start: jax.stages.Wrapped
-    update: jax.stages.Wrapped
+@functools.cache
+def compiled(experiment: Training, devices: int = 8) -> jax.stages.Wrapped:
+    """The step of an experiment on the first so many devices, as the training loop compiles it."""
+    mesh = sharding.make_mesh(jax.devices()[:devices])
+    return sharding.compile_step(systems.build(experiment).step, mesh)
 
 
 @functools.cache
-def compiled(experiment: Training, devices: int = 8) -> Compiled:
-    """An experiment on the first so many devices, as the training loop compiles it."""
-    mesh, system = sharding.make_mesh(jax.devices()[:devices]), systems.build(experiment)
-    whole = sharding.replicated(mesh)
-    start = jax.jit(system.init, out_shardings=whole, compiler_options=QUICKLY)
-    return Compiled(start, sharding.compile_step(system.step, mesh))
+def _quickly(experiment: Training, devices: int) -> jax.stages.Compiled:
+    arguments = start(experiment), batch(0), jax.random.key(0)
+    return compiled(experiment, devices).lower(*arguments).compile(QUICKLY)
+
+
+@functools.cache
+def start(experiment: Training) -> Game:
+    """The state of step 0, on the host."""
+    init = jax.jit(systems.build(experiment).init, compiler_options=QUICKLY)
+    return jax.device_get(init(jax.random.key(0)))
 
 
 def batch(seed: int, *, size: int = 16) -> np.ndarray:
@@ -78,9 +82,11 @@ def batch(seed: int, *, size: int = 16) -> np.ndarray:
 
 def play(experiment: Training, *batches: np.ndarray, devices: int = 8):
     """The state after a step on each batch, and the scalars of the steps, on the host."""
-    start, update = compiled(experiment, devices)
-    game, reports = start(jax.random.key(0)), []
+    mesh, update = sharding.make_mesh(jax.devices()[:devices]), _quickly(experiment, devices)
+    whole, shared = sharding.replicated(mesh), sharding.split(mesh)
+    game, reports = jax.device_put(start(experiment), whole), []
     for step, images in enumerate(batches):
-        game, scalars = update(game, images, jax.random.fold_in(jax.random.key(1), step))
+        key = jax.device_put(jax.random.fold_in(jax.random.key(1), step), whole)
+        game, scalars = update(game, jax.device_put(images, shared), key)
         reports.append({name: float(value) for name, value in scalars.items()})
     return jax.device_get(game), reports

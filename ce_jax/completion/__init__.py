@@ -16,9 +16,9 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ce_jax import sharding
-from ce_jax.checkpointing import CheckpointError, Trained
 from ce_jax.completion import context_encoder, laplace, latent
-from ce_jax.config import ContextEncoder, Dcgan, Inpainting
+from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting
+from ce_jax.state import Trained
 
 Array = jax.Array
 
@@ -47,7 +47,7 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
     """The method of a config, compiled over the mesh where it runs on the device.
 
     Raises:
-        CheckpointError: the model is not of the kind that the method needs.
+        ConfigError: the model is not of the kind that the method needs.
     """
     if config.method == "laplace":
         return partial(_composite, laplace.propose, None)
@@ -59,7 +59,7 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
         case "context-encoder", ContextEncoder() as model:
             propose = context_encoder.method(model, size)
         case _, model:
-            raise CheckpointError(
+            raise ConfigError(
                 f"method {config.method} does not run on {config.model}, which is a "
                 f"{type(model).__name__}; name another --model or --method."
             )
