@@ -60,7 +60,7 @@ def test_no_device_computes_more_than_its_share_of_a_batch(kind):
     game = tiny.start(SYSTEMS[kind])
     images = jax.ShapeDtypeStruct((104, 32, 32, 3), np.uint8)  # 8 x 13: no layer has such a size
     lowered = tiny.compiled(SYSTEMS[kind]).lower(game, images, jax.random.key(1))
-    program = lowered.compile(tiny.QUICKLY).as_text()
+    program = lowered.compile().as_text()
     shares, wholes = (
         {shape for shape in re.findall(r"(?:f32|u8|pred)\[[\d,]+\]", program) if first in shape}
         for first in ("[13,", "[104,")

@@ -1,7 +1,7 @@
 """One update of each system: the papers' losses, reproducible numbers, and nothing peeked at.
 
-After a change of `tests/golden/steps_*.json` that is meant: UPDATE_GOLDEN=1 pytest this file, and say
-in the commit why the first steps of a training come out differently.
+After a change of `tests/golden/steps_*.json` that is meant: UPDATE_GOLDEN=1 pytest this file, and
+say in the commit why the first steps of a training come out differently.
 """
 
 import functools

@@ -25,8 +25,8 @@ KINDS = ("dcgan", "context_encoder_alone")  # with all that a state can hold, an
 
 @pytest.fixture(scope="module", autouse=True)
 def built_once():
-    """Runs of one experiment share their traced functions: most of a short run is tracing."""
-    with pytest.MonkeyPatch.context() as patch:
+    """Runs of one experiment share what is traced and compiled: the most of so short a run."""
+    with tiny.quickly(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(systems, "build", functools.cache(systems.build))
         patch.setattr(sharding, "compile_step", functools.cache(sharding.compile_step))
         yield
@@ -110,6 +110,7 @@ def test_a_killed_run_repeats_what_was_reported_but_not_saved(uninterrupted, tmp
     with (workdir / "scalars.jsonl").open("a") as scalars:
         scalars.write('{"step": 5, "loss/cri')
     assert training.train(tiny.dcgan(), workdir) == 4
+    assert steps_on_disk(workdir) == [2, 4]
     assert_same_run(workdir, uninterrupted / "dcgan", tiny.dcgan())
 
 
@@ -189,7 +190,7 @@ def test_a_run_reports_every_step_and_shows_pictures(kind, uninterrupted):
 def test_a_context_encoder_shows_what_it_saw_what_it_made_of_it_and_the_truth():
     experiment = tiny.context_encoder_alone()
     images = jax.random.uniform(jax.random.key(1), (2, 32, 32, 3), minval=-1.0)
-    preview = jax.jit(systems.build(experiment).preview, compiler_options=tiny.QUICKLY)
+    preview = jax.jit(systems.build(experiment).preview)
     rows = preview(tiny.start(experiment).exhibit, images, jax.random.split(jax.random.key(2), 2))
     painted, completed, truth = np.moveaxis(np.asarray(rows), 1, 0)
     known = (painted == truth).all(axis=-1)

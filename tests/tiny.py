@@ -1,7 +1,9 @@
 """The smallest experiments that still have every part, shared so that they are compiled once."""
 
 import functools
+from collections.abc import Callable
 from dataclasses import replace
+from unittest import mock
 
 import jax
 import numpy as np
@@ -10,7 +12,7 @@ from ce_jax import sharding, systems
 from ce_jax.config import Adam, ContextEncoder, Data, Dcgan, Frame, Training
 from ce_jax.state import Game
 
-# For what runs once: LLVM then takes a quarter of the time.
+# LLVM then takes a quarter of the time, and what runs once is none the slower for it.
 QUICKLY = {"xla_backend_optimization_level": "0"}
 
 _BASE = Training(
@@ -55,24 +57,24 @@ EVERY_KIND = {
 }
 
 
+def quickly():
+    """While this holds, `jax.jit` compiles as quickly as it can, for numbers that run seldom."""
+    return mock.patch.object(jax, "jit", functools.partial(jax.jit, compiler_options=QUICKLY))
+
+
 @functools.cache
-def compiled(experiment: Training, devices: int = 8) -> jax.stages.Wrapped:
-    """The step of an experiment on the first so many devices, as the training loop compiles it."""
+def compiled(experiment: Training, devices: int = 8) -> Callable:
+    """The step of an experiment on the first so many devices."""
     mesh = sharding.make_mesh(jax.devices()[:devices])
-    return sharding.compile_step(systems.build(experiment).step, mesh)
-
-
-@functools.cache
-def _quickly(experiment: Training, devices: int) -> jax.stages.Compiled:
-    arguments = start(experiment), batch(0), jax.random.key(0)
-    return compiled(experiment, devices).lower(*arguments).compile(QUICKLY)
+    with quickly():
+        return sharding.compile_step(systems.build(experiment).step, mesh)
 
 
 @functools.cache
 def start(experiment: Training) -> Game:
     """The state of step 0, on the host."""
-    init = jax.jit(systems.build(experiment).init, compiler_options=QUICKLY)
-    return jax.device_get(init(jax.random.key(0)))
+    with quickly():
+        return jax.device_get(jax.jit(systems.build(experiment).init)(jax.random.key(0)))
 
 
 def batch(seed: int, *, size: int = 16) -> np.ndarray:
@@ -82,11 +84,9 @@ def batch(seed: int, *, size: int = 16) -> np.ndarray:
 
 def play(experiment: Training, *batches: np.ndarray, devices: int = 8):
     """The state after a step on each batch, and the scalars of the steps, on the host."""
-    mesh, update = sharding.make_mesh(jax.devices()[:devices]), _quickly(experiment, devices)
-    whole, shared = sharding.replicated(mesh), sharding.split(mesh)
-    game, reports = jax.device_put(start(experiment), whole), []
+    game, reports = start(experiment), []
     for step, images in enumerate(batches):
-        key = jax.device_put(jax.random.fold_in(jax.random.key(1), step), whole)
-        game, scalars = update(game, jax.device_put(images, shared), key)
+        key = jax.random.fold_in(jax.random.key(1), step)
+        game, scalars = compiled(experiment, devices)(game, images, key)
         reports.append({name: float(value) for name, value in scalars.items()})
     return jax.device_get(game), reports
