@@ -30,7 +30,7 @@ def claim(workdir: Path, config: Training) -> None:
     """Makes `workdir` the home of this run, or finds that it already is.
 
     Raises:
-        CheckpointError: it is the home of another run, or holds somebody's files.
+        CheckpointError: it holds checkpoints of another run, or somebody's files.
     """
     record = workdir / "config.json"
     if not record.exists():
@@ -39,7 +39,7 @@ def claim(workdir: Path, config: Training) -> None:
                 f"{workdir} is not empty and holds no training run; choose another --workdir."
             )
         workdir.mkdir(parents=True, exist_ok=True)
-    else:
+    elif saved_steps(workdir):
         before = read_config(workdir)
         changed = _differences(configuration.to_dict(before), configuration.to_dict(config))
         allowed = set(_FREE_TO_CHANGE) | {"data.threads"}
@@ -70,6 +70,12 @@ def read_config(workdir: Path) -> Training:
         return configuration.training_from_dict(json.loads(record.read_text()))
     except ValueError as error:
         raise CheckpointError(f"{record} cannot be read: {error}") from error
+
+
+def saved_steps(workdir: Path) -> list[int]:
+    """The steps of which `workdir` has a checkpoint; one gets its number for a name when complete."""
+    checkpoints = workdir.glob("checkpoints/*")
+    return sorted(int(path.name) for path in checkpoints if path.name.isdecimal())
 
 
 class Checkpoints:
@@ -131,11 +137,11 @@ def load(workdir: Path) -> Trained:
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes
     )
     # Read without a Checkpointer, which would create folders, and clear away what a run that is
-    # still going on has half written; a checkpoint gets its number for a name when it is complete.
-    steps = [int(path.name) for path in workdir.glob("checkpoints/*") if path.name.isdecimal()]
+    # still going on has half written.
+    steps = saved_steps(workdir)
     if not steps:
         raise CheckpointError(f"{workdir} has no checkpoint yet; train first.")
-    checkpoint = str((workdir / "checkpoints" / str(max(steps))).absolute())
+    checkpoint = str((workdir / "checkpoints" / str(steps[-1])).absolute())
     try:
         held = _shapes(ocp.metadata(checkpoint, "state").metadata)
         if differing := {name for name, _ in held ^ _shapes(wanted)}:
@@ -150,7 +156,7 @@ def load(workdir: Path) -> Trained:
         reason = str(error).partition("\n")[0]
         raise CheckpointError(f"{checkpoint} is damaged: {reason}") from error
     critic = None if game.critic is None else game.critic.variables
-    return Trained(config, game.exhibit, critic, max(steps))
+    return Trained(config, game.exhibit, critic, steps[-1])
 
 
 def _shapes(state: Any) -> set[tuple[str, tuple[int, ...]]]:

@@ -220,6 +220,13 @@ def test_another_run_is_refused_by_the_fields_that_differ(changed, named, uninte
     assert (workdir / "config.json").read_bytes() == before
 
 
+def test_a_run_that_saved_nothing_makes_way_for_another(tmp_path):
+    checkpointing.claim(tmp_path / "run", tiny.dcgan())
+    changed = tiny.dcgan(generator=Adam(rate=1e-5))
+    checkpointing.claim(tmp_path / "run", changed)
+    assert checkpointing.read_config(tmp_path / "run") == changed
+
+
 def test_a_cosine_schedule_fixes_the_length_of_a_run(uninterrupted):
     longer = tiny.context_encoder_alone(steps=5)
     with pytest.raises(CheckpointError, match=r"another steps \(steps: 4 there, 5 now\)"):
