@@ -73,7 +73,7 @@ def read_config(workdir: Path) -> Training:
 
 
 def saved_steps(workdir: Path) -> list[int]:
-    """The steps of which `workdir` has a checkpoint; one gets its number for a name when complete."""
+    """The steps of which `workdir` has a checkpoint; each gets its name when it is complete."""
     checkpoints = workdir.glob("checkpoints/*")
     return sorted(int(path.name) for path in checkpoints if path.name.isdecimal())
 
