@@ -7,7 +7,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     images holes losses metrics blending     the domain, in pure functions
     models state steps systems               networks, what they have learned, how they learn
     sharding                                 the devices
-    sources data pairing                     images into batches
+    sources data hole_files pairing          images and holes into batches
     checkpointing                            what a run keeps
     completion                               every way to fill a hole
     logbook report results                   what is written for people

@@ -19,11 +19,21 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from ce_jax import blending, checkpointing, completion, holes, images, metrics, sharding
+from ce_jax import (
+    blending,
+    checkpointing,
+    completion,
+    hole_files,
+    holes,
+    images,
+    metrics,
+    sharding,
+)
 from ce_jax import config as configuration
 from ce_jax.completion import Complete, Completion
 from ce_jax.config import ConfigError, Frame, Inpainting
-from ce_jax.holes import HoleFiles, HoleKind
+from ce_jax.hole_files import HoleFiles
+from ce_jax.holes import HoleKind
 from ce_jax.pairing import Failure, Picture, loader, read_ahead
 from ce_jax.results import Results
 from ce_jax.sources import keep_apart, open_source
@@ -72,7 +82,7 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     sharding.check_batch(config.batch_size, mesh)
     source = open_source(config.images)
     keep_apart(config.images, Path(config.output))
-    hole_kind = holes.resolve(config.holes)
+    hole_kind = hole_files.resolve(config.holes)
     trained = None if config.model is None else checkpointing.load(Path(config.model))
     frame = _frame(config, trained)
     if isinstance(hole_kind, HoleKind):

@@ -1,23 +1,16 @@
-"""Holes: which pixels of a photograph are missing.
+"""Holes: which pixels of a photograph are missing, drawn on the device, each from its own key.
 
-A hole is bool, True where pixels are missing; in a file, white (>= 128) is missing. Holes are
-drawn, each from its own key (`parse`, `draw`), or they come as files (`open_files`).
+A hole is bool, True where pixels are missing.
 """
 
 import contextlib
 import dataclasses
 import difflib
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from pathlib import Path, PurePosixPath
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-from PIL import Image
-
-from ce_jax import images
 
 KINDS: Mapping[str, str] = {
     "center": "a side in whole pixels, as in center:24",
@@ -31,7 +24,6 @@ KINDS: Mapping[str, str] = {
 _USUAL_SHARE = {"random": 0.8, "pattern": 0.25}
 _EDGES = ("left", "right", "top", "bottom")
 _PIXELS_PER_CELL = 16  # Pathak et al. enlarge their noise by 1 / 0.06
-_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".pbm")
 
 
 class HoleError(ValueError):
@@ -64,7 +56,7 @@ class HoleKind:
             case name, value if name in KINDS:
                 raise HoleError(f"hole kind '{self}': {value!r} is not {KINDS[name]}")
             case _:
-                raise HoleError(f"hole kind '{self}' is unknown; {_kinds_for(self.name)}")
+                raise HoleError(f"hole kind '{self}' is unknown; {kinds_for(self.name)}")
 
     def __str__(self) -> str:
         return self.name if self.parameter is None else f"{self.name}:{self.parameter}"
@@ -117,103 +109,8 @@ def draw_any(kinds: Sequence[HoleKind], key: jax.Array, *, size: int) -> jax.Arr
     return jnp.take_along_axis(every, choice[None, :, None, None, None], axis=0)[0]
 
 
-def read(path: str | Path) -> np.ndarray:
-    """The hole in a picture file of any kind: bool `[h, w, 1]`, True where it is white (>= 128).
-
-    Raises:
-        HoleError: the file cannot be read, or the hole was drawn into its alpha channel.
-    """
-    return _luma(path)[..., None] >= 128
-
-
-def soft_share(path: str | Path) -> float:
-    """The share of pixels that are neither nearly black nor nearly white (17 to 238).
-
-    More than a few hundredths come from blurring, resizing or JPEG: the edge of the hole is then
-    not where it was drawn.
-    """
-    luma = _luma(path)
-    return float(np.mean((luma > 16) & (luma < 239)))
-
-
-@dataclasses.dataclass(frozen=True)
-class HoleFiles:
-    """Holes that stand in files: one file for all images, or a folder with one per image.
-
-    Attributes:
-        path: the file, or the folder.
-        by_stem: the files of the folder by relative name without ending; None for one file.
-    """
-
-    path: Path
-    by_stem: Mapping[str, Sequence[Path]] | None
-
-    def path_for(self, image: str) -> Path:
-        """The hole file of an image, found by the image's relative name: same stem, any ending.
-
-        Raises:
-            HoleError: no file has that stem, or several have and none the very same name.
-        """
-        if self.by_stem is None:
-            return self.path
-        found = self.by_stem.get(_stem(image), ())
-        same_name = [path for path in found if path == self.path / image]
-        match same_name or found:
-            case [path]:
-                return path
-            case []:
-                expected = f"{_stem(image)}.png (or {', '.join(_ENDINGS[1:])})"
-                raise HoleError(f"image {image} has no hole in {self.path}: expected {expected}")
-            case several:
-                names = ", ".join(str(path) for path in several)
-                raise HoleError(f"image {image} has several holes, keep one: {names}")
-
-    def for_image(self, image: str) -> np.ndarray:
-        """The hole of an image, bool `[h, w, 1]`; raises `HoleError` as `path_for` and `read`."""
-        return read(self.path_for(image))
-
-
-def open_files(path: str | Path) -> HoleFiles:
-    """The holes at `path`: one file for all images, or a folder with one per image.
-
-    Raises:
-        HoleError: nothing is there, the one file cannot be read, or the folder holds no pictures.
-    """
-    path = Path(path)
-    if path.is_file():
-        read(path)  # one clear error now, rather than the same one for every image
-        return HoleFiles(path, None)
-    if not path.is_dir():
-        raise HoleError(f"holes {path}: there is no such file or folder")
-    by_stem = defaultdict(list)
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() in _ENDINGS and not file.name.startswith("."):
-            by_stem[_stem(file.relative_to(path).as_posix())].append(file)
-    if not by_stem:
-        raise HoleError(f"holes {path}: the folder holds no pictures ({' '.join(_ENDINGS)})")
-    return HoleFiles(path, dict(by_stem))
-
-
-def resolve(holes: str) -> HoleKind | HoleFiles:
-    """What HOLES on the command line means: a hole kind, or else the path of a file or folder.
-
-    A folder called `center` is written `./center`.
-
-    Raises:
-        HoleError: it is neither, or `parse` or `open_files` refuse it.
-    """
-    name = holes.partition(":")[0]
-    if name in KINDS:
-        return parse(holes)
-    if Path(holes).exists():
-        return open_files(holes)
-    raise HoleError(
-        f"holes '{holes}' are neither a file or folder that exists nor a hole kind; "
-        f"{_kinds_for(name)}"
-    )
-
-
-def _kinds_for(name: str) -> str:
+def kinds_for(name: str) -> str:
+    """All kinds of hole, for an error message, and the one that `name` may have been meant as."""
     nearest = difflib.get_close_matches(name, KINDS, n=1, cutoff=0.5)
     question = f"did you mean {nearest[0]}? " if nearest else ""
     return f"{question}kinds are {', '.join(KINDS)}"
@@ -303,29 +200,3 @@ def _bicubic_weights(at: jax.Array, cells: int) -> jax.Array:
     near = 3 * d**3 - 5 * d**2 * p + 2 * p**3
     far = -(d**3) + 5 * d**2 * p - 8 * d * p**2 + 4 * p**3
     return jnp.where(d < p, near, jnp.where(d < 2 * p, far, 0))
-
-
-def _luma(path: str | Path) -> np.ndarray:
-    """The brightness of a hole file, uint8 `[h, w]`."""
-    try:
-        luma = np.asarray(Image.fromarray(images.read(path)).convert("L"))
-    except images.UnreadableImage as error:
-        raise HoleError(f"hole {error}") from error
-    if np.ptp(luma) == 0 and _alpha_varies(path):
-        raise HoleError(
-            f"hole {path} is drawn in the alpha channel; draw it white on black, without alpha"
-        )
-    return luma
-
-
-def _alpha_varies(path: str | Path) -> bool:
-    with Image.open(path) as picture:
-        if not picture.has_transparency_data:
-            return False
-        return np.ptp(np.asarray(picture.convert("RGBA").getchannel("A"))) > 0
-
-
-def _stem(name: str) -> str:
-    """A relative name without the ending of a picture; other dots belong to the name."""
-    path = PurePosixPath(name)
-    return str(path.with_suffix("") if path.suffix.lower() in _ENDINGS else path)

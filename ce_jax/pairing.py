@@ -13,7 +13,8 @@ import numpy as np
 
 from ce_jax import data, images
 from ce_jax.config import Frame
-from ce_jax.holes import HoleError, HoleFiles, HoleKind
+from ce_jax.hole_files import HoleFiles
+from ce_jax.holes import HoleError, HoleKind
 from ce_jax.sources import Source, SourceError, open_source
 
 _READERS = 8

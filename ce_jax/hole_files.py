@@ -1,0 +1,126 @@
+"""Holes that come as files, drawn by people: white (>= 128) is missing, as in all popular tools."""
+
+import dataclasses
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from PIL import Image
+
+from ce_jax import images
+from ce_jax.holes import KINDS, HoleError, HoleKind, kinds_for, parse
+
+_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".pbm")
+
+
+def read(path: str | Path) -> np.ndarray:
+    """The hole in a picture file of any kind: bool `[h, w, 1]`, True where it is white (>= 128).
+
+    Raises:
+        HoleError: the file cannot be read, or the hole was drawn into its alpha channel.
+    """
+    return _luma(path)[..., None] >= 128
+
+
+@dataclasses.dataclass(frozen=True)
+class HoleFiles:
+    """Holes that stand in files: one file for all images, or a folder with one per image.
+
+    Attributes:
+        path: the file, or the folder.
+        by_stem: the files of the folder by relative name without ending; None for one file.
+    """
+
+    path: Path
+    by_stem: Mapping[str, Sequence[Path]] | None
+
+    def path_for(self, image: str) -> Path:
+        """The hole file of an image, found by the image's relative name: same stem, any ending.
+
+        Raises:
+            HoleError: no file has that stem, or several have and none the very same name.
+        """
+        if self.by_stem is None:
+            return self.path
+        found = self.by_stem.get(_stem(image), ())
+        same_name = [path for path in found if path == self.path / image]
+        match same_name or found:
+            case [path]:
+                return path
+            case []:
+                expected = f"{_stem(image)}.png (or {', '.join(_ENDINGS[1:])})"
+                raise HoleError(f"image {image} has no hole in {self.path}: expected {expected}")
+            case several:
+                names = ", ".join(str(path) for path in several)
+                raise HoleError(f"image {image} has several holes, keep one: {names}")
+
+    def for_image(self, image: str) -> np.ndarray:
+        """The hole of an image, bool `[h, w, 1]`; raises `HoleError` as `path_for` and `read`."""
+        return read(self.path_for(image))
+
+
+def open_files(path: str | Path) -> HoleFiles:
+    """The holes at `path`: one file for all images, or a folder with one per image.
+
+    Raises:
+        HoleError: nothing is there, the one file cannot be read, or the folder holds no pictures.
+    """
+    path = Path(path)
+    if path.is_file():
+        read(path)  # one clear error now, rather than the same one for every image
+        return HoleFiles(path, None)
+    if not path.is_dir():
+        raise HoleError(f"holes {path}: there is no such file or folder")
+    by_stem = defaultdict(list)
+    for file in sorted(path.rglob("*")):
+        if file.suffix.lower() in _ENDINGS and not file.name.startswith("."):
+            by_stem[_stem(file.relative_to(path).as_posix())].append(file)
+    if not by_stem:
+        raise HoleError(f"holes {path}: the folder holds no pictures ({' '.join(_ENDINGS)})")
+    return HoleFiles(path, dict(by_stem))
+
+
+def resolve(holes: str) -> HoleKind | HoleFiles:
+    """What HOLES on the command line means: a hole kind, or else the path of a file or folder.
+
+    A folder called `center` is written `./center`.
+
+    Raises:
+        HoleError: it is neither, or `parse` or `open_files` refuse it.
+    """
+    name = holes.partition(":")[0]
+    if name in KINDS:
+        return parse(holes)
+    if Path(holes).exists():
+        return open_files(holes)
+    raise HoleError(
+        f"holes '{holes}' are neither a file or folder that exists nor a hole kind; "
+        f"{kinds_for(name)}"
+    )
+
+
+def _luma(path: str | Path) -> np.ndarray:
+    """The brightness of a hole file, uint8 `[h, w]`."""
+    try:
+        luma = np.asarray(Image.fromarray(images.read(path)).convert("L"))
+    except images.UnreadableImage as error:
+        raise HoleError(f"hole {error}") from error
+    if np.ptp(luma) == 0 and _alpha_varies(path):
+        raise HoleError(
+            f"hole {path} is drawn in the alpha channel; draw it white on black, without alpha"
+        )
+    return luma
+
+
+def _alpha_varies(path: str | Path) -> bool:
+    with Image.open(path) as picture:
+        if not picture.has_transparency_data:
+            return False
+        return np.ptp(np.asarray(picture.convert("RGBA").getchannel("A"))) > 0
+
+
+def _stem(name: str) -> str:
+    """A relative name without the ending of a picture; other dots belong to the name."""
+    path = PurePosixPath(name)
+    return str(path.with_suffix("") if path.suffix.lower() in _ENDINGS else path)

@@ -1,0 +1,115 @@
+"""Holes are read as users drew them, and found where users put them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ce_jax import hole_files, holes
+
+
+def saved(path, values, mode=None):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(np.asarray(values))
+    (image.convert(mode) if mode else image).save(path)
+    return path
+
+
+@pytest.fixture
+def disc():
+    """A hole in the shape of a disc that touches a border, as uint8 [9, 12]."""
+    y, x = np.mgrid[:9, :12]
+    return np.where((y - 4) ** 2 + (x - 9) ** 2 < 12, 255, 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK"])
+def test_white_is_missing_whatever_the_kind_of_picture(tmp_path, disc, mode):
+    path = saved(tmp_path / ("hole.tif" if mode == "CMYK" else "hole.png"), disc, mode)
+    np.testing.assert_array_equal(hole_files.read(path), disc[..., None] == 255)
+
+
+def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path):
+    ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    assert hole_files.read(saved(tmp_path / "ramp.png", ramp)).mean() == 0.5
+
+
+def test_from_128_on_grey_counts_as_white(tmp_path):
+    path = saved(tmp_path / "grey.png", np.array([[0, 127, 128, 255]], np.uint8))
+    np.testing.assert_array_equal(hole_files.read(path)[0, :, 0], [False, False, True, True])
+
+
+@pytest.mark.parametrize("luma", [0, 255])
+def test_a_hole_drawn_in_the_alpha_channel_is_refused(tmp_path, disc, luma):
+    picture = np.dstack([np.full((9, 12, 3), luma, np.uint8), disc])
+    with pytest.raises(holes.HoleError, match=r"hole\.png is drawn in the alpha channel; draw it"):
+        hole_files.read(saved(tmp_path / "hole.png", picture))
+
+
+def test_a_hole_without_a_missing_pixel_is_a_hole(tmp_path):
+    assert not hole_files.read(saved(tmp_path / "none.png", np.zeros((4, 4), np.uint8))).any()
+
+
+@pytest.mark.parametrize("cut", [0, 3, 40])
+def test_a_damaged_file_gives_one_clear_line(tmp_path, disc, cut):
+    path = saved(tmp_path / "hole.png", disc)
+    path.write_bytes(path.read_bytes()[:cut])
+    with pytest.raises(holes.HoleError, match=r"hole .*hole\.png") as error:
+        hole_files.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_one_file_serves_all_images(tmp_path, disc):
+    files = hole_files.open_files(saved(tmp_path / "hole.png", disc))
+    np.testing.assert_array_equal(files.for_image("a/b.jpg"), files.for_image("c.png"))
+
+
+@pytest.mark.parametrize(
+    ("image", "hole"),
+    [
+        ("a.jpg", "a.png"),
+        ("a.png", "a.PNG"),
+        ("a.v1.jpg", "a.v1.png"),
+        ("a.v1", "a.v1.bmp"),
+        ("sub/ü b.jpeg", "sub/ü b.png"),
+    ],
+)
+def test_an_image_finds_the_hole_of_the_same_stem(tmp_path, disc, image, hole):
+    for name in ("other.png", hole):
+        saved(tmp_path / name, disc)
+    assert hole_files.open_files(tmp_path).path_for(image) == tmp_path / hole
+
+
+def test_of_two_holes_the_one_of_the_very_same_name_is_taken(tmp_path, disc):
+    for name in ("a.png", "a.bmp"):
+        saved(tmp_path / name, disc)
+    files = hole_files.open_files(tmp_path)
+    assert files.path_for("a.png") == tmp_path / "a.png"
+    with pytest.raises(holes.HoleError, match=r"a\.jpg has several holes, .*a\.bmp, .*a\.png"):
+        files.path_for("a.jpg")
+
+
+def test_an_image_without_a_hole_is_named_with_the_folder_and_what_was_expected(tmp_path, disc):
+    saved(tmp_path / "a.png", disc)
+    files = hole_files.open_files(tmp_path)
+    with pytest.raises(holes.HoleError, match=rf"sub/a\.jpg has no .* {tmp_path}.* sub/a\.png"):
+        files.for_image("sub/a.jpg")
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path):
+    (tmp_path / "readme.txt").write_text("no hole here")
+    (tmp_path / "._a.png").write_bytes(b"left behind by a file manager")
+    with pytest.raises(holes.HoleError, match=r"the folder holds no pictures \(\.png"):
+        hole_files.open_files(tmp_path)
+
+
+def test_holes_on_the_command_line_are_a_kind_or_a_path(tmp_path, disc, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    saved(tmp_path / "center" / "a.png", disc)
+    assert hole_files.resolve("center") == holes.HoleKind("center")
+    assert isinstance(hole_files.resolve("./center"), hole_files.HoleFiles)
+    assert isinstance(hole_files.resolve("center/a.png"), hole_files.HoleFiles)
+    with pytest.raises(holes.HoleError, match=r"'centr' are neither a file .* did you mean center"):
+        hole_files.resolve("centr")
+    with pytest.raises(holes.HoleError, match="is not a share"):
+        hole_files.resolve("random:80")
+    with pytest.raises(holes.HoleError, match="no such file"):
+        hole_files.open_files("nowhere")
