@@ -23,7 +23,7 @@ demo: .venv/bundled
 test: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/pyright
+	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile
 
 format: .venv/dev
