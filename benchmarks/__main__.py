@@ -31,7 +31,7 @@ def main(arguments: Sequence[str]) -> None:
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for benchmark.json and benchmark.md")
     add("--repetitions", type=_positive, default=10, help="timed calls of each side")
-    add("--steps", type=_positive, default=10, help="steps in a call")
+    add("--steps", type=_positive, default=5, help="steps in a call")
     add("--size", type=int, choices=SIZES, default=64, help="side of the images in pixels")
     add("--width", type=_positive, default=64, help="channels of the layer next to the image")
     add("--batch-size", type=_positive, default=64, help="images in a step")
@@ -129,8 +129,9 @@ def _markdown(
 {table}
 
 Times are those of one step: median (quartiles; minimum) over calls of several steps, the two sides
-in turns. PyTorch is eager. Operations are counted by XLA; their ceiling is the matrix product of
-the faster side, {ceiling_flops_per_second / 1e9:,.0f} GFLOP/s.
+in turns. PyTorch is eager. Operations are those of the native convolutions, as XLA counts them;
+their ceiling is the matrix product of the faster side,
+{ceiling_flops_per_second / 1e9:,.0f} GFLOP/s.
 
 - Setting: {_listed(setting)}
 - Machine: {_listed(machine)}

@@ -18,7 +18,7 @@ from ce_jax import systems
 from ce_jax.config import Training
 from ce_jax.state import Game, Trained
 
-_FREE_TO_CHANGE = {"log_every", "picture_every", "checkpoint_every"}
+_FREE_TO_CHANGE = {"steps_per_call", "log_every", "picture_every", "checkpoint_every"}
 _KEPT = 3
 
 

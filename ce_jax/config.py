@@ -159,6 +159,8 @@ class Training:
     """Images per step, over all devices together."""
     seed: int = 0
     """Seed of the weights, of the order of the images, and of everything drawn on the way."""
+    steps_per_call: int = 5
+    """Steps that the device does between two words with the host, and that a signal to stop waits for."""
     log_every: int = 20
     """Steps between two lines of scalars."""
     picture_every: int = 500
@@ -169,7 +171,14 @@ class Training:
     def __post_init__(self) -> None:
         _require(0 <= self.average < 1, "average", self.average, "in [0, 1)")
         _require_seed(self.seed)
-        for name in ("steps", "batch_size", "log_every", "picture_every", "checkpoint_every"):
+        for name in (
+            "steps",
+            "batch_size",
+            "steps_per_call",
+            "log_every",
+            "picture_every",
+            "checkpoint_every",
+        ):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         if isinstance(self.model, ContextEncoder) and self.model.predicts == "center":
             room = (self.data.frame.size // 2 - 1) // 2

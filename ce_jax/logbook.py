@@ -4,7 +4,7 @@
     tensorboard/       the same for TensorBoard, with the pictures
     pictures/STEP.png  a grid of fixed latents or of fixed holes
 
-Nothing here makes the device wait: scalars are read one step late, when they are long computed,
+Nothing here makes the device wait: scalars are read one call late, when they are long computed,
 and pictures are fetched and encoded by a thread.
 """
 
@@ -60,29 +60,33 @@ class Logbook:
         for painting in self._paintings:
             painting.result()
 
-    def write(self, step: int, scalars: Mapping[str, jax.Array]) -> None:
-        """Takes down the scalars of a finished step, every so often.
+    def write(self, start: int, scalars: Mapping[str, jax.Array]) -> None:
+        """Takes down the scalars, [n] each, of the n steps that were done from step `start` on.
 
         Raises:
             Diverged: one of them is NaN or infinite.
         """
-        values = {name: float(value) for name, value in jax.device_get(dict(scalars)).items()}
-        for name, value in values.items():
-            if not math.isfinite(value):
-                raise Diverged(f"step {step}: {name} is {value}")
-        self._bar.update()
-        if step % self._every:
-            return
+        columns = {name: column.tolist() for name, column in jax.device_get(dict(scalars)).items()}
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        end, now = start + len(rows), time.monotonic()
         before, then = self._since
-        now = time.monotonic()
-        pace = (step - before) * self._batch_size / max(now - then, 1e-9)
-        self._since = (step, now)
-        self._scalars.write(json.dumps({"step": step, "images/s": round(pace, 1), **values}) + "\n")
+        pace = (end - before) * self._batch_size / max(now - then, 1e-9)
+        for step, values in enumerate(rows, start + 1):
+            for name, value in values.items():
+                if not math.isfinite(value):
+                    raise Diverged(f"step {step}: {name} is {value}")
+            self._bar.update()
+            if step % self._every == 0:
+                self._write(step, {"images/s": round(pace, 1), **values})
+                self._since = (end, now)
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        self._scalars.write(json.dumps({"step": step, **values}) + "\n")
         self._scalars.flush()
-        for name, value in {"images/s": pace, **values}.items():
+        for name, value in values.items():
             self._board.add_scalar(name, value, step)
         losses = {k.removeprefix("loss/"): f"{v:.3f}" for k, v in values.items() if "loss/" in k}
-        self._bar.set_postfix({"images/s": f"{pace:.0f}", **losses})
+        self._bar.set_postfix({"images/s": f"{values['images/s']:.0f}", **losses})
 
     def picture(self, step: int, rows: jax.Array) -> None:
         """Takes a grid of pictures [n, columns, h, w, 3] in [-1, 1]; returns at once."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
@@ -51,16 +52,23 @@ def check_batch(batch_size: int, mesh: Mesh) -> None:
         )
 
 
-def compile_step(step: Callable, mesh: Mesh) -> Callable:
-    """`jax.jit` of a pure step: (state, uint8 images, key of the step) -> (state, scalars).
+def compile_steps(step: Callable, mesh: Mesh) -> Callable:
+    """`jax.jit` of a pure step, once for each batch: (state, batches, key) -> (state, scalars).
 
-    The images arrive as bytes and become floats on the device; the state's buffers are reused.
+    All steps are one program: the host is needed once for all of them, and the memory that they
+    work in is allocated once. The batches arrive as bytes and become floats on the device; the
+    state's buffers are reused. Step t draws from `fold_in(key, t)`, where t is `state.step`.
+    Scalars come back as [steps] each.
     """
     shared, whole = split(mesh), replicated(mesh)
 
-    def update(state: Any, batch: jax.Array, key: jax.Array) -> tuple[Any, Any]:
-        keys = jax.lax.with_sharding_constraint(jax.random.split(key, len(batch)), shared)
-        return step(state, images.to_float(batch), keys)
+    def update(state: Any, batches: Sequence[jax.Array], key: jax.Array) -> tuple[Any, Any]:
+        def one(state: Any, batch: jax.Array) -> tuple[Any, Any]:
+            keys = jax.random.split(jax.random.fold_in(key, state.step), len(batch))
+            keys = jax.lax.with_sharding_constraint(keys, shared)
+            return step(state, images.to_float(batch), keys)
+
+        return jax.lax.scan(one, state, jnp.stack(batches))
 
     return jax.jit(
         update, in_shardings=(whole, shared, whole), out_shardings=(whole, whole), donate_argnums=0
@@ -68,9 +76,10 @@ def compile_step(step: Callable, mesh: Mesh) -> Callable:
 
 
 def pmap_step(step: Callable, devices: Sequence[Any]) -> Callable:
-    """`jax.pmap` of a pure step that was built with `axis=AXIS`; arguments as in `compile_step`.
+    """`jax.pmap` of a pure step that was built with `axis=AXIS`: (state, images, key) as above.
 
-    State and scalars come back with a leading device axis, as pmap has it; the state goes in so.
+    It does one step, with a key of its own. State and scalars come back with a leading device axis,
+    as pmap has it; the state goes in so.
     """
     mapped = jax.pmap(
         lambda state, batch, keys: step(state, images.to_float(batch), keys),

@@ -27,7 +27,7 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
     source = sources.open_source(config.data.source)
     sources.keep_apart(config.data.source, workdir)
     system = systems.build(config)
-    update = sharding.compile_step(system.step, mesh)
+    update = sharding.compile_steps(system.step, mesh)
     preview = jax.jit(system.preview)
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
 
@@ -49,13 +49,13 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
             ) as logbook:
                 pending = None
                 while step < config.steps and not stopped():
-                    key = jax.random.fold_in(step_key, step)
-                    game, scalars = update(game, next(batches), key)
-                    step += 1
-                    # One step late, so that the next step is already queued on the device.
+                    together = _steps_together(config, step)
+                    game, scalars = update(game, [next(batches) for _ in range(together)], step_key)
+                    # One call late, so that the next is already queued on the device.
                     if pending is not None:
                         logbook.write(*pending)
                     pending = (step, scalars)
+                    step += together
                     if step % config.picture_every == 0 or step == config.steps:
                         same = jax.random.clone(preview_keys)  # one scene, again and again
                         logbook.picture(step, preview(game.exhibit, examples, same))
@@ -70,3 +70,15 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
             return step
     finally:
         batches.close()
+
+
+def _steps_together(config: Training, step: int) -> int:
+    """How many steps to ask of the device from `step` on, up to where the host has work to do.
+
+    A function of the step alone, so that a resumed run compiles what the first one did.
+    """
+    after = min(
+        every - step % every
+        for every in (config.steps_per_call, config.picture_every, config.checkpoint_every)
+    )
+    return min(after, config.steps - step)

@@ -17,7 +17,7 @@ from benchmarks import __main__ as command  # noqa: E402
 from benchmarks import pytorch, suite, timing  # noqa: E402
 from benchmarks.weights import from_pytorch  # noqa: E402
 
-SETTING = suite.Setting(size=32, width=4, batch_size=8, steps=2)
+SETTING = suite.Setting(size=32, width=16, batch_size=8, steps=2)
 
 
 @pytest.fixture(scope="module")
@@ -32,12 +32,13 @@ def trained(batch):
     game, update = suite.start(SETTING), suite.our_training(SETTING)
     trainer = pytorch.Trainer(*suite.twins(game, SETTING))
     losses = []
-    for key in jax.random.split(jax.random.key(1), 2):
-        keys = jax.random.split(jax.random.clone(key), SETTING.batch_size)
-        z = draw_latent(keys, dimensions=SETTING.model.latent)
-        game, scalars = update(game, jnp.asarray(batch), key)
+    game, scalars = update(game, [jnp.asarray(batch)] * SETTING.steps, jax.random.key(1))
+    ours = zip(scalars["loss/critic"], scalars["loss/generator"], strict=True)
+    for step, pair in enumerate(ours):
+        key = jax.random.fold_in(jax.random.key(1), step)
+        z = draw_latent(jax.random.split(key, SETTING.batch_size), dimensions=SETTING.model.latent)
         theirs = trainer.step(torch.from_numpy(batch), torch.from_numpy(np.array(z)))
-        losses.append(([scalars["loss/critic"], scalars["loss/generator"]], theirs))
+        losses.append((pair, theirs))
     return game, trainer, losses
 
 

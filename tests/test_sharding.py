@@ -59,7 +59,7 @@ def test_no_device_computes_more_than_its_share_of_a_batch(kind):
     """No image, latent or activation of a whole batch stands in the program of one device."""
     game = tiny.start(SYSTEMS[kind])
     images = jax.ShapeDtypeStruct((104, 32, 32, 3), np.uint8)  # 8 x 13: no layer has such a size
-    lowered = tiny.compiled(SYSTEMS[kind]).lower(game, images, jax.random.key(1))
+    lowered = tiny.compiled(SYSTEMS[kind]).lower(game, [images], jax.random.key(1))
     program = lowered.compile().as_text()
     shares, wholes = (
         {shape for shape in re.findall(r"(?:f32|u8|pred)\[[\d,]+\]", program) if first in shape}
@@ -78,7 +78,7 @@ def test_a_step_is_compiled_once_and_keeps_its_state_on_all_devices():
     game = jax.device_put(tiny.start(tiny.dcgan()), sharding.replicated(mesh))
     for step in range(3):
         images = jax.device_put(tiny.batch(step), shared)
-        game, scalars = update(game, images, jax.random.fold_in(jax.random.key(1), step))
+        game, scalars = update(game, [images], jax.random.key(1))
         programs.append(update._cache_size())
     assert programs[0] == programs[1] == programs[2]
     for leaf in jax.tree.leaves((game, scalars)):

@@ -28,7 +28,7 @@ def built_once():
     """Runs of one experiment share what is traced and compiled: the most of so short a run."""
     with tiny.quickly(), pytest.MonkeyPatch.context() as patch:
         patch.setattr(systems, "build", functools.cache(systems.build))
-        patch.setattr(sharding, "compile_step", functools.cache(sharding.compile_step))
+        patch.setattr(sharding, "compile_steps", functools.cache(sharding.compile_steps))
         yield
 
 
@@ -134,19 +134,19 @@ def test_a_run_can_be_made_longer_and_keeps_its_three_newest_checkpoints(uninter
 
 def poisoned(monkeypatch, *, step, scalar):
     """Makes a loss of one step of the next run a NaN."""
-    compile_step = sharding.compile_step
+    compile_steps = sharding.compile_steps
 
     def compile_poisoned(pure, mesh):
-        update = compile_step(pure, mesh)
+        update = compile_steps(pure, mesh)
 
-        def poison(game, images, key):
-            now = int(game.step) + 1
-            game, scalars = update(game, images, key)
-            return game, scalars | ({scalar: jnp.array(jnp.nan)} if now == step else {})
+        def poison(game, batches, key):
+            done = int(game.step) + 1 + jnp.arange(len(batches))
+            game, scalars = update(game, batches, key)
+            return game, scalars | {scalar: jnp.where(done == step, jnp.nan, scalars[scalar])}
 
         return poison
 
-    monkeypatch.setattr(sharding, "compile_step", compile_poisoned)
+    monkeypatch.setattr(sharding, "compile_steps", compile_poisoned)
 
 
 @pytest.mark.parametrize(("step", "saved"), [(2, []), (3, [2])])
@@ -297,6 +297,19 @@ def test_what_cannot_be_loaded_is_explained(uninterrupted, tmp_path):
     assert issubclass(ConfigError, ValueError)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_steps_in_one_call_are_the_steps_of_several(kind, uninterrupted, tmp_path):
+    workdir, experiment = tmp_path / "run", tiny.EVERY_KIND[kind]
+    together = replace(experiment, steps_per_call=3, picture_every=4, checkpoint_every=4)
+    assert training.train(together, workdir) == 4  # three and the last one
+    assert scalars_of(workdir) == scalars_of(uninterrupted / kind)
+    (state, position), (expected, same_position) = (
+        everything(folder, experiment) for folder in (workdir, uninterrupted / kind)
+    )
+    assert position == same_position
+    jax.tree.map(np.testing.assert_array_equal, state, expected)
+
+
 def logbook(workdir, **changes):
     return Logbook(workdir, **({"start": 0, "steps": 9, "batch_size": 4, "every": 1} | changes))
 
@@ -304,19 +317,18 @@ def logbook(workdir, **changes):
 def test_a_logbook_writes_every_so_often_but_looks_at_every_step(tmp_path):
     with logbook(tmp_path, every=3) as book:
         for step in range(1, 8):
-            book.write(step, {"loss/a": jnp.array(step / 2)})
-        with pytest.raises(Diverged, match=r"^step 8: loss/a is inf"):
-            book.write(8, {"loss/a": jnp.array(jnp.inf)})
+            book.write(step - 1, {"loss/a": jnp.array([step / 2])})
+        with pytest.raises(Diverged, match=r"^step 9: loss/a is inf"):
+            book.write(7, {"loss/a": jnp.array([4, jnp.inf])})
     assert scalars_of(tmp_path) == [{"step": 3, "loss/a": 1.5}, {"step": 6, "loss/a": 3.0}]
 
 
 def test_a_logbook_that_is_continued_has_no_step_twice(tmp_path):
     with logbook(tmp_path) as book:
         for step in range(1, 6):
-            book.write(step, {"loss/a": jnp.array(1.0)})
+            book.write(step - 1, {"loss/a": jnp.array([1.0])})
     with logbook(tmp_path, start=3) as book:
-        for step in range(4, 7):
-            book.write(step, {"loss/a": jnp.array(2.0)})
+        book.write(3, {"loss/a": jnp.array([2.0, 2.0, 2.0])})
     assert [line["step"] for line in scalars_of(tmp_path)] == [1, 2, 3, 4, 5, 6]
     assert [line["loss/a"] for line in scalars_of(tmp_path)] == [1, 1, 1, 2, 2, 2]
 

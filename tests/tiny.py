@@ -20,6 +20,7 @@ _BASE = Training(
     data=Data(source="bundled:digits[:64]", frame=Frame(size=32), threads=2),
     steps=4,
     batch_size=16,
+    steps_per_call=1,
     log_every=1,
     picture_every=2,
     checkpoint_every=2,
@@ -64,10 +65,10 @@ def quickly():
 
 @functools.cache
 def compiled(experiment: Training, devices: int = 8) -> Callable:
-    """The step of an experiment on the first so many devices."""
+    """The steps of an experiment on the first so many devices."""
     mesh = sharding.make_mesh(jax.devices()[:devices])
     with quickly():
-        return sharding.compile_step(systems.build(experiment).step, mesh)
+        return sharding.compile_steps(systems.build(experiment).step, mesh)
 
 
 @functools.cache
@@ -85,8 +86,7 @@ def batch(seed: int, *, size: int = 16) -> np.ndarray:
 def play(experiment: Training, *batches: np.ndarray, devices: int = 8):
     """The state after a step on each batch, and the scalars of the steps, on the host."""
     game, reports = start(experiment), []
-    for step, images in enumerate(batches):
-        key = jax.random.fold_in(jax.random.key(1), step)
-        game, scalars = compiled(experiment, devices)(game, images, key)
-        reports.append({name: float(value) for name, value in scalars.items()})
+    for images in batches:
+        game, scalars = compiled(experiment, devices)(game, [images], jax.random.key(1))
+        reports.append({name: float(value) for name, (value,) in scalars.items()})
     return jax.device_get(game), reports

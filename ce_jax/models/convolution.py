@@ -1,0 +1,225 @@
+"""Convolutions with a 4x4 kernel at stride 2: what every network here is built of, fast on CPU too.
+
+Three bilinear maps between a large image [b, 2h, 2w, c] and a small one [b, h, w, o], tied by a
+kernel [4, 4, c, o] (padding 1, so that sizes halve and double exactly):
+
+    downsample(large, kernel)   small[i, j] = sum_kl large[2i + k - 1, 2j + l - 1] @ kernel[k, l]
+    upsample(small, kernel)     its transpose in the image:
+                                large[2i + k - 1, 2j + l - 1] += kernel[k, l] @ small[i, j]
+    correlate(large, small)     its transpose in the kernel:
+                                kernel[k, l] = sum_bij large[2i + k - 1, 2j + l - 1] (x) small[i, j]
+
+They are closed under differentiation: the gradients of each are the other two. GPU and TPU get the
+native convolutions. XLA:CPU computes the kernel gradient of one at a few per cent of the machine's
+peak, so there all three are a handful of matrix products, after an `_Algorithm`.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+Array = jax.Array
+
+
+def _downsample_native(large: Array, kernel: Array) -> Array:
+    return lax.conv_general_dilated(
+        large, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def _upsample_native(small: Array, kernel: Array) -> Array:
+    return lax.conv_general_dilated(
+        small,
+        kernel[::-1, ::-1],
+        (1, 1),
+        ((2, 2), (2, 2)),
+        lhs_dilation=(2, 2),
+        dimension_numbers=("NHWC", "HWOI", "NHWC"),
+    )
+
+
+def _correlate_native(large: Array, small: Array) -> Array:
+    kernel = jax.ShapeDtypeStruct((4, 4, large.shape[-1], small.shape[-1]), large.dtype)
+    (transposed,) = jax.linear_transpose(lambda k: _downsample_native(large, k), kernel)(small)
+    return transposed
+
+
+class _Algorithm(NamedTuple):
+    """Linear maps of the three arrays to equally many matrices, one matrix product for each.
+
+    With X, K and Y the matrices of large, kernel and small, sum_m <X_m K_m, Y_m> is the sum of
+    small * downsample(large, kernel). Whatever is left out of that sum, its derivative is one of
+    the three maps: products first, then the transpose of what makes the matrices of the result.
+    """
+
+    large: Callable[[Array], list[Array]]
+    kernel: Callable[[Array], list[Array]]
+    small: Callable[[Array], list[Array]]
+
+
+def _blocks(large: Array) -> Array:
+    """An image padded by one, in blocks of 2x2 pixels: [b, 2h, 2w, c] -> [b, h + 1, w + 1, 4c]."""
+    b, height, width, c = large.shape
+    h, w = height // 2 + 1, width // 2 + 1
+    padded = jnp.pad(large, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(b, h, 2, w, 2, c)
+    return padded.transpose(0, 1, 3, 2, 4, 5).reshape(b, h, w, 4 * c)
+
+
+def _kernel_of_blocks(kernel: Array) -> Array:
+    """The kernel of the same convolution over blocks, 2x2 at stride 1: [2, 2, 4c, o]."""
+    _, _, c, o = kernel.shape
+    return kernel.reshape(2, 2, 2, 2, c, o).transpose(0, 2, 1, 3, 4, 5).reshape(2, 2, 4 * c, o)
+
+
+def _windows(large: Array) -> list[Array]:
+    """The four blocks under each small pixel, side by side: [b, 2h, 2w, c] -> [b, h, w, 16c]."""
+    blocks = _blocks(large)
+    h, w = blocks.shape[1] - 1, blocks.shape[2] - 1
+    corners = [blocks[:, i : h + i, j : w + j] for i in (0, 1) for j in (0, 1)]
+    return [jnp.concatenate(corners, axis=-1)]
+
+
+_DIRECT = _Algorithm(
+    large=_windows,
+    kernel=lambda kernel: [_kernel_of_blocks(kernel).reshape(-1, kernel.shape[-1])],
+    small=lambda small: [small],
+)
+
+
+def _in_rows_and_columns(
+    split: Callable[[Array, int], list[Array]], axes: tuple[int, int]
+) -> Callable[[Array], list[Array]]:
+    return lambda x: [part for row in split(x, axes[0]) for part in split(row, axes[1])]
+
+
+# Winograd's minimal filtering F(2, 2): two neighbouring outputs of a filter of two taps,
+#
+#     y0 = k0 x0 + k1 x1      as three products      k0 (x0 - x1),   (k0 + k1) x1,   k1 (x1 - x2)
+#     y1 = k0 x1 + k1 x2      instead of four; y0 is the first and the second, y1 the second less
+#                             the third.
+#
+# In rows and in columns that makes 9 products of 16, with sums and differences alone around them.
+
+
+def _split_large(x: Array, axis: int) -> list[Array]:
+    count = x.shape[axis] // 2
+    even = lax.slice_in_dim(x, 0, None, 2, axis)
+    odd = lax.slice_in_dim(x, 1, None, 2, axis)
+    before = lax.slice_in_dim(even, 0, count, axis=axis)
+    after = lax.slice_in_dim(even, 1, None, axis=axis)
+    return [before - odd, odd, odd - after]
+
+
+def _split_kernel(k: Array, axis: int) -> list[Array]:
+    first, second = (lax.index_in_dim(k, i, axis, keepdims=False) for i in (0, 1))
+    return [first, first + second, second]
+
+
+def _split_small(y: Array, axis: int) -> list[Array]:
+    even, odd = (lax.slice_in_dim(y, i, None, 2, axis) for i in (0, 1))
+    return [even, even + odd, -odd]
+
+
+_large_in_tiles = _in_rows_and_columns(_split_large, (1, 2))
+_kernel_in_tiles = _in_rows_and_columns(_split_kernel, (0, 0))
+
+_WINOGRAD = _Algorithm(
+    large=lambda large: _large_in_tiles(_blocks(large)),
+    kernel=lambda kernel: _kernel_in_tiles(_kernel_of_blocks(kernel)),
+    small=_in_rows_and_columns(_split_small, (1, 2)),
+)
+
+
+def _algorithm(small_shape: tuple[int, ...], channels: int) -> _Algorithm:
+    """Winograd's wherever outputs come in twos and rows of numbers are long enough to be fast."""
+    _, h, w, _ = small_shape
+    return _WINOGRAD if h % 2 == w % 2 == 0 and channels >= 16 else _DIRECT
+
+
+def _transpose(
+    function: Callable[[Array], list[Array]], shape: tuple[int, ...], like: Array
+) -> Any:
+    """The transpose of a linear map from arrays of this shape."""
+    return jax.linear_transpose(function, jax.ShapeDtypeStruct(shape, like.dtype))
+
+
+def _downsample_products(large: Array, kernel: Array) -> Array:
+    (b, height, width, c), o = large.shape, kernel.shape[-1]
+    shape = (b, height // 2, width // 2, o)
+    algorithm = _algorithm(shape, c)
+    factors = zip(algorithm.large(large), algorithm.kernel(kernel), strict=True)
+    (small,) = _transpose(algorithm.small, shape, large)([x @ k for x, k in factors])
+    return small
+
+
+def _upsample_products(small: Array, kernel: Array) -> Array:
+    (b, h, w, _), c = small.shape, kernel.shape[2]
+    algorithm = _algorithm(small.shape, c)
+    factors = zip(algorithm.small(small), algorithm.kernel(kernel), strict=True)
+    (large,) = _transpose(algorithm.large, (b, 2 * h, 2 * w, c), small)(
+        [y @ k.T for y, k in factors]
+    )
+    return large
+
+
+def _correlate_products(large: Array, small: Array) -> Array:
+    c, o = large.shape[-1], small.shape[-1]
+    algorithm = _algorithm(small.shape, c)
+    factors = zip(algorithm.large(large), algorithm.small(small), strict=True)
+    products = [_rows(y).T @ _rows(x) for x, y in factors]
+    (kernel,) = _transpose(algorithm.kernel, (4, 4, c, o), large)([p.T for p in products])
+    return kernel
+
+
+def _rows(x: Array) -> Array:
+    return x.reshape(-1, x.shape[-1])
+
+
+def _on_platform(cpu: Callable, default: Callable) -> Callable:
+    return lambda *arrays: lax.platform_dependent(*arrays, cpu=cpu, default=default)
+
+
+_downsample = _on_platform(_downsample_products, _downsample_native)
+_upsample = _on_platform(_upsample_products, _upsample_native)
+_correlate = _on_platform(_correlate_products, _correlate_native)
+
+
+@jax.custom_vjp
+def downsample(large: Array, kernel: Array) -> Array:
+    """Convolves with a 4x4 kernel at stride 2: [b, 2h, 2w, c], [4, 4, c, o] -> [b, h, w, o].
+
+    Equal to PyTorch's `Conv2d(c, o, 4, 2, 1, bias=False)` with weight [o, c, 4, 4].
+    """
+    return _downsample(large, kernel)
+
+
+@jax.custom_vjp
+def upsample(small: Array, kernel: Array) -> Array:
+    """Transposed 4x4 convolution at stride 2: [b, h, w, o], [4, 4, c, o] -> [b, 2h, 2w, c].
+
+    Equal to PyTorch's `ConvTranspose2d(o, c, 4, 2, 1, bias=False)` with weight [o, c, 4, 4].
+    """
+    return _upsample(small, kernel)
+
+
+@jax.custom_vjp
+def correlate(large: Array, small: Array) -> Array:
+    """Gradient of both layers in their kernel: [b, 2h, 2w, c], [b, h, w, o] -> [4, 4, c, o]."""
+    return _correlate(large, small)
+
+
+downsample.defvjp(
+    lambda large, kernel: (downsample(large, kernel), (large, kernel)),
+    lambda saved, small: (upsample(small, saved[1]), correlate(saved[0], small)),
+)
+upsample.defvjp(
+    lambda small, kernel: (upsample(small, kernel), (small, kernel)),
+    lambda saved, large: (downsample(large, saved[1]), correlate(large, saved[0])),
+)
+correlate.defvjp(
+    lambda large, small: (correlate(large, small), (large, small)),
+    lambda saved, kernel: (upsample(saved[1], kernel), downsample(saved[0], kernel)),
+)
