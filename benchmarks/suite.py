@@ -23,6 +23,7 @@ from ce_jax import images, sharding, systems
 from ce_jax.completion import latent
 from ce_jax.config import Data, Dcgan, Frame, LatentSearch, Training
 from ce_jax.state import Game, Variables, apply
+from ce_jax.systems import dcgan
 
 Array = jax.Array
 Networks = tuple[Variables, Variables]
@@ -190,7 +191,7 @@ def our_training(setting: Setting) -> Callable:
 
 def our_search(setting: Setting, settings: LatentSearch) -> tuple[Wrapped, Wrapped]:
     """(networks, images, hole, start) -> (z, objective), and (networks, z) -> logits, jitted."""
-    generator, critic = systems.dcgan_modules(setting.model, size=setting.size)
+    generator, critic = dcgan.modules(setting.model, size=setting.size)
 
     def judge(networks: Networks, z: Array) -> Array:
         return apply(critic, networks[1], apply(generator, networks[0], z))

@@ -9,7 +9,7 @@ import pytest
 
 from ce_jax.config import LatentSearch
 from ce_jax.images import to_float
-from ce_jax.steps import draw_latent
+from ce_jax.systems.dcgan import draw_latent
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e .[benchmark]")
 

@@ -10,10 +10,11 @@ import tiny
 import untrained
 from scipy.ndimage import binary_dilation
 
-from ce_jax import completion, holes, images, sharding, systems
+from ce_jax import completion, holes, images, sharding
 from ce_jax.completion import latent
 from ce_jax.config import ConfigError, Inpainting, LatentSearch
 from ce_jax.state import apply
+from ce_jax.systems import dcgan
 
 BATCH, SIZE = 16, 32  # two images on each of the eight devices
 SEARCH = LatentSearch(steps=5, rate=0.05)
@@ -195,7 +196,7 @@ def test_a_method_refuses_the_network_of_another(method, run, kind):
 def networks():
     """G and D of a tiny DCGAN, as `search` takes them."""
     run = RUNS["latent"]
-    generator, critic = systems.dcgan_modules(run.model, size=SIZE)
+    generator, critic = dcgan.modules(run.model, size=SIZE)
     trained = untrained.networks(run)
     return {
         "generate": jax.jit(lambda z: apply(generator, trained.generator, z)),

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from ce_jax import systems
 from ce_jax.config import ContextEncoder
 from ce_jax.models.context_encoder import paint, paste_center
 from ce_jax.state import Variables, apply
+from ce_jax.systems.context_encoder import module_of
 
 Array = jax.Array
 Networks = tuple[Variables, Variables | None]
@@ -18,7 +18,7 @@ def method(
     model: ContextEncoder, size: int
 ) -> Callable[[Networks, Array, Array, Array], tuple[Array, Array, Array]]:
     """(networks, images, hole, key) -> (proposal, score, steps) for a trained context encoder."""
-    module = systems.context_encoder_module(model, size=size)
+    module = module_of(model, size=size)
 
     def propose(networks: Networks, images: Array, hole: Array, key: Array):
         proposal = apply(module, networks[0], paint(images, hole))

@@ -8,10 +8,10 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from ce_jax import losses, systems
+from ce_jax import losses
 from ce_jax.config import Dcgan, LatentSearch
 from ce_jax.state import Variables, apply
-from ce_jax.steps import draw_latent
+from ce_jax.systems.dcgan import draw_latent, modules
 
 Array = jax.Array
 Networks = tuple[Variables, Variables]
@@ -21,7 +21,7 @@ def method(
     model: Dcgan, size: int, settings: LatentSearch
 ) -> Callable[[Networks, Array, Array, Array], tuple[Array, Array, Array]]:
     """(networks, images, hole, key) -> (proposal, score, steps) in a trained DCGAN."""
-    generator, critic = systems.dcgan_modules(model, size=size)
+    generator, critic = modules(model, size=size)
 
     def propose(networks: Networks, images: Array, hole: Array, key: Array):
         def generate(z: Array) -> Array:

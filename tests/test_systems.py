@@ -15,12 +15,12 @@ import pytest
 import tiny
 from flax import linen as nn
 
-from ce_jax import steps
 from ce_jax.config import Adam, ContextEncoder
 from ce_jax.holes import HoleKind
 from ce_jax.models.dcgan import Critic
 from ce_jax.models.layers import BatchNorm
 from ce_jax.state import Game, Network, optimizer, update_average
+from ce_jax.systems import context_encoder, dcgan
 
 HOLE = slice(12, 20)
 """Where the tiny published context encoder has its hole: 16 pixels of centre less 4 of band."""
@@ -111,7 +111,7 @@ def picture_step(model, *, critic=None):
         player = generator.init(jax.random.key(0), images)
         player = player.replace(params=player.params | {"picture": picture})
         judge = None if critic is None else critic.init(jax.random.key(1), picture)
-        game, scalars = steps.context_encoder_step(
+        game, scalars = context_encoder.step(
             Game(player, judge, None, jnp.zeros((), jnp.int32)),
             images,
             keys_of(len(images)),
@@ -202,16 +202,21 @@ def test_the_cosine_schedule_ends_where_the_run_ends():
 
 
 def test_a_predicted_centre_overlaps_its_hole_on_every_side():
-    assert steps.training_holes(ContextEncoder(overlap=7), 128) == (HoleKind("center", 50),)
+    assert context_encoder.training_holes(ContextEncoder(overlap=7), 128) == (
+        HoleKind("center", 50),
+    )
     model = ContextEncoder(predicts="image", holes=("block:12", "random:0.3"))
-    assert steps.training_holes(model, 64) == (HoleKind("block", 12), HoleKind("random", 0.3))
+    assert context_encoder.training_holes(model, 64) == (
+        HoleKind("block", 12),
+        HoleKind("random", 0.3),
+    )
 
 
 def test_latents_are_uniform_and_depend_on_their_own_key():
-    drawn = np.asarray(steps.draw_latent(keys_of(500), dimensions=20))
+    drawn = np.asarray(dcgan.draw_latent(keys_of(500), dimensions=20))
     assert drawn.shape == (500, 20)
     assert -1 <= drawn.min() < -0.99 < 0.99 < drawn.max() <= 1
     assert abs(drawn.mean()) < 0.03
     assert drawn.std() == pytest.approx(3**-0.5, rel=0.02)
-    alone = steps.draw_latent(keys_of(500)[7:8], dimensions=20)
+    alone = dcgan.draw_latent(keys_of(500)[7:8], dimensions=20)
     np.testing.assert_array_equal(alone[0], drawn[7])

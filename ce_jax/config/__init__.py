@@ -1,0 +1,28 @@
+"""What an experiment is: frozen, validated dataclasses; no JAX is needed to read one.
+
+Every file in `configs/` returns one of the two roots, `Training` or `Inpainting`, and every field
+can be overridden on the command line: `--data.source folder:faces --steps 5000`.
+"""
+
+from ce_jax.config.data import SIZES, Data, Frame
+from ce_jax.config.inpainting import Inpainting, LatentSearch
+from ce_jax.config.models import ContextEncoder, Dcgan, Model
+from ce_jax.config.record import to_dict, training_from_dict
+from ce_jax.config.rules import ConfigError
+from ce_jax.config.training import Adam, Training
+
+__all__ = [
+    "SIZES",
+    "Adam",
+    "ConfigError",
+    "ContextEncoder",
+    "Data",
+    "Dcgan",
+    "Frame",
+    "Inpainting",
+    "LatentSearch",
+    "Model",
+    "Training",
+    "to_dict",
+    "training_from_dict",
+]

@@ -1,0 +1,58 @@
+"""Which photographs, and the square that a network sees of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ce_jax.config.rules import require
+
+SIZES = (32, 64, 128)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """How a photograph of any size becomes the square that a network sees."""
+
+    size: int = 64
+    """Side of the square in pixels: 32, 64 or 128."""
+    box: tuple[int, int, int, int] | None = None
+    """Left, top, right, bottom: cut this out first (pixels of the file)."""
+    shorter_side: int | None = None
+    """Resize to this shorter side before the crop; None: to `size`, so that only the longer side is cropped."""
+
+    def __post_init__(self) -> None:
+        require(self.size in SIZES, "frame.size", self.size, "one of 32, 64, 128")
+        if self.box is not None:
+            left, top, right, bottom = self.box
+            require(
+                0 <= left < right and 0 <= top < bottom,
+                "frame.box",
+                self.box,
+                "left, top, right, bottom with 0 <= left < right and 0 <= top < bottom",
+            )
+        if self.shorter_side is not None:
+            require(
+                self.shorter_side >= self.size,
+                "frame.shorter_side",
+                self.shorter_side,
+                f"at least frame.size ({self.size})",
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data:
+    """Where the training images come from and how they are varied."""
+
+    source: str = "bundled:photographs"
+    """folder:PATH, tfds:NAME@SPLIT, mat:PATH (SVHN), npz:PATH, bundled:digits, bundled:photographs or bundled:tiles; [a:b] behind any of them takes a part."""
+    frame: Frame = Frame()
+    crop: Literal["center", "random"] = "center"
+    """Where the square lies in a photograph that is larger (`frame.shorter_side` makes room)."""
+    flip: bool = True
+    """Mirror half of the images left to right."""
+    threads: int = 8
+    """Threads that read and decode ahead of the device."""
+
+    def __post_init__(self) -> None:
+        require(self.threads >= 1, "data.threads", self.threads, "at least 1")

@@ -1,0 +1,59 @@
+"""The networks: one dataclass for each system, and what of it can be chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ce_jax.config.rules import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dcgan:
+    """The generator and critic of Radford et al. 2016 as Yeh et al. 2017 use them."""
+
+    width: int = 64
+    """Channels of the layer next to the image; each layer inwards has twice as many (512 at 4x4 for 64x64 images)."""
+    latent: int = 100
+    """Dimensions of z, uniform in [-1, 1]."""
+
+    def __post_init__(self) -> None:
+        require(self.width >= 1, "model.width", self.width, "at least 1")
+        require(self.latent >= 1, "model.latent", self.latent, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextEncoder:
+    """The encoder-decoder of Pathak et al. 2016 and its patch critic, with their joint loss (eq. 3)."""
+
+    width: int = 64
+    """Channels of the first convolution."""
+    bottleneck: int = 4000
+    """Units between encoder and decoder."""
+    predicts: Literal["center", "image"] = "center"
+    """`center`: the middle square of half the side, as published; `image`: the whole image, for holes anywhere."""
+    holes: tuple[str, ...] = ("center",)
+    """Hole kinds to train with, one drawn for each image: center, block, random:SHARE, pattern, half."""
+    overlap: int = 4
+    """Width in pixels of the band of known pixels around the hole that is predicted as well."""
+    overlap_weight: float = 10.0
+    """How much more an error in that band counts."""
+    adversarial: float = 0.001
+    """Weight of the adversarial loss (lambda_adv); the reconstruction gets the rest (lambda_rec = 0.999). 0: no critic."""
+
+    def __post_init__(self) -> None:
+        require(self.width >= 1, "model.width", self.width, "at least 1")
+        require(self.bottleneck >= 1, "model.bottleneck", self.bottleneck, "at least 1")
+        require(len(self.holes) >= 1, "model.holes", self.holes, "at least one hole kind")
+        require(
+            self.predicts == "image" or self.holes == ("center",),
+            "model.holes",
+            self.holes,
+            "('center',) for a network that predicts the centre (or set model.predicts to image)",
+        )
+        require(self.overlap >= 0, "model.overlap", self.overlap, "at least 0 pixels")
+        require(self.overlap_weight > 0, "model.overlap_weight", self.overlap_weight, "positive")
+        require(0 <= self.adversarial <= 1, "model.adversarial", self.adversarial, "in [0, 1]")
+
+
+Model = Dcgan | ContextEncoder

@@ -1,0 +1,47 @@
+"""An experiment as plain JSON types, and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, get_args
+
+from ce_jax.config.data import Data, Frame
+from ce_jax.config.inpainting import Inpainting
+from ce_jax.config.models import Model
+from ce_jax.config.rules import ConfigError
+from ce_jax.config.training import Adam, Training
+
+
+def to_dict(config: Training | Inpainting) -> dict[str, Any]:
+    """The experiment as plain JSON types, with the kind of its model named."""
+    plain = dataclasses.asdict(config)
+    if isinstance(config, Training):
+        plain["model"] = {"kind": type(config.model).__name__, **plain["model"]}
+    return plain
+
+
+def training_from_dict(plain: dict[str, Any]) -> Training:
+    """The inverse of `to_dict`, read back from JSON.
+
+    Raises:
+        ConfigError: the record was written by another version with other fields.
+    """
+    try:
+        model = dict(plain["model"])
+        kind = {kind.__name__: kind for kind in get_args(Model)}[model.pop("kind")]
+        data = dict(plain["data"])
+        frame = Frame(**_tuples(data.pop("frame")))
+        rest = {k: v for k, v in plain.items() if k not in ("model", "data", "generator", "critic")}
+        return Training(
+            model=kind(**_tuples(model)),
+            data=Data(frame=frame, **data),
+            generator=Adam(**plain["generator"]),
+            critic=Adam(**plain["critic"]),
+            **rest,
+        )
+    except (KeyError, TypeError) as error:
+        raise ConfigError(f"The recorded experiment does not fit this version: {error}.") from error
+
+
+def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}

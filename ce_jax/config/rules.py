@@ -1,0 +1,16 @@
+"""What every experiment is checked with, before anything is compiled."""
+
+
+class ConfigError(ValueError):
+    """A field of an experiment holds a value that makes no sense."""
+
+
+def require(condition: bool, field: str, value: object, rule: str) -> None:
+    """Raises ConfigError, naming the field, its value and the rule, unless the condition holds."""
+    if not condition:
+        raise ConfigError(f"{field} must be {rule}, got {value!r}.")
+
+
+def require_seed(seed: int) -> None:
+    """Raises ConfigError for a seed that JAX cannot tell from another one."""
+    require(0 <= seed < 2**32, "seed", seed, "in [0, 2**32), the seeds that JAX tells apart")

@@ -1,0 +1,78 @@
+"""One training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ce_jax.config.data import Data
+from ce_jax.config.models import ContextEncoder, Model
+from ce_jax.config.rules import require, require_seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Adam:
+    """Kingma & Ba's optimiser with the constants of the DCGAN paper."""
+
+    rate: float = 2e-4
+    """Learning rate."""
+    beta1: float = 0.5
+    """Decay of the mean of the gradient."""
+    beta2: float = 0.999
+    """Decay of the mean of its square."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """`cosine`: from `rate` down to 0 over all steps of the run."""
+
+    def __post_init__(self) -> None:
+        require(self.rate > 0, "rate", self.rate, "positive")
+        require(0 <= self.beta1 < 1, "beta1", self.beta1, "in [0, 1)")
+        require(0 <= self.beta2 < 1, "beta2", self.beta2, "in [0, 1)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """One training run: which network, on which images, for how long."""
+
+    model: Model
+    data: Data = Data()
+    generator: Adam = Adam()
+    """Optimiser of the generator (the encoder-decoder)."""
+    critic: Adam = Adam()
+    """Optimiser of the critic (the papers' discriminator)."""
+    average: float = 0.0
+    """Decay of the running average of the generator's weights, which is then used for pictures and completions; 0: none."""
+    steps: int = 10_000
+    """Length of the run in optimisation steps."""
+    batch_size: int = 64
+    """Images per step, over all devices together."""
+    seed: int = 0
+    """Seed of the weights, of the order of the images, and of everything drawn on the way."""
+    steps_per_call: int = 5
+    """Steps that the device does between two words with the host, and that a signal to stop waits for."""
+    log_every: int = 20
+    """Steps between two lines of scalars."""
+    picture_every: int = 500
+    """Steps between two picture grids."""
+    checkpoint_every: int = 500
+    """Steps between two checkpoints; the last three are kept."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.average < 1, "average", self.average, "in [0, 1)")
+        require_seed(self.seed)
+        for name in (
+            "steps",
+            "batch_size",
+            "steps_per_call",
+            "log_every",
+            "picture_every",
+            "checkpoint_every",
+        ):
+            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        if isinstance(self.model, ContextEncoder) and self.model.predicts == "center":
+            room = (self.data.frame.size // 2 - 1) // 2
+            require(
+                self.model.overlap <= room,
+                "model.overlap",
+                self.model.overlap,
+                f"at most {room} for {self.data.frame.size}-pixel images, or no hole is left",
+            )
