@@ -54,18 +54,18 @@ def training_batches(
     return iter(grain.experimental.ThreadPrefetchIterDataset(on_devices, prefetch_buffer_size=2))
 
 
-def examples(config: Training, source: Source, count: int) -> np.ndarray:
+def examples(data: Data, source: Source, count: int) -> np.ndarray:
     """The first `count` images of the source, framed at the centre: uint8 [n, s, s, 3].
 
     Raises:
         SourceError: none of them can be read.
     """
     indices = range(min(count, len(source)))
-    squares = [_square(source, index, config.data.frame) for index in indices]
+    squares = [_square(source, index, data.frame) for index in indices]
     readable = [square for square in squares if square is not None]
     if not readable:
         raise SourceError(
-            f"none of the first {len(squares)} images of {config.data.source} can be read; "
+            f"none of the first {len(squares)} images of {data.source} can be read; "
             "the warnings say why."
         )
     return np.stack(readable)

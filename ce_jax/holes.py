@@ -14,15 +14,17 @@ import jax.numpy as jnp
 
 KINDS: Mapping[str, str] = {
     "center": "a side in whole pixels, as in center:24",
-    "block": "a side in whole pixels, as in block:24",
+    "block": "a side in whole pixels, or the first and the last of several: block:24, block:7-12",
+    "blocks": "a share above 0 and below 1, as in blocks:0.25",
     "random": "a share above 0 and below 1, as in random:0.8",
     "pattern": "a share above 0 and below 1, as in pattern:0.25",
     "half": "left, right, top or bottom, as in half:left",
 }
 """The names of all hole kinds, and what may stand behind their colon."""
 
-_USUAL_SHARE = {"random": 0.8, "pattern": 0.25}
+_USUAL_SHARE = {"random": 0.8, "pattern": 0.25, "blocks": 0.25}
 _EDGES = ("left", "right", "top", "bottom")
+_BLOCKS_TRIED = 32
 _PIXELS_PER_CELL = 16  # Pathak et al. enlarge their noise by 1 / 0.06
 
 
@@ -36,12 +38,13 @@ class HoleKind:
 
     Attributes:
         name: one of `KINDS`.
-        parameter: the side of `center` and `block` in pixels (None: half the image), the share of
-            missing pixels of `random` and `pattern`, the missing side of `half` (None: by chance).
+        parameter: the side of `center` and `block` in pixels (None: half the image; two numbers:
+            any from the first to the last), the share of missing pixels of `random`, `pattern` and
+            `blocks`, the missing side of `half` (None: by chance).
     """
 
     name: str
-    parameter: int | float | str | None = None
+    parameter: int | float | str | tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         match self.name, self.parameter:
@@ -49,7 +52,9 @@ class HoleKind:
                 return
             case "center" | "block", int(side) if side > 0:
                 return
-            case "random" | "pattern", float(share) if 0 < share < 1:
+            case "block", (int(first), int(last)) if 0 < first <= last:
+                return
+            case "random" | "pattern" | "blocks", float(share) if 0 < share < 1:
                 return
             case "half", str(edge) if edge in _EDGES:
                 return
@@ -59,7 +64,13 @@ class HoleKind:
                 raise HoleError(f"hole kind '{self}' is unknown; {kinds_for(self.name)}")
 
     def __str__(self) -> str:
-        return self.name if self.parameter is None else f"{self.name}:{self.parameter}"
+        match self.parameter:
+            case None:
+                return self.name
+            case (first, last):
+                return f"{self.name}:{first}-{last}"
+            case parameter:
+                return f"{self.name}:{parameter}"
 
 
 def parse(kind: str) -> HoleKind:
@@ -69,7 +80,7 @@ def parse(kind: str) -> HoleKind:
         HoleError: the name is unknown, or the parameter is not one that it takes.
     """
     name, colon, parameter = kind.partition(":")
-    return HoleKind(name, _number_or_text(parameter) if colon else _USUAL_SHARE.get(name))
+    return HoleKind(name, _parameter(parameter) if colon else _USUAL_SHARE.get(name))
 
 
 def draw(kind: HoleKind, key: jax.Array, *, size: int) -> jax.Array:
@@ -78,7 +89,9 @@ def draw(kind: HoleKind, key: jax.Array, *, size: int) -> jax.Array:
     `center`, `pattern`, `random` and `half` are the holes of Yeh et al. (2017, section 4.1).
     `random` takes exactly `round(share * size²)` pixels anywhere, `pattern` as many in smooth
     regions: the random regions of Pathak et al. (2016, section 3.3), cut at their own quantile so
-    that the share is exact. `block` is a square at a random place.
+    that the share is exact. `block` is a square at a random place; `blocks` are squares of an
+    eighth to a quarter of the side that may overlap, as many as fit into `share` of the image: the
+    random blocks of Pathak et al., who leave their sizes open.
 
     Args:
         kind: how to draw; static under `jax.jit`, as is `size`.
@@ -105,8 +118,15 @@ def draw_any(kinds: Sequence[HoleKind], key: jax.Array, *, size: int) -> jax.Arr
         return draw(kinds[0], key, size=size)
     keys = jax.vmap(lambda one: jax.random.split(one, 1 + len(kinds)))(key)
     choice = jax.vmap(lambda one: jax.random.randint(one, (), 0, len(kinds)))(keys[:, 0])
-    every = jnp.stack([draw(kind, keys[:, i], size=size) for i, kind in enumerate(kinds, start=1)])
-    return jnp.take_along_axis(every, choice[None, :, None, None, None], axis=0)[0]
+    return _chosen(kinds, choice, keys[:, 1:], size)
+
+
+def draw_chosen(
+    kinds: Sequence[HoleKind], choice: jax.Array, key: jax.Array, *, size: int
+) -> jax.Array:
+    """One hole per key, of the kind that `choice`, int `[b]`, numbers; else as `draw`."""
+    keys = jax.vmap(lambda one: jax.random.split(one, len(kinds)))(key)
+    return _chosen(kinds, choice, keys, size)
 
 
 def kinds_for(name: str) -> str:
@@ -116,10 +136,18 @@ def kinds_for(name: str) -> str:
     return f"{question}kinds are {', '.join(KINDS)}"
 
 
-def _number_or_text(text: str) -> int | float | str:
+def _chosen(kinds: Sequence[HoleKind], choice: jax.Array, key: jax.Array, size: int) -> jax.Array:
+    every = jnp.stack([draw(kind, key[:, i], size=size) for i, kind in enumerate(kinds)])
+    return jnp.take_along_axis(every, choice[None, :, None, None, None], axis=0)[0]
+
+
+def _parameter(text: str) -> int | float | str | tuple[int, int]:
     for number in (int, float):
         with contextlib.suppress(ValueError):
             return number(text)
+    with contextlib.suppress(ValueError):
+        first, last = map(int, text.split("-"))
+        return first, last
     return text
 
 
@@ -133,6 +161,11 @@ def _draw_one(kind: HoleKind, key: jax.Array, size: int) -> jax.Array:
             side = _fitting_side(kind, side, size)
             top, left = jax.random.randint(key, (2,), 0, size - side + 1)
             return _square(top, left, side, size)
+        case HoleKind("block", (int(first), int(last))):
+            _fitting_side(kind, last, size)
+            return _square_anywhere(key, first, last, size)
+        case HoleKind("blocks", float(share)):
+            return _blocks(key, _count(kind, share, size), size)
         case HoleKind("random", float(share)):
             return _lowest(jax.random.bits(key, (size, size)), _count(kind, share, size))
         case HoleKind("pattern", float(share)):
@@ -155,10 +188,32 @@ def _count(kind: HoleKind, share: float, size: int) -> int:
     return count
 
 
-def _square(top: jax.Array | int, left: jax.Array | int, side: int, size: int) -> jax.Array:
+def _square(
+    top: jax.Array | int, left: jax.Array | int, side: jax.Array | int, size: int
+) -> jax.Array:
     at = jnp.arange(size)
     rows, columns = ((start <= at) & (at < start + side) for start in (top, left))
     return rows[:, None] & columns[None, :]
+
+
+def _square_anywhere(key: jax.Array, first: int, last: int, size: int) -> jax.Array:
+    side_key, place_key = jax.random.split(key)
+    side = jax.random.randint(side_key, (), first, last + 1)
+    top, left = jax.random.randint(place_key, (2,), 0, size - side + 1)
+    return _square(top, left, side, size)
+
+
+def _blocks(key: jax.Array, most: int, size: int) -> jax.Array:
+    """The union of squares, each taken unless more than `most` pixels would then be missing."""
+    first, last = max(size // 8, 1), max(size // 4, 1)
+    keys = jax.random.split(key, _BLOCKS_TRIED)
+    squares = jax.vmap(lambda one: _square_anywhere(one, first, last, size))(keys)
+
+    def add(hole: jax.Array, square: jax.Array) -> tuple[jax.Array, None]:
+        larger = hole | square
+        return jnp.where(jnp.sum(larger) <= most, larger, hole), None
+
+    return jax.lax.scan(add, jnp.zeros((size, size), bool), squares)[0]
 
 
 def _half(key: jax.Array, edge: object, size: int) -> jax.Array:

@@ -35,6 +35,14 @@ class Player:
 
 
 @struct.dataclass
+class Curriculum:
+    """How many images of a batch each kind of hole gets, and its PSNR when that was decided."""
+
+    counts: Array
+    psnr: Array
+
+
+@struct.dataclass
 class Game:
     """The state of a run: a generator, its critic (None without an adversarial loss), the step."""
 
@@ -42,6 +50,7 @@ class Game:
     critic: Player | None
     average: Variables | None
     step: Array
+    curriculum: Curriculum | None = None
 
     @property
     def exhibit(self) -> Variables:

@@ -1,5 +1,6 @@
 """The training loop: batches in, one compiled update after another, everything kept on disk."""
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import jax
 from ce_jax import checkpointing, data, images, sharding, sources, systems
 from ce_jax.config import Training
 from ce_jax.logbook import Logbook
+from ce_jax.state import Game
 
 _PREVIEWS = 64
+_VALIDATED = 256
 
 
 def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lambda: False) -> int:
@@ -30,8 +33,11 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
     update = sharding.compile_steps(system.step, mesh)
     preview = jax.jit(system.preview)
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
+    epoch, tune = max(len(source) // config.batch_size, 1), None
+    if system.tune is not None:
+        tune = _tuner(system.tune, config, jax.random.fold_in(preview_key, 1))
 
-    examples = images.to_float(data.examples(config, source, _PREVIEWS))
+    examples = images.to_float(data.examples(config.data, source, _PREVIEWS))
     preview_keys = jax.random.split(preview_key, len(examples))
     batches = data.training_batches(config, source, sharding.split(mesh))
     try:
@@ -49,13 +55,15 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
             ) as logbook:
                 pending = None
                 while step < config.steps and not stopped():
-                    together = _steps_together(config, step)
+                    together = _steps_together(config, step, epoch if tune else config.steps)
                     game, scalars = update(game, [next(batches) for _ in range(together)], step_key)
                     # One call late, so that the next is already queued on the device.
                     if pending is not None:
                         logbook.write(*pending)
                     pending = (step, scalars)
                     step += together
+                    if tune is not None and step % epoch == 0:
+                        game = tune(game)
                     if step % config.picture_every == 0 or step == config.steps:
                         same = jax.random.clone(preview_keys)  # one scene, again and again
                         logbook.picture(step, preview(game.exhibit, examples, same))
@@ -72,13 +80,21 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
         batches.close()
 
 
-def _steps_together(config: Training, step: int) -> int:
+def _steps_together(config: Training, step: int, epoch: int) -> int:
     """How many steps to ask of the device from `step` on, up to where the host has work to do.
 
     A function of the step alone, so that a resumed run compiles what the first one did.
     """
-    after = min(
-        every - step % every
-        for every in (config.steps_per_call, config.picture_every, config.checkpoint_every)
+    events = (config.steps_per_call, config.picture_every, config.checkpoint_every, epoch)
+    return min(*(every - step % every for every in events), config.steps - step)
+
+
+def _tuner(tune: Callable, config: Training, key: jax.Array) -> Callable[[Game], Game]:
+    """What begins the next epoch of a game, always on the same validation images and holes."""
+    name = config.data.validation or config.data.source
+    validation = data.examples(
+        dataclasses.replace(config.data, source=name), sources.open_source(name), _VALIDATED
     )
-    return min(after, config.steps - step)
+    squares = images.to_float(validation)
+    keys, compiled = jax.random.split(key, len(squares)), jax.jit(tune)
+    return lambda game: compiled(game, squares, jax.random.clone(keys))

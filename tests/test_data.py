@@ -175,19 +175,19 @@ def test_fewer_images_than_a_batch_are_refused():
 
 
 def test_examples_are_the_first_readable_images_cut_at_the_centre():
-    found = data.examples(experiment(crop="random", flip=True), Numbered(9, broken=(1,)), 4)
+    found = data.examples(experiment(crop="random", flip=True).data, Numbered(9, broken=(1,)), 4)
     assert numbers(found) == [0, 2, 3]
     assert set(places(found)) == {(4, 4, False)}
-    assert len(data.examples(experiment(), Numbered(9), 100)) == 9
+    assert len(data.examples(experiment().data, Numbered(9), 100)) == 9
 
 
 def test_a_source_without_a_readable_image_is_refused_rather_than_searched_for_ever():
     with pytest.raises(SourceError, match="none of the first 5 images of numbered can be read"):
-        data.examples(experiment(), Numbered(9, broken=tuple(range(9))), 5)
+        data.examples(experiment().data, Numbered(9, broken=tuple(range(9))), 5)
 
 
 def test_a_box_outside_of_all_pictures_is_refused_and_explained(caplog):
     config = experiment(frame=Frame(size=32, box=(0, 0, 50, 50)))
     with pytest.raises(SourceError, match="none of the first 2 images"):
-        data.examples(config, Numbered(2), 64)
+        data.examples(config.data, Numbered(2), 64)
     assert "left out picture 0: box (0, 0, 50, 50)" in caplog.text

@@ -36,7 +36,7 @@ def drawn(spec, *seeds, size=37):
     return np.asarray(compiled(holes.parse(spec), keys_of(*seeds), size=size))
 
 
-@pytest.mark.parametrize("spec", PIXELS_OF_37X37)
+@pytest.mark.parametrize("spec", [*PIXELS_OF_37X37, "block:7-12", "blocks", "blocks:0.1"])
 def test_a_kind_is_hashable_and_written_as_it_is_read(spec):
     kind = holes.parse(spec)
     assert holes.parse(str(kind)) == kind
@@ -46,14 +46,20 @@ def test_a_kind_is_hashable_and_written_as_it_is_read(spec):
 @pytest.mark.parametrize(
     ("spec", "complaint"),
     [
-        ("centre", "'centre' is unknown; did you mean center\\? kinds are center, block, random"),
+        (
+            "centre",
+            "'centre' is unknown; did you mean center\\? kinds are center, block, blocks, random",
+        ),
         ("xyz:3", "'xyz:3' is unknown; kinds are"),
         ("random:1.5", "'random:1.5': 1.5 is not a share above 0 and below 1, as in random:0.8"),
         ("random:0", "0 is not a share"),
         ("pattern:nan", "nan is not a share"),
         ("pattern:lots", "'lots' is not a share"),
         ("center:0", "0 is not a side"),
-        ("block:2.5", "2.5 is not a side in whole pixels, as in block:24"),
+        ("block:2.5", "2.5 is not a side in whole pixels, or the first .*: block:24, block:7-12"),
+        ("block:12-7", r"\(12, 7\) is not a side"),
+        ("block:7-", "'7-' is not a side"),
+        ("blocks:2", "2 is not a share"),
         ("half:middle", "'middle' is not left, right, top or bottom"),
         ("half:", "'' is not left, right, top or bottom"),
     ],
@@ -63,7 +69,9 @@ def test_a_kind_that_cannot_be_drawn_is_refused_with_its_value_and_a_remedy(spec
         holes.parse(spec)
 
 
-@pytest.mark.parametrize("spec", ["center:37", "block:40", "random:0.0001", "pattern:0.9999"])
+@pytest.mark.parametrize(
+    "spec", ["center:37", "block:40", "block:7-40", "random:0.0001", "pattern:0.9999"]
+)
 def test_a_hole_that_leaves_nothing_to_do_or_nothing_to_do_it_from_is_refused(spec):
     with pytest.raises(holes.HoleError, match=f"'{spec}' .*; use "):
         drawn(spec, 0)
@@ -77,7 +85,9 @@ def test_every_hole_has_exactly_the_pixels_its_kind_promises(spec, pixels):
     np.testing.assert_array_equal(hole.sum((1, 2, 3)), pixels)
 
 
-@pytest.mark.parametrize("spec", ["center", "block", "random", "pattern", "half"])
+@pytest.mark.parametrize(
+    "spec", ["center", "block", "block:2-9", "blocks", "random", "pattern", "half"]
+)
 def test_a_hole_depends_on_its_own_key_alone_and_is_the_same_without_jit(spec):
     alone, batch = drawn(spec, 7), drawn(spec, 3, 7, 5)
     uncompiled = holes.draw(holes.parse(spec), keys_of(7, 5), size=37)
@@ -85,7 +95,7 @@ def test_a_hole_depends_on_its_own_key_alone_and_is_the_same_without_jit(spec):
     np.testing.assert_array_equal(batch[1:], uncompiled)
 
 
-@pytest.mark.parametrize("spec", ["block", "random", "pattern", "half"])
+@pytest.mark.parametrize("spec", ["block", "block:2-9", "blocks", "random", "pattern", "half"])
 def test_other_keys_give_other_holes(spec):
     assert len({hole.tobytes() for hole in drawn(spec, 3, 7, 5)}) > 1
 
@@ -102,6 +112,31 @@ def test_center_is_the_middle_square():
     expected = np.zeros((8, 8), bool)
     expected[2:6, 2:6] = True
     np.testing.assert_array_equal(drawn("center", 0, size=8)[0, ..., 0], expected)
+
+
+def test_a_block_of_several_sizes_is_a_square_of_any_of_them():
+    hole = drawn("block:2-5", *range(200), size=16)[..., 0]
+    sides = {*hole.any(1).sum(1)} | {*hole.any(2).sum(1)}
+    assert sides == {2, 3, 4, 5}
+    np.testing.assert_array_equal(hole.sum((1, 2)), hole.any(1).sum(1) * hole.any(2).sum(1))
+
+
+def test_several_blocks_fill_their_share_and_no_more():
+    share = drawn("blocks", *range(100), size=64).mean((1, 2, 3))
+    assert share.max() <= 0.25
+    assert share.mean() > 0.23
+    hole = drawn("blocks", *range(100), size=64)[..., 0]
+    squares = hole.any(1).sum(1) * hole.any(2).sum(1)
+    assert (hole.sum((1, 2)) < squares).mean() > 0.9  # more than one of them
+
+
+def test_each_key_is_told_which_kind_to_draw():
+    kinds = tuple(map(holes.parse, ("center:3", "random", "block:20")))
+    choice = jnp.array([2, 0, 1, 2])
+    batch = holes.draw_chosen(kinds, choice, keys_of(*range(4)), size=37)
+    assert batch.sum((1, 2, 3)).tolist() == [20 * 20, 3 * 3, 1095, 20 * 20]
+    alone = holes.draw_chosen(kinds, choice[:1], keys_of(0), size=37)
+    np.testing.assert_array_equal(alone[0], batch[0])
 
 
 def test_blocks_reach_every_corner():

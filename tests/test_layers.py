@@ -53,6 +53,18 @@ def test_batch_norm_normalises_a_training_batch_and_remembers_a_tenth_of_it():
     np.testing.assert_allclose(outputs, scale * (np.asarray(x) - 3) / 2, rtol=1e-4, atol=1e-4)
 
 
+def test_a_channel_wise_layer_connects_the_places_of_each_map_and_no_maps():
+    """m maps of n x n take m n^4 weights; the oracle is one matrix for each map."""
+    x = jax.random.normal(jax.random.key(0), (2, 6, 6, 5))
+    module = layers.ChannelWise()
+    variables = module.init(jax.random.key(1), x)
+    kernel = np.asarray(variables["params"]["kernel"])
+    assert kernel.size == 5 * 6**4
+    expected = [x[..., m].reshape(2, 36) @ kernel[..., m] for m in range(5)]
+    expected = np.stack(expected, axis=-1).reshape(x.shape)
+    np.testing.assert_allclose(module.apply(variables, x), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_leaky_relu_has_the_slope_of_the_papers():
     np.testing.assert_allclose(
         layers.leaky_relu(jnp.array([-2.0, 0.0, 3.0])), [-0.4, 0.0, 3.0], rtol=1e-6

@@ -66,6 +66,7 @@ SMALL = {
     "generator32": (dcgan.Generator(32, 16), (20,)),
     "critic32": (dcgan.Critic(16), (32, 32, 3)),
     "context_encoder32": (context_encoder.ContextEncoder(16, 16, 50), (32, 32, 3)),
+    "channel_wise32": (context_encoder.ContextEncoder(32, 8, "channel-wise", 4), (32, 32, 4)),
 }
 
 
@@ -116,13 +117,14 @@ def test_an_image_depends_on_its_batch_mates_in_training_only(module, shape):
 def test_painting_hides_what_was_in_the_hole_and_nothing_else():
     images = jax.random.uniform(jax.random.key(0), (2, 8, 8, 3), minval=-1.0)
     hole = jax.random.bernoulli(jax.random.key(1), 0.5, (2, 8, 8, 1))
-    painted = np.asarray(context_encoder.paint(images, hole))
+    colour = (117, 104, 250)
+    painted = np.asarray(context_encoder.paint(images, hole, colour=colour, hole_channel=False))
+    with_hole = context_encoder.paint(images, hole, colour=colour, hole_channel=True)
+    np.testing.assert_array_equal(with_hole, np.concatenate([painted, hole], axis=-1))
     everywhere = np.broadcast_to(hole, images.shape)
     np.testing.assert_array_equal(painted[~everywhere], np.asarray(images)[~everywhere])
     bytes_in_hole = ((painted + 1) * 127.5)[np.asarray(hole[..., 0])]
-    np.testing.assert_allclose(
-        bytes_in_hole, np.tile([117, 104, 123], (len(bytes_in_hole), 1)), rtol=1e-5
-    )
+    np.testing.assert_allclose(bytes_in_hole, np.tile(colour, (len(bytes_in_hole), 1)), rtol=1e-5)
 
 
 def test_the_centre_is_cut_out_and_pasted_back_in_the_same_place():

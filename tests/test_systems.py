@@ -159,6 +159,19 @@ def test_the_critic_of_whole_images_judges_what_is_used_of_a_prediction():
     assert reports[0]["loss/reconstruction"] != reports[2]["loss/reconstruction"]
 
 
+def test_reconstructing_the_image_counts_every_pixel_and_judges_the_raw_prediction():
+    images = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3), minval=-1.0)
+    model = ContextEncoder(
+        predicts="image", holes=("center:12",), reconstructs="image", overlap=0, adversarial=0.5
+    )
+    step = picture_step(model, critic=Network(Critic(2), optimizer(Adam(), steps=1)))
+    grey = jnp.zeros((1, 32, 32, 3))
+    reports = [step(picture, images)[0] for picture in (grey, grey.at[:, :10].set(1))]
+    square = np.mean(np.asarray(images, np.float64) ** 2)
+    assert reports[0]["loss/reconstruction"] == pytest.approx(square, rel=1e-5)
+    assert reports[0]["critic/fake"] != reports[1]["critic/fake"]
+
+
 def test_the_running_average_follows_faster_at_the_start():
     average, decays = {"w": jnp.array([8.0])}, []
     for step, new in enumerate([0.0, 2.0, -1.0]):

@@ -51,10 +51,28 @@ def context_encoder_alone(**changes) -> Training:
     )
 
 
+def self_tuned(**changes) -> Training:
+    """Three levels of squares that share a batch on demand; `changes` may be of the model too."""
+    model = ContextEncoder(
+        width=4,
+        bottleneck="channel-wise",
+        predicts="image",
+        holes=("block:1-4", "block:5-8", "block:9-12"),
+        sharing="on-demand",
+        reconstructs="image",
+        hole_channel=True,
+        overlap=0,
+        adversarial=0.0,
+    )
+    of_model = {name: changes.pop(name) for name in list(changes) if hasattr(model, name)}
+    return replace(_BASE, model=replace(model, **of_model), **changes)
+
+
 EVERY_KIND = {
     "dcgan": dcgan(),
     "context_encoder": context_encoder(),
     "context_encoder_alone": context_encoder_alone(),
+    "self_tuned": self_tuned(),
 }
 
 

@@ -46,6 +46,8 @@ class Data:
 
     source: str = "bundled:photographs"
     """folder:PATH, tfds:NAME@SPLIT, mat:PATH (SVHN), npz:PATH, bundled:digits, bundled:photographs or bundled:tiles; [a:b] behind any of them takes a part."""
+    validation: str | None = None
+    """Images that a curriculum is tuned on after every epoch, the first 256 of a source; None: of the training images."""
     frame: Frame = Frame()
     crop: Literal["center", "random"] = "center"
     """Where the square lies in a photograph that is larger (`frame.shorter_side` makes room)."""

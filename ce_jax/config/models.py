@@ -28,12 +28,22 @@ class ContextEncoder:
 
     width: int = 64
     """Channels of the first convolution."""
-    bottleneck: int = 4000
-    """Units between encoder and decoder."""
+    convolutions: int | None = None
+    """Layers of the encoder, each of which halves the image; None: down to 4x4."""
+    bottleneck: int | Literal["channel-wise"] = 4000
+    """Units between encoder and decoder that see all features; channel-wise: a layer that connects all places of each feature map, and no map with another."""
+    fill: tuple[int, int, int] = (117, 104, 123)
+    """8-bit RGB that the hole is painted with. The default is that of the authors' code, which holds the mean colour of ImageNet, (123, 117, 104), in another order."""
+    hole_channel: bool = False
+    """Shows the hole to the network as a fourth channel. The papers do not."""
     predicts: Literal["center", "image"] = "center"
     """`center`: the middle square of half the side, as published; `image`: the whole image, for holes anywhere."""
     holes: tuple[str, ...] = ("center",)
-    """Hole kinds to train with, one drawn for each image: center, block, random:SHARE, pattern, half."""
+    """Hole kinds to train with: center, block, block:FROM-TO, blocks, random:SHARE, pattern, half."""
+    sharing: Literal["chance", "equal", "on-demand"] = "chance"
+    """How the kinds share a batch: by chance for each image; in equal parts; or, after every epoch, in parts that go with 1 / PSNR of each on `data.validation`, so that the harder ones get more."""
+    reconstructs: Literal["hole", "image"] = "hole"
+    """Where errors count: in the hole and its overlap (the paper), or everywhere, with a critic that judges the raw prediction (the authors' code for holes anywhere)."""
     overlap: int = 4
     """Width in pixels of the band of known pixels around the hole that is predicted as well."""
     overlap_weight: float = 10.0
@@ -43,13 +53,36 @@ class ContextEncoder:
 
     def __post_init__(self) -> None:
         require(self.width >= 1, "model.width", self.width, "at least 1")
-        require(self.bottleneck >= 1, "model.bottleneck", self.bottleneck, "at least 1")
+        require(
+            self.bottleneck == "channel-wise" or self.bottleneck >= 1,
+            "model.bottleneck",
+            self.bottleneck,
+            "at least 1, or channel-wise",
+        )
+        require(
+            self.convolutions is None or self.convolutions >= 2,
+            "model.convolutions",
+            self.convolutions,
+            "at least 2",
+        )
+        require(
+            len(self.fill) == 3 and all(0 <= value <= 255 for value in self.fill),
+            "model.fill",
+            self.fill,
+            "three numbers from 0 to 255",
+        )
         require(len(self.holes) >= 1, "model.holes", self.holes, "at least one hole kind")
         require(
             self.predicts == "image" or self.holes == ("center",),
             "model.holes",
             self.holes,
             "('center',) for a network that predicts the centre (or set model.predicts to image)",
+        )
+        require(
+            self.sharing == "chance" or self.predicts == "image",
+            "model.sharing",
+            self.sharing,
+            "chance for a network that predicts the centre, which has one kind of hole",
         )
         require(self.overlap >= 0, "model.overlap", self.overlap, "at least 0 pixels")
         require(self.overlap_weight > 0, "model.overlap_weight", self.overlap_weight, "positive")

@@ -68,11 +68,28 @@ class Training:
             "checkpoint_every",
         ):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        if isinstance(self.model, ContextEncoder) and self.model.predicts == "center":
+        if isinstance(self.model, ContextEncoder):
+            self._require_that_fits(self.model)
+
+    def _require_that_fits(self, model: ContextEncoder) -> None:
+        size, convolutions = self.data.frame.size, model.convolutions
+        require(
+            convolutions is None or size >> convolutions << convolutions == size > 0,
+            "model.convolutions",
+            convolutions,
+            f"few enough to halve {size} pixels in whole numbers",
+        )
+        require(
+            model.sharing == "chance" or self.batch_size >= len(model.holes),
+            "batch_size",
+            self.batch_size,
+            f"at least the {len(model.holes)} kinds of model.holes that share it",
+        )
+        if model.predicts == "center":
             room = (self.data.frame.size // 2 - 1) // 2
             require(
-                self.model.overlap <= room,
+                model.overlap <= room,
                 "model.overlap",
-                self.model.overlap,
+                model.overlap,
                 f"at most {room} for {self.data.frame.size}-pixel images, or no hole is left",
             )

@@ -1,57 +1,89 @@
 """The context encoder of Pathak et al. 2016 in its pool-free form: 4x4 convolutions at stride 2.
 
-An encoder halves the image down to 4x4, a bottleneck of some thousand units sees all of it, and a
-decoder doubles it up again: to the middle square of half the side, or to the whole image. For
-128x128 images, width 64 and 4000 units these are the layers of the authors' public network.
+An encoder halves the image down to some features, a bottleneck sees all of them at once, and a
+decoder doubles them up again: to the middle square of half the side, or to the whole image. For
+128x128 images, width 64 and 4000 units these are the layers of the authors' public network. With a
+channel-wise bottleneck, 4 convolutions and 64x64 images they are those of on-demand learning (Gao
+and Grauman 2017), with 6 and 128x128 those of the self-tuned encoder-decoder (Salem et al.).
 """
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ce_jax.models.layers import KERNEL_INIT, BatchNorm, Downsample, Upsample, leaky_relu
+from ce_jax.models.layers import (
+    KERNEL_INIT,
+    BatchNorm,
+    ChannelWise,
+    Downsample,
+    Upsample,
+    leaky_relu,
+)
 
 Array = jax.Array
 
+_CHANNELS_DOUBLE_FROM = 32
+"""Below this side; the published network for 128x128 keeps its width in the first two layers."""
+
 
 class ContextEncoder(nn.Module):
-    """images [b, s, s, 3] with the hole painted over -> prediction [b, output, output, 3]."""
+    """images [b, s, s, c] with the hole painted over -> prediction [b, output, output, 3]."""
 
     output: int
     width: int = 64
-    bottleneck: int = 4000
+    bottleneck: int | Literal["channel-wise"] = 4000
+    convolutions: int | None = None
     axis: str | None = None
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
+        size = images.shape[1]
+        widest = min(size // 2, _CHANNELS_DOUBLE_FROM)
+        innermost = 4 if self.convolutions is None else size // 2**self.convolutions
+
+        def channels(side: int) -> int:
+            return self.width * min(max(widest // side, 1), 8)
+
+        def normalised(x: Array) -> Array:
+            return BatchNorm(train, self.axis)(x)
+
         x = leaky_relu(Downsample(self.width)(images))  # [b, 64, 64, 64]
-        if images.shape[1] == 128:  # the published network keeps its width in the second layer
-            x = leaky_relu(
-                BatchNorm(train, self.axis)(Downsample(self.width)(x))
-            )  # [b, 32, 32, 64]
-        while x.shape[1] > 4:
-            x = Downsample(2 * x.shape[-1])(x)  # [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
-            x = leaky_relu(BatchNorm(train, self.axis)(x))
-        channels = x.shape[-1]
-        x = nn.Dense(self.bottleneck, use_bias=False, kernel_init=KERNEL_INIT)(
-            x.reshape(len(x), -1)
-        )
-        x = leaky_relu(BatchNorm(train, self.axis)(x))  # [b, 4000]
-        x = nn.Dense(16 * channels, use_bias=False, kernel_init=KERNEL_INIT)(x)
-        x = nn.relu(BatchNorm(train, self.axis)(x.reshape(-1, 4, 4, channels)))
-        while x.shape[1] < self.output // 2:
-            x = Upsample(max(x.shape[-1] // 2, self.width))(x)  # [b, 8, 8, 256] ... [b, 32, 32, 64]
-            x = nn.relu(BatchNorm(train, self.axis)(x))
+        while (side := x.shape[1] // 2) >= innermost:
+            # [b, 32, 32, 64], [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
+            x = leaky_relu(normalised(Downsample(channels(side))(x)))
+        if self.bottleneck == "channel-wise":
+            x = ChannelWise()(x)
+        else:
+            features = x.shape
+            x = nn.Dense(self.bottleneck, use_bias=False, kernel_init=KERNEL_INIT)(
+                x.reshape(len(x), -1)
+            )
+            x = leaky_relu(normalised(x))  # [b, 4000]
+            places = features[1] * features[2] * features[3]
+            x = nn.Dense(places, use_bias=False, kernel_init=KERNEL_INIT)(x)
+            x = nn.relu(normalised(x.reshape(features)))
+        while (side := 2 * x.shape[1]) < self.output:
+            # [b, 8, 8, 256], [b, 16, 16, 128], [b, 32, 32, 64]
+            x = nn.relu(normalised(Upsample(channels(side))(x)))
         return jnp.tanh(Upsample(3)(x))  # [b, 64, 64, 3]
 
 
-MEAN_COLOUR = (117, 104, 123)
-"""What holes are painted with, in 8-bit RGB: the authors' numbers, in the order of their code."""
+def paint(images: Array, hole: Array, *, colour: tuple[int, int, int], hole_channel: bool) -> Array:
+    """The network's input: images [b, h, w, 3] with the hole [b, h, w, 1] in one colour.
 
+    Args:
+        images: in [-1, 1]; not read in the hole.
+        hole: True where pixels are missing.
+        colour: 8-bit RGB.
+        hole_channel: adds the hole itself as a fourth channel, 1 where pixels are missing.
 
-def paint(images: Array, hole: Array) -> Array:
-    """The network's input: images [b, h, w, 3], the hole [b, h, w, 1] in the mean colour."""
-    return jnp.where(hole, jnp.asarray(MEAN_COLOUR, images.dtype) / 127.5 - 1, images)
+    Returns:
+        [b, h, w, 3 or 4].
+    """
+    painted = jnp.where(hole, jnp.asarray(colour, images.dtype) / 127.5 - 1, images)
+    return jnp.concatenate([painted, hole.astype(images.dtype)], -1) if hole_channel else painted
 
 
 def center(images: Array) -> Array:

@@ -33,6 +33,21 @@ class Upsample(nn.Module):
         return upsample(images, kernel)
 
 
+class ChannelWise(nn.Module):
+    """Connects every place of a feature map with every other, each map for itself.
+
+    m maps of n x n take m n^4 weights, where a fully-connected layer takes m^2 n^4 (Pathak et al.
+    2016, section 3.1). [b, n, n, m] -> [b, n, n, m].
+    """
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        b, height, width, maps = x.shape
+        places = height * width
+        kernel = self.param("kernel", KERNEL_INIT, (places, places, maps))
+        return jnp.einsum("bim,ijm->bjm", x.reshape(b, places, maps), kernel).reshape(x.shape)
+
+
 def _around_one(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 

@@ -1,5 +1,7 @@
 """A network that fills holes in one pass, with or without a critic (Pathak et al. 2016)."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import jax
@@ -8,11 +10,14 @@ import jax.numpy as jnp
 from ce_jax import holes, losses
 from ce_jax.config import ContextEncoder, Training
 from ce_jax.models import context_encoder, dcgan
-from ce_jax.models.context_encoder import center, paint, paste_center
-from ce_jax.state import Game, Network, Scalars, Variables, apply, mean_over
+from ce_jax.models.context_encoder import center, paste_center
+from ce_jax.state import Curriculum, Game, Network, Scalars, Variables, apply, mean_over
+from ce_jax.systems.curriculum import counts_of, levels_of, on_demand
 from ce_jax.systems.system import System, adversarial, begin, judge, network, proceed
 
 Array = jax.Array
+
+_AT_A_TIME = 64
 
 
 def module_of(
@@ -20,12 +25,19 @@ def module_of(
 ) -> context_encoder.ContextEncoder:
     """The encoder-decoder for `size`-pixel images."""
     output = predicted_size(model, size=size)
-    return context_encoder.ContextEncoder(output, model.width, model.bottleneck, axis)
+    return context_encoder.ContextEncoder(
+        output, model.width, model.bottleneck, model.convolutions, axis
+    )
 
 
 def predicted_size(model: ContextEncoder, *, size: int) -> int:
     """Side of what the context encoder predicts of a `size`-pixel image."""
     return size // 2 if model.predicts == "center" else size
+
+
+def paint(model: ContextEncoder, images: Array, hole: Array) -> Array:
+    """What the network is shown of images [b, s, s, 3] with a hole [b, s, s, 1]."""
+    return context_encoder.paint(images, hole, colour=model.fill, hole_channel=model.hole_channel)
 
 
 def training_holes(model: ContextEncoder, size: int) -> tuple[holes.HoleKind, ...]:
@@ -46,23 +58,22 @@ def step(
     average: float,
 ) -> tuple[Game, Scalars]:
     """The joint loss of Pathak et al. 2016, eq. 3, after a step of the patch critic."""
-    size = images.shape[1]
-    hole = holes.draw_any(training_holes(model, size), key, size=size)
+    hole = _holes_of_batch(model, game.curriculum, key, generator.axis, images.shape[1])
     weight = losses.overlap_weight(hole, overlap=model.overlap, weight=model.overlap_weight)
+    if model.reconstructs == "image":
+        weight = jnp.maximum(weight, 1)
     published = model.predicts == "center"
     truth, missing, weight = (center(x) if published else x for x in (images, hole, weight))
 
     def shown(prediction):
-        # The published critic judges the predicted patch; a whole image is judged as it is used.
-        return prediction if published else jnp.where(missing, prediction, truth)
+        # The published critics judge what the network says; ours a whole image as it is used.
+        raw = published or model.reconstructs == "image"
+        return prediction if raw else jnp.where(missing, prediction, truth)
 
     def joint(prediction, player):
         reconstruction = jnp.mean(losses.reconstruction_loss(prediction, truth, weight))
-        square = losses.reconstruction_loss(prediction, truth, missing.astype(truth.dtype))
-        scalars = {
-            "loss/reconstruction": reconstruction,
-            "hole/psnr": jnp.mean(10 * jnp.log10(4 / square)),  # peak to peak is 2
-        }
+        psnr = jnp.mean(_psnr(prediction, truth, missing))
+        scalars = {"loss/reconstruction": reconstruction, "hole/psnr": psnr}
         loss = (1 - model.adversarial) * reconstruction
         if critic is not None:
             scalars["loss/adversarial"] = adversarial(critic, player, shown(prediction))
@@ -70,7 +81,9 @@ def step(
         return loss, scalars
 
     prediction, pull_back, batch_stats = jax.vjp(
-        lambda params: generator.forward(params, game.generator.batch_stats, paint(images, hole)),
+        lambda params: generator.forward(
+            params, game.generator.batch_stats, paint(model, images, hole)
+        ),
         game.generator.params,
         has_aux=True,
     )
@@ -79,7 +92,7 @@ def step(
         next_critic, scalars = judge(critic, game.critic, truth, shown(prediction))
     (loss, parts), gradient = jax.value_and_grad(joint, has_aux=True)(prediction, next_critic)
     next_generator = generator.learn(game.generator, pull_back(gradient)[0], batch_stats)
-    scalars |= {"loss/generator": loss, **parts}
+    scalars |= {"loss/generator": loss, **parts, **_report(game.curriculum)}
     return proceed(game, next_generator, next_critic, average), mean_over(generator.axis, scalars)
 
 
@@ -90,7 +103,8 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
         HoleError: a kind of hole to train with is unknown or does not fit.
     """
     size = config.data.frame.size
-    for kind in training_holes(model, size):
+    kinds = training_holes(model, size)
+    for kind in kinds:
         holes.check(kind, size=size)
     module = module_of(model, size=size, axis=axis)
     generator = network(module, config.generator, config, axis)
@@ -107,19 +121,90 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
 
     def init(key: Array) -> Game:
         generator_key, critic_key = jax.random.split(key)
-        player = generator.init(generator_key, jnp.zeros((1, size, size, 3)))
-        if critic is None:
-            return begin(player, None, config)
-        judged = predicted_size(model, size=size)
-        critic_player = critic.init(critic_key, jnp.zeros((1, judged, judged, 3)))
-        return begin(player, critic_player, config)
+        nothing = jnp.zeros((1, size, size, 1), bool)
+        example = paint(model, jnp.zeros((1, size, size, 3)), nothing)
+        player, critic_player = generator.init(generator_key, example), None
+        if critic is not None:
+            judged = predicted_size(model, size=size)
+            critic_player = critic.init(critic_key, jnp.zeros((1, judged, judged, 3)))
+        game = begin(player, critic_player, config)
+        if model.sharing == "chance":
+            return game
+        equal = jnp.full(len(kinds), 1 / len(kinds))
+        counts = counts_of(equal, batch_size=config.batch_size)
+        return replace(game, curriculum=Curriculum(counts, jnp.zeros(len(kinds))))
+
+    def tune(game: Game, images: Array, key: Array) -> Game:
+        psnr = validate(kinds, images, key, module=module, model=model, variables=game.exhibit)
+        counts = on_demand(psnr, batch_size=config.batch_size)
+        return replace(game, curriculum=Curriculum(counts, psnr))
 
     def preview(variables: Variables, images: Array, key: Array) -> Array:
-        hole = holes.draw_any(training_holes(model, size), key, size=size)
-        painted = paint(images, hole)
+        hole = holes.draw_any(kinds, key, size=size)
+        painted = paint(model, images, hole)
         prediction = apply(module, variables, painted)
         if model.predicts == "center":
             prediction = paste_center(images, prediction)
-        return jnp.stack([painted, jnp.where(hole, prediction, images), images], axis=1)
+        completed = jnp.where(hole, prediction, images)
+        return jnp.stack([painted[..., :3], completed, images], axis=1)
 
-    return System(init, update, preview)
+    return System(init, update, preview, tune if model.sharing == "on-demand" else None)
+
+
+def validate(
+    kinds: Sequence[holes.HoleKind],
+    images: Array,
+    key: Array,
+    *,
+    module: context_encoder.ContextEncoder,
+    model: ContextEncoder,
+    variables: Variables,
+) -> Array:
+    """Mean PSNR over the hole, in dB, for each kind of hole: [N].
+
+    Args:
+        kinds: what to draw, N kinds for each image.
+        images: [n, s, s, 3].
+        key: [n]; the same keys draw the same holes again.
+        module: a network that predicts whole images.
+        model: what it is shown.
+        variables: what it has learned.
+    """
+
+    def filled(image: Array, key: Array) -> Array:
+        keys = jax.random.split(key, (len(kinds), 1))
+        hole = jnp.concatenate(
+            [holes.draw(kind, k, size=len(image)) for kind, k in zip(kinds, keys, strict=True)]
+        )
+        truth = jnp.broadcast_to(image, (len(kinds), *image.shape))
+        return _psnr(apply(module, variables, paint(model, truth, hole)), truth, hole)
+
+    psnr = jax.lax.map(lambda pair: filled(*pair), (images, key), batch_size=_AT_A_TIME)
+    return jnp.mean(psnr, axis=0)
+
+
+def _holes_of_batch(
+    model: ContextEncoder, state: Curriculum | None, key: Array, axis: str | None, size: int
+) -> Array:
+    kinds = training_holes(model, size)
+    if state is None:
+        return holes.draw_any(kinds, key, size=size)
+    position = jnp.arange(len(key))
+    if axis is not None:
+        position += len(key) * jax.lax.axis_index(axis)
+    return holes.draw_chosen(kinds, levels_of(state.counts, position), key, size=size)
+
+
+def _psnr(prediction: Array, truth: Array, hole: Array) -> Array:
+    square = losses.reconstruction_loss(prediction, truth, hole.astype(truth.dtype))
+    return 10 * jnp.log10(4 / square)  # peak to peak is 2
+
+
+def _report(state: Curriculum | None) -> Scalars:
+    if state is None:
+        return {}
+    shares = state.counts / jnp.sum(state.counts)
+    levels = range(1, len(shares) + 1)
+    return {f"share/level-{i}": shares[i - 1] for i in levels} | {
+        f"psnr/level-{i}": state.psnr[i - 1] for i in levels
+    }

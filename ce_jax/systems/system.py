@@ -7,6 +7,7 @@ is keyword-only. Compiling is the business of `sharding`.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -28,11 +29,14 @@ class System(NamedTuple):
         step: (state, images [b, s, s, 3], key [b]) -> (state, scalars), pure.
         preview: (variables of the generator, images [b, s, s, 3], key [b]) -> pictures, one row
             of [s, s] pictures for each image: [b, columns, s, s, 3].
+        tune: (state, validation images [n, s, s, 3], key [n]) -> the state that begins the next
+            epoch; None for systems to which epochs mean nothing.
     """
 
     init: Callable[[Array], Game]
     step: Callable[[Game, Array, Array], tuple[Game, Scalars]]
     preview: Callable[[Variables, Array, Array], Array]
+    tune: Callable[[Game, Array, Array], Game] | None = None
 
 
 def network(module: nn.Module, adam: Adam, config: Training, axis: str | None) -> Network:
@@ -49,7 +53,7 @@ def begin(generator: Player, critic: Player | None, config: Training) -> Game:
 def proceed(game: Game, generator: Player, critic: Player | None, decay: float) -> Game:
     """The game after a step in which both have learned; `decay` is that of the running average."""
     average = update_average(game.average, generator.variables, game.step, decay)
-    return Game(generator, critic, average, game.step + 1)
+    return replace(game, generator=generator, critic=critic, average=average, step=game.step + 1)
 
 
 def judge(critic: Network, player: Player, real: Array, fake: Array) -> tuple[Player, Scalars]:

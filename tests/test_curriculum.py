@@ -1,0 +1,134 @@
+"""Levels share a batch exactly, harder ones get more, and a resumed run shares as it would have."""
+
+import json
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+
+from ce_jax import holes, systems, training
+from ce_jax.config import ConfigError
+from ce_jax.systems import context_encoder
+from ce_jax.systems.curriculum import counts_of, levels_of, on_demand
+
+LEVELS = ("block:1-4", "block:5-8", "block:9-12")
+
+
+@pytest.mark.parametrize("batch_size", [5, 16, 99, 100])
+def test_shares_add_up_to_the_batch_and_are_rounded_by_less_than_one(batch_size):
+    for seed in range(20):
+        shares = np.random.default_rng(seed).dirichlet(np.ones(5))
+        counts = np.asarray(counts_of(jnp.asarray(shares, jnp.float32), batch_size=batch_size))
+        assert counts.sum() == batch_size
+        assert (np.abs(counts - shares * batch_size) < 1 + 1e-4).all()
+
+
+def test_harder_levels_get_more_in_proportion_to_one_over_their_psnr():
+    psnr = np.array([40.0, 30.0, 20.0, 20.0, 15.0])
+    counts = np.asarray(on_demand(jnp.asarray(psnr), batch_size=1000))
+    np.testing.assert_allclose(counts, 1000 / psnr / np.sum(1 / psnr), atol=1)
+    assert on_demand(jnp.array([-3.0, 12.0]), batch_size=13).tolist() == [12, 1]
+
+
+def test_every_place_of_a_batch_belongs_to_one_level():
+    levels = np.asarray(levels_of(jnp.array([3, 0, 4]), jnp.arange(7)))
+    np.testing.assert_array_equal(levels, [0, 0, 0, 2, 2, 2, 2])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly():
+    with tiny.quickly():
+        yield
+
+
+def test_a_batch_holds_as_many_holes_of_each_level_as_it_should(monkeypatch):
+    """The holes are caught where the network is shown them."""
+    shown = []
+    monkeypatch.setattr(
+        context_encoder, "paint", lambda model, images, hole: shown.append(hole) or images
+    )
+    experiment = tiny.self_tuned()
+    key = jax.random.split(jax.random.key(0), 16)
+    step = systems.build(experiment).step
+    game = systems.build(experiment).init(jax.random.key(1))
+    counts = jnp.array([2, 3, 11])
+    game = replace(game, curriculum=replace(game.curriculum, counts=counts))
+    shown.clear()
+    step(game, jnp.zeros((16, 32, 32, 3)), key)
+    sides = np.sqrt(np.asarray(shown[0]).sum((1, 2, 3)))
+    assert [
+        np.sum((first <= sides) & (sides <= last)) for first, last in ((1, 4), (5, 8), (9, 12))
+    ] == counts.tolist()
+
+
+def test_equal_shares_stay_equal_and_say_so():
+    experiment = tiny.self_tuned(sharing="equal")
+    game, (scalars,) = tiny.play(experiment, tiny.batch(0))
+    assert systems.build(experiment).tune is None
+    assert game.curriculum.counts.sum() == 16
+    assert np.ptp(game.curriculum.counts) == 1
+    assert sum(scalars[f"share/level-{i}"] for i in (1, 2, 3)) == pytest.approx(1)
+
+
+def test_validation_is_the_mean_psnr_of_each_level_whatever_its_batches():
+    experiment = tiny.self_tuned()
+    system = systems.build(experiment)
+    game = tiny.start(experiment)
+    images = jax.random.uniform(jax.random.key(0), (70, 32, 32, 3), minval=-1.0)
+    key = jax.random.split(jax.random.key(1), 70)
+    tuned = jax.jit(system.tune)(game, images, jax.random.clone(key))
+
+    module = context_encoder.module_of(experiment.model, size=32)
+    keys, expected = jax.vmap(lambda one: jax.random.split(one, 3))(key), []
+    for level, spec in enumerate(LEVELS):
+        hole = holes.draw(holes.parse(spec), keys[:, level], size=32)
+        shown = context_encoder.paint(experiment.model, images, hole)
+        prediction = module.apply(game.exhibit, shown, train=False)
+        square = jnp.sum(jnp.where(hole, prediction - images, 0) ** 2, (1, 2, 3))
+        square /= 3 * hole.sum((1, 2, 3))
+        expected.append(jnp.mean(10 * jnp.log10(4 / square)))
+    np.testing.assert_allclose(tuned.curriculum.psnr, expected, rtol=1e-4)
+    np.testing.assert_array_equal(
+        tuned.curriculum.counts, on_demand(jnp.stack(expected), batch_size=16)
+    )
+
+
+def test_a_run_is_tuned_after_every_epoch_and_resumes_as_it_was(tmp_path):
+    """48 images make three steps an epoch; the run is stopped in the second one."""
+    experiment = tiny.self_tuned(steps=7)
+    data = replace(
+        experiment.data, source="bundled:digits[:48]", validation="bundled:digits[48:58]"
+    )
+    experiment = replace(experiment, data=data, picture_every=7, checkpoint_every=7)
+    training.train(experiment, tmp_path / "whole")
+    asked = iter(range(5))
+    training.train(experiment, tmp_path / "parts", stopped=lambda: next(asked) == 4)
+    training.train(experiment, tmp_path / "parts")
+
+    whole, parts = (
+        [json.loads(line) for line in (tmp_path / name / "scalars.jsonl").read_text().splitlines()]
+        for name in ("whole", "parts")
+    )
+    told = [[line["psnr/level-1"], line["loss/reconstruction"]] for line in whole]
+    assert told == [[line["psnr/level-1"], line["loss/reconstruction"]] for line in parts]
+    psnr = [line["psnr/level-1"] for line in whole]
+    assert psnr[:3] == [0, 0, 0]
+    assert 0 < psnr[3] == psnr[4] == psnr[5] != psnr[6] > 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"batch_size": 2}, "batch_size must be at least the 3 kinds of model.holes"),
+        ({"convolutions": 6}, "model.convolutions must be few enough to halve 32 pixels"),
+        ({"bottleneck": 0}, "model.bottleneck must be at least 1, or channel-wise"),
+        ({"fill": (0, 0, 256)}, "model.fill must be three numbers from 0 to 255"),
+        ({"predicts": "center", "holes": ("center",)}, "model.sharing must be chance"),
+    ],
+)
+def test_what_cannot_be_met_is_refused_by_name(changes, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        tiny.self_tuned(**changes)
