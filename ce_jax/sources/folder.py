@@ -1,0 +1,64 @@
+"""`folder:PATH`: images in a folder and its sub-folders."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ce_jax.sources.source import Files, Opened, SourceError
+
+_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm")
+
+
+def open_folder(location: str, spec: str) -> Opened:
+    """All images under a folder."""
+    folder = Path(location).expanduser()
+    if not location or not folder.is_dir():
+        raise SourceError(f"{spec!r}: {location!r} is not a folder")
+    files = list(_walk(folder))
+    paths = [path for path in files if path.suffix[1:].lower() in _EXTENSIONS]
+    if not paths:
+        seen = ", ".join(str(path.relative_to(folder)) for path in files[:5])
+        raise SourceError(
+            f"{spec!r}: no images ({', '.join(_EXTENSIONS)}) in {folder}; "
+            + (f"of {len(files)} files the first are: {seen}" if files else "it holds no files")
+        )
+    return _unique([path.relative_to(folder) for path in paths]), Files(paths)
+
+
+def _walk(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Visible files under a folder in order of name; no link is followed back up."""
+    here = os.path.realpath(folder)
+    if here in above:
+        return
+    try:
+        children = sorted(os.listdir(folder))
+    except OSError as error:
+        raise SourceError(f"{folder}: cannot be listed ({error.strerror})") from error
+    for path in (folder / child for child in children if not child.startswith(".")):
+        if path.is_dir():
+            yield from _walk(path, above | {here})
+        else:
+            yield path
+
+
+def _unique(paths: Sequence[Path]) -> Sequence[str]:
+    """Names for relative paths: without extension where that is unique, else with, else counted."""
+
+    def name(path: Path) -> str:
+        # Undecodable bytes and line breaks in file names would break manifests later.
+        return "".join(letter if letter.isprintable() else "_" for letter in path.as_posix())
+
+    shared = Counter(name(path.with_suffix("")).casefold() for path in paths)
+    taken: set[str] = set()
+    names = []
+    for path in paths:
+        stem = name(path.with_suffix(""))
+        base = candidate = stem if shared[stem.casefold()] == 1 else name(path)
+        count = 1
+        while candidate.casefold() in taken:
+            count += 1
+            candidate = f"{base}-{count}"
+        taken.add(candidate.casefold())
+        names.append(candidate)
+    return names

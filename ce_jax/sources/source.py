@@ -1,0 +1,102 @@
+"""What a source is, and what the kinds of source share."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from ce_jax import images
+
+
+class SourceError(ValueError):
+    """A source that cannot be opened; the message names it, what is wrong and the way out."""
+
+
+class Source(Protocol):
+    """Random access to named photographs, from any thread.
+
+    `repr` is the same in every process, because grain stores it in the state of an iterator.
+    """
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Unique relative paths without extension, in the order of the pictures."""
+        ...
+
+    def __len__(self) -> int:
+        """Count the pictures."""
+        ...
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Picture as uint8 [h, w, 3]; raises `images.UnreadableImage`."""
+        ...
+
+
+class Pictures(Protocol):
+    """Pictures without their names."""
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        """Picture as uint8 [h, w, 3]; raises `images.UnreadableImage`."""
+        ...
+
+
+Opened = tuple[Sequence[str], Pictures]
+"""What a kind of source opens: the names, and the pictures in their order."""
+
+
+@dataclass(frozen=True)
+class Files:
+    """Image files, read when they are asked for."""
+
+    paths: Sequence[Path]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return images.read(self.paths[index])
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Pictures of one size, uint8 [n, h, w, 3] or grey [n, h, w], in memory."""
+
+    stack: np.ndarray
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        image = self.stack[index]
+        return np.stack([image] * 3, axis=-1) if image.ndim == 2 else np.ascontiguousarray(image)
+
+
+def numbers(count: int) -> Sequence[str]:
+    """Names for pictures that have none."""
+    return [f"{index:06d}" for index in range(count)]
+
+
+def existing(location: str, spec: str) -> Path:
+    """The file at `location`, or a SourceError."""
+    path = Path(location).expanduser()
+    if not path.is_file():
+        raise SourceError(f"{spec!r}: there is no file {path}")
+    return path
+
+
+def missing(spec: str, package: str, *, extra: str) -> SourceError:
+    """The error of a source that an optional package reads."""
+    return SourceError(f"{spec!r} needs {package}: pip install ce_jax[{extra}]")
+
+
+def nearest_of(word: str, known: Iterable[str]) -> str:
+    """What a misspelt word may have been meant as, for an error message."""
+    nearest = difflib.get_close_matches(word, list(known), n=1)
+    return f" (meant: {nearest[0]}?)" if nearest else ""
+
+
+def described(array: np.ndarray) -> str:
+    """Type and shape, for an error message."""
+    return f"{array.dtype} {array.shape}"
+
+
+def first_line(error: Exception) -> str:
+    """What another library's error says, in one line."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
