@@ -137,6 +137,8 @@ def test_another_number_of_images_on_a_device_changes_little(method):
     shared, single = method(), method(complete=method.alone)
     np.testing.assert_allclose(single.images, shared.images, atol=2e-4)
     np.testing.assert_allclose(single.score, shared.score, rtol=1e-4)
+    if shared.candidates is not None:
+        assert np.array_equal(single.candidates.start, shared.candidates.start)
 
 
 def test_empty_full_and_border_holes_have_defined_results(method):

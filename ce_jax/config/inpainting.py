@@ -111,8 +111,9 @@ class Inpainting:
             1 <= self.candidates <= most,
             "candidates",
             self.candidates,
-            f"from 1 to {most}, "
-            + ("latent.starts" if self.method == "latent" else f"all that {self.method} gives"),
+            f"from 1 to latent.starts ({most})"
+            if self.method == "latent"
+            else f"1 for {self.method}",
         )
         require(
             self.model is not None or self.method == "laplace",
