@@ -36,7 +36,7 @@ class LatentSearch:
     prior: float = 0.003
     """Weight of the prior loss (lambda in 2017, eq. 5). 0: the critic is not asked."""
     prior_form: Literal["saturating", "non-saturating"] = "saturating"
-    """saturating: log(1 - D), as in the papers; non-saturating: -log D, as in all public code."""
+    """saturating: log(1 - D), as in the papers; non-saturating: -log D, as in the authors' code."""
     starts: int = 1
     """Searches for each image, side by side, of which the best is taken."""
     choose: Literal["objective", "held-out"] = "objective"
@@ -52,7 +52,8 @@ class LatentSearch:
         require(0 <= self.momentum < 1, "latent.momentum", self.momentum, "in [0, 1)")
         require(0 < self.decay <= 1, "latent.decay", self.decay, "in (0, 1]")
         require(self.decay_every >= 1, "latent.decay_every", self.decay_every, "at least 1")
-        require(self.window % 2 == 1, "latent.window", self.window, "odd")
+        odd = self.window > 0 and self.window % 2 == 1
+        require(odd, "latent.window", self.window, "odd and positive")
         require(self.prior >= 0, "latent.prior", self.prior, "at least 0")
         require(self.starts >= 1, "latent.starts", self.starts, "at least 1")
         require(
