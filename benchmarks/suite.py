@@ -197,14 +197,15 @@ def our_search(setting: Setting, settings: LatentSearch) -> tuple[Wrapped, Wrapp
         return apply(critic, networks[1], apply(generator, networks[0], z))
 
     def search(networks: Networks, images: Array, hole: Array, start: Array):
-        return latent.search(
+        generate = partial(apply, generator, networks[0])
+        punish = latent.losses_of(
             images,
-            hole,
-            start,
-            generate=partial(apply, generator, networks[0]),
+            latent.context_weight(hole, settings),
             judge=partial(apply, critic, networks[1]),
             settings=settings,
         )
+        z, _ = latent.search(start, generate=generate, punish=punish, settings=settings)
+        return z, jnp.add(*punish(generate(z)))
 
     return jax.jit(search), jax.jit(judge)
 

@@ -5,6 +5,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
 
     config                                   what an experiment is
     images holes losses metrics blending     the domain, in pure functions
+    trails                                   the way of a search
     models state systems                     networks, what they have learned, how they learn
     sharding                                 the devices
     sources data hole_files pairing          images and holes into batches

@@ -9,7 +9,7 @@ import dataclasses
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ from ce_jax import (
     sharding,
 )
 from ce_jax import config as configuration
-from ce_jax.completion import Complete, Completion
+from ce_jax.completion import Candidates, Complete, Completion, Trails
 from ce_jax.config import ConfigError, Frame, Inpainting
 from ce_jax.hole_files import HoleFiles
 from ce_jax.holes import HoleKind
@@ -38,9 +38,13 @@ from ce_jax.pairing import Failure, Picture, loader, read_ahead
 from ce_jax.results import Results
 from ce_jax.sources import keep_apart, open_source
 from ce_jax.state import Trained
+from ce_jax.trails import milestones, principal_plane
 
-CAPTIONS = ("photograph", "hole", "proposal", "completion", "laplace", "truth")
 _NOT_IDENTITY = ("output", "overwrite", "report_rows")
+
+# Trails are to look at: those of a few of the images shown; of these, the pictures of the best
+# starts, and the way of z through so many points.
+_TRAILED_IMAGES, _TRAILED_STARTS, _TRAIL_POINTS = 4, 4, 64
 
 
 class Outcome(NamedTuple):
@@ -62,11 +66,12 @@ class _Batch(NamedTuple):
 
 
 class _Finished(NamedTuple):
-    """A completed image: its line of the manifest, its file, and what the report shows of it."""
+    """A completed image: its line of the manifest, its files, and what the report shows of it."""
 
     record: dict[str, Any]
-    image: np.ndarray
+    ranked: np.ndarray
     panel: list[np.ndarray]
+    strips: np.ndarray | None
 
 
 def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) -> Outcome:
@@ -98,7 +103,8 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
         overwrite=config.overwrite,
     )
     todo = [index for index, name in enumerate(source.names) if not results.is_done(name)]
-    shown = {source.names[index] for index in _evenly(len(source), config.report_rows)}
+    shown = [source.names[index] for index in _evenly(len(source), config.report_rows)]
+    trailed = {shown[index] for index in _evenly(len(shown), _TRAILED_IMAGES)}
 
     with tqdm(total=len(source), initial=len(source) - len(todo), unit="image") as bar:
 
@@ -108,7 +114,7 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
                     results.fail(one.name, one.reason)
                 else:
                     panel = one.panel if one.record["name"] in shown else None
-                    results.add(one.record, one.image, panel)
+                    results.add(one.record, one.ranked, panel=panel, strips=one.strips)
                 bar.update()
 
         tried, underway = 0, None
@@ -117,18 +123,17 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
             pictures = [picture for picture in loaded if isinstance(picture, Picture)]
             begun = _begin(pictures, config, hole_kind, complete, frame.size) if pictures else None
             if underway is not None:
-                keep(_finish(underway, config))
+                keep(_finish(underway, config, trailed))
             underway = begun
             tried += len(loaded)
             if stopped():
                 break
         if underway is not None:
-            keep(_finish(underway, config))
+            keep(_finish(underway, config, trailed))
 
     results.summarise(
         _facts(config, trained, frame, results),
-        # The completion of the method laplace is the Laplace fill.
-        [caption for caption in CAPTIONS if caption != config.method],
+        _captions(config),
         title=f"{config.holes} holes, {config.method}",
     )
     done = sum(record["status"] == "done" for record in results.records)
@@ -175,17 +180,22 @@ def _begin(
     return _Batch(pictures, hole[: len(pictures)], completion, begun)
 
 
-def _finish(batch: _Batch, config: Inpainting) -> Iterator[Failure | _Finished]:
+def _finish(
+    batch: _Batch, config: Inpainting, trailed: Container[str]
+) -> Iterator[Failure | _Finished]:
     """Waits for a batch, blends it on the host, and measures it where the truth is known."""
-    count, hole = len(batch.pictures), batch.hole
-    proposal, score, steps = (
-        np.asarray(array)[:count]
-        for array in (batch.completion.proposal, batch.completion.score, batch.completion.steps)
-    )
-    served = np.isfinite(score) & np.all(np.isfinite(proposal) | ~hole, axis=(1, 2, 3))
-    proposal = np.where(np.isfinite(proposal), proposal, 0)
+    count, hole, completion = len(batch.pictures), batch.hole, batch.completion
+    score, steps = (np.asarray(array)[:count] for array in (completion.score, completion.steps))
+    proposals = np.asarray(completion.proposal)[:count, np.newaxis]
+    if completion.candidates is not None:
+        proposals = np.asarray(completion.candidates.proposal)[:count]
+    finite = np.isfinite(proposals)
+    served = np.isfinite(score) & np.all(finite | ~hole[:, np.newaxis], axis=(1, 2, 3, 4))
+    proposals = np.where(finite, proposals, 0)
     photographs = np.stack([picture.image for picture in batch.pictures])
-    filled = _filled(photographs, proposal, hole, config)
+    ranked = _blended(photographs, proposals, hole, config)
+    laplace = images.to_uint8(blending.harmonic(images.to_float(photographs), hole))
+    filled = {config.method: ranked[:, 0], "laplace": np.where(hole, laplace, photographs)}
     truth = np.stack([p.image if p.truth is None else p.truth for p in batch.pictures])
     figures = {method: metrics.figures(result, truth, hole) for method, result in filled.items()}
     seconds = round((time.monotonic() - batch.begun) / count, 4)
@@ -209,26 +219,62 @@ def _finish(batch: _Batch, config: Inpainting) -> Iterator[Failure | _Finished]:
             },
             "note": _note(hole[i]),
         }
+        if completion.candidates is not None:
+            record["candidates"] = _ranks(completion.candidates, i)
+        strips = None
+        if completion.trails is not None and picture.name in trailed:
+            # A start that ended in NaN is not the best, and must not end the run.
+            trails = jax.tree.map(lambda array, i=i: np.nan_to_num(array[i]), completion.trails)
+            record["trail"] = _trail(trails)
+            best = trails.proposal[np.newaxis, :_TRAILED_STARTS]
+            strips = _blended(photographs[i : i + 1], best, hole[i : i + 1], config)[0]
         seen = np.where(hole[i], np.uint8(255), picture.image)
-        panel = [picture.image, seen, images.to_uint8(proposal[i])]
-        panel += [result[i] for result in filled.values()]
+        panel = [picture.image, seen, images.to_uint8(proposals[i, 0]), *ranked[i]]
+        panel += [] if config.method == "laplace" else [filled["laplace"][i]]
         panel += [] if picture.truth is None else [picture.truth]
-        yield _Finished(record, filled[config.method][i], panel)
+        yield _Finished(record, ranked[i], panel, strips)
 
 
-def _filled(
-    photographs: np.ndarray, proposal: np.ndarray, hole: np.ndarray, config: Inpainting
-) -> dict[str, np.ndarray]:
-    """uint8 [b, s, s, 3] of the method and, beside it, of Laplace; known pixels as they were."""
-    known = images.to_float(photographs)
+def _blended(
+    photographs: np.ndarray, proposals: np.ndarray, hole: np.ndarray, config: Inpainting
+) -> np.ndarray:
+    """Proposals [b, ..., s, s, 3] in the photographs of [b], uint8; known pixels as they were."""
     blend = {"poisson": blending.poisson, "overlay": blending.overlay}[config.blend]
-    results = {
-        config.method: blend(known, proposal, hole),
-        "laplace": blending.harmonic(known, hole),
-    }
+    shape = proposals.shape
+    proposals = proposals.reshape(-1, *shape[-3:])
+    each = len(proposals) // len(photographs)
+    photographs, hole = (np.repeat(array, each, axis=0) for array in (photographs, hole))
+    completed = images.to_uint8(blend(images.to_float(photographs), proposals, hole))
+    return np.where(hole, completed, photographs).reshape(shape)
+
+
+def _captions(config: Inpainting) -> list[str]:
+    """Of the pictures in a panel; the truth is not known of every image."""
+    others = [f"candidate {rank}" for rank in range(2, config.candidates + 1)]
+    # The completion of the method laplace is the Laplace fill.
+    laplace = [] if config.method == "laplace" else ["laplace"]
+    return ["photograph", "hole", "proposal", "completion", *others, *laplace, "truth"]
+
+
+def _ranks(candidates: Candidates, i: int) -> list[dict[str, Any]]:
+    """What the manifest says of the candidates of an image, the best of which is its completion."""
+    each = zip(np.asarray(candidates.score[i]), np.asarray(candidates.start[i]), strict=True)
+    return [
+        {"rank": rank, "score": round(float(score), 4), "start": int(start)}
+        for rank, (score, start) in enumerate(each, 1)
+    ]
+
+
+def _trail(trails: Trails) -> dict[str, Any]:
+    """What the manifest says of the trails of an image: losses [k, n] and places [k, points, 2]."""
+    steps = trails.z.shape[1] - 1
+    plane, share = principal_plane(np.asarray(trails.z))
+    points = milestones(steps, count=min(steps + 1, _TRAIL_POINTS))
+    numbers = {"context": trails.context, "prior": trails.prior, "plane": plane[:, points]}
     return {
-        method: np.where(hole, images.to_uint8(result), photographs)
-        for method, result in results.items()
+        "steps": milestones(steps, count=trails.context.shape[1]).tolist(),
+        **{name: np.round(array.astype(float), 6).tolist() for name, array in numbers.items()},
+        "share": round(share, 4),
     }
 
 

@@ -3,6 +3,8 @@
 Images are float32 in [-1, 1]; logits are the critic's output before the sigmoid D of the papers.
 """
 
+from typing import Literal
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -57,11 +59,19 @@ def importance_weight(hole: Array, *, window: int) -> Array:
     return jnp.where(hole, 0.0, missing / pixels)
 
 
-def context_loss(generated: Array, images: Array, weight: Array) -> Array:
-    """||W (G(z) - y)||_1, the sum over pixels and channels (Yeh et al. 2017, eq. 4)."""
-    return jnp.sum(weight * jnp.abs(generated - images), axis=(1, 2, 3))
+def context_loss(
+    generated: Array, images: Array, weight: Array, *, norm: Literal["l1", "l2"] = "l1"
+) -> Array:
+    """||W (G(z) - y)||_1, the sum over pixels and channels (Yeh et al. 2017, eq. 4).
+
+    With the weight 1 on every known pixel it is eq. 2 of Yeh et al. 2016. Both papers compare it
+    with l2, here the sum of W (G(z) - y)^2.
+    """
+    difference = generated - images
+    size = jnp.abs(difference) if norm == "l1" else difference**2
+    return jnp.sum(weight * size, axis=(1, 2, 3))
 
 
 def prior_loss(fake: Array) -> Array:
-    """log(1 - D(G(z))) from logits [b] (Yeh et al. 2017, eq. 5, without its lambda)."""
+    """log(1 - D(G(z))) from logits [b] (Yeh et al. 2016, eq. 3; 2017, eq. 5 without lambda)."""
     return -jax.nn.softplus(fake)

@@ -7,6 +7,7 @@ a network. Figures are called `REGION/MEASURE`, such as `hole/psnr`.
 
 import base64
 import dataclasses
+import itertools
 import math
 import os
 import struct
@@ -20,12 +21,37 @@ import jinja2
 from ce_jax.metrics import Estimate
 
 _LABELS = {"psnr": "PSNR", "ssim": "SSIM", "l1": "L1", "l2": "L2"}
-_DECIMALS = {"psnr": 2, "ssim": 3, "l1": 4, "l2": 4}
+_DECIMALS = {"psnr": 2, "ssim": 3, "l1": 4, "l2": 4, "context": 2, "prior": 5}
 _MORE_IS_BETTER = ("psnr", "ssim")
 
 # Sides in pixels on the page: small pictures are enlarged by a whole factor, large ones shrunk.
 _ENLARGE_TO = 128
 _SHRINK_TO = 256
+
+# Sides of the drawing of a trail in its own units, and what stays empty around it.
+_PLOT, _MARGIN = (320, 240), 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Trail:
+    """How a search came to an image, start by start, the best first.
+
+    Attributes:
+        steps: [n], at which it was looked at.
+        strips: PNG files as bytes, [shown][n]; of all starts, or of the best alone.
+        context: [starts][n], the context loss there.
+        prior: [starts][n], the weighted prior loss there.
+        plane: [starts][points][2], the way of z in the plane of its two leading principal
+            components.
+        share: of the variance of z that this plane holds.
+    """
+
+    steps: Sequence[int]
+    strips: Sequence[Sequence[bytes]]
+    context: Sequence[Sequence[float]]
+    prior: Sequence[Sequence[float]]
+    plane: Sequence[Sequence[Sequence[float]]]
+    share: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,12 +63,14 @@ class Row:
         pictures: PNG files as bytes, by caption, in the order in which they are shown.
         note: one line about this image.
         scores: its figures; the rows of a report can be sorted by any of them.
+        trail: how a search came there.
     """
 
     name: str
     pictures: Mapping[str, bytes]
     note: str = ""
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    trail: Trail | None = None
 
 
 def write_report(
@@ -79,7 +107,12 @@ def write_report(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "picture": _picture, "value": _value}
+    environment.filters |= {
+        "number": _number,
+        "picture": _picture,
+        "value": _value,
+        "drawing": _drawing,
+    }
     columns = _columns(key for line in figures for key in line if key != "method")
     page = environment.get_template("report.html").stream(
         title=title,
@@ -89,6 +122,7 @@ def write_report(
         columns=columns,
         best={one.name: _best(figures, one) for group in columns.values() for one in group},
         rows=rows,
+        plot=_PLOT,
         scores=_columns(key for row in rows for key in row.scores),
         failures=failures,
     )
@@ -149,6 +183,43 @@ def _picture(png: bytes) -> _Picture:
         height=round(height * factor),
         pixelated=longest <= _SHRINK_TO,
     )
+
+
+class _Way(NamedTuple):
+    """One start of a trail as it is drawn: its pieces from point to point, and both of its ends.
+
+    A piece is x, y, x, y and how late it is, from 0 to 1.
+    """
+
+    rank: int
+    pieces: list[tuple[float, float, float, float, float]]
+    start: tuple[float, float]
+    end: tuple[float, float]
+
+
+def _drawing(trail: Trail) -> list[_Way]:
+    """The ways of all starts within _PLOT, to one scale in both directions, the best on top."""
+    points = [point for way in trail.plane for point in way]
+    (left, right), (bottom, top) = ((min(side), max(side)) for side in zip(*points, strict=True))
+    width, height = (side - 2 * _MARGIN for side in _PLOT)
+    scale = min(width / (right - left or 1), height / (top - bottom or 1))
+
+    def place(x: float, y: float) -> tuple[float, float]:
+        return (
+            round(_PLOT[0] / 2 + scale * (x - (left + right) / 2), 1),
+            round(_PLOT[1] / 2 - scale * (y - (bottom + top) / 2), 1),
+        )
+
+    ways = []
+    for rank, way in enumerate(trail.plane, 1):
+        places = [place(*point) for point in way]
+        last = len(places) - 1
+        pieces = [
+            (*one, *other, round(i / last, 3))
+            for i, (one, other) in enumerate(itertools.pairwise(places), 1)
+        ]
+        ways.append(_Way(rank, pieces, places[0], places[-1]))
+    return ways[::-1]
 
 
 def _number(value: float, measure: str) -> str:

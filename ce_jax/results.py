@@ -1,11 +1,13 @@
 """The output folder of an inpainting: the only place that it writes to, and never anybody else's.
 
-images/NAME.png   the completions, under the names of the images
-panels/NAME.png   what the report shows of an image, side by side
-manifest.jsonl    one JSON object an image, written after its file
-metrics.json      the means with their intervals, and what was run
-report.html       all of it to look at
-inpainting.json   the config that the results belong to
+images/NAME.png         the completions, under the names of the images
+candidates/2/NAME.png   the second best completions, where more than one is kept; and so on
+panels/NAME.png         what the report shows of an image, side by side
+trails/NAME.png         how the search came there: a row for each start, a column for each step
+manifest.jsonl          one JSON object an image, written after its files
+metrics.json            the means with their intervals, and what was run
+report.html             all of it to look at
+inpainting.json         the config that the results belong to
 """
 
 import contextlib
@@ -20,7 +22,7 @@ import numpy as np
 from PIL import Image
 
 from ce_jax import images, metrics
-from ce_jax.report import Row, write_report
+from ce_jax.report import Row, Trail, write_report
 
 
 class OutputError(ValueError):
@@ -59,7 +61,10 @@ class Results:
             name: known[name]
             for name in names
             if name in known
-            and (known[name]["status"] != "done" or self._file("images", name).is_file())
+            and (
+                known[name]["status"] != "done"
+                or all(file.is_file() for file in self._completions(known[name]))
+            )
         }
 
     def _claim(self, identity: Mapping[str, Any], *, overwrite: bool) -> None:
@@ -89,16 +94,32 @@ class Results:
         return [self._records[name] for name in self._names if name in self._records]
 
     def is_done(self, name: str) -> bool:
-        """Whether this image was completed before, by this config, and its file is there."""
+        """Whether this image was completed before, by this config, and its files are there."""
         return name in self._records and self._records[name]["status"] == "done"
 
     def add(
-        self, record: Mapping[str, Any], completion: np.ndarray, panel: Sequence[np.ndarray] | None
+        self,
+        record: Mapping[str, Any],
+        ranked: np.ndarray,
+        *,
+        panel: Sequence[np.ndarray] | None = None,
+        strips: np.ndarray | None = None,
     ) -> None:
-        """Keeps a completion, uint8 [h, w, 3]: the files first, then its line in the manifest."""
-        images.write_png(self._file("images", record["name"]), completion)
+        """Keeps the completions of an image: the files first, then its line in the manifest.
+
+        Args:
+            record: the line; with more than one completion, it has a list of `candidates`.
+            ranked: uint8 [k, s, s, 3], the best completion first.
+            panel: what the report is to show of the image.
+            strips: uint8 [starts, steps, s, s, 3], how the search came there.
+        """
+        for file, completion in zip(self._completions(record), ranked, strict=True):
+            images.write_png(file, completion)
         if panel is not None:
             images.write_png(self._file("panels", record["name"]), np.concatenate(panel, axis=1))
+        if strips is not None:
+            sheet = images.grid(np.concatenate(strips), columns=strips.shape[1], gap=0)
+            images.write_png(self._file("trails", record["name"]), sheet)
         self._append(record)
 
     def fail(self, name: str, reason: str) -> None:
@@ -154,7 +175,24 @@ class Results:
             pictures={c: _png(p) for c, p in zip(captions, pictures, strict=False)},
             note=record.get("note", ""),
             scores=scores,
+            trail=self._trail(record),
         )
+
+    def _trail(self, record: Mapping[str, Any]) -> Trail | None:
+        file = self._file("trails", record["name"])
+        if "trail" not in record or not file.is_file():
+            return None
+        sheet = images.read(file)
+        columns = len(record["trail"]["steps"])
+        rows = np.split(sheet, sheet.shape[0] * columns // sheet.shape[1])
+        strips = [[_png(picture) for picture in np.split(row, columns, axis=1)] for row in rows]
+        return Trail(strips=strips, **record["trail"])
+
+    def _completions(self, record: Mapping[str, Any]) -> list[Path]:
+        """The files of an image, the best completion first."""
+        ranks = range(2, len(record.get("candidates", ())) + 1)
+        kinds = ["images", *(f"candidates/{rank}" for rank in ranks)]
+        return [self._file(kind, record["name"]) for kind in kinds]
 
     def _file(self, kind: str, name: str) -> Path:
         return self.folder / kind / f"{name}.png"
@@ -179,13 +217,18 @@ class Results:
 
     def _clear(self) -> None:
         """Removes what `add` and `summarise` wrote, and nothing that somebody put beside it."""
-        for kind in ("images", "panels"):
-            files = [self._file(kind, name) for name in self._read()]
-            for file in files:
-                file.unlink(missing_ok=True)
-            for folder in sorted({up for file in files for up in file.parents}, reverse=True):
-                if folder.is_relative_to(self.folder / kind) and not any(folder.iterdir()):
-                    folder.rmdir()
+        files = [
+            file
+            for name, record in self._read().items()
+            for shown in ("panels", "trails")
+            for file in (*self._completions(record), self._file(shown, name))
+        ]
+        for file in files:
+            file.unlink(missing_ok=True)
+        folders = {up for file in files for up in file.parents if self.folder in up.parents}
+        for folder in sorted(folders, reverse=True):
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
         for name in ("manifest.jsonl", "metrics.json", "report.html", "inpainting.json"):
             (self.folder / name).unlink(missing_ok=True)
 

@@ -22,7 +22,7 @@ ORDER = [module for layer in LAYERS for module in layer.split()]
 
 COMPILE = {"sharding", "training", "completion"}
 """Modules that may call `jax.jit` or `jax.pmap`; everything else is a function to be compiled."""
-WORLDLESS = {"config", "losses", "metrics", "blending", "models", "state", "systems"}
+WORLDLESS = {"config", "losses", "metrics", "blending", "trails", "models", "state", "systems"}
 """Modules that touch no file, clock, thread, process or log."""
 WORLD = {"io", "logging", "os", "pathlib", "random", "shutil", "signal", "sys", "threading", "time"}
 

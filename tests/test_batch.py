@@ -1,6 +1,5 @@
 """A folder comes out right: bad files are named, nothing is lost, done twice or overwritten."""
 
-import json
 import os
 import shutil
 from dataclasses import replace
@@ -12,94 +11,34 @@ import numpy as np
 import pytest
 import tiny
 import untrained
+from folders import (
+    contents,
+    hole_file,
+    laplace,
+    latent,
+    manifest,
+    noise,
+    numbered,
+    photographs,
+    pictures,
+    strictly,
+    truncated,
+)
 from PIL import Image
 
 from ce_jax import batch, completion, images
 from ce_jax.batch import inpaint
 from ce_jax.completion import Completion
-from ce_jax.config import Frame, Inpainting, LatentSearch
+from ce_jax.config import Frame
 from ce_jax.holes import HoleError
 from ce_jax.images import write_png
 from ce_jax.results import OutputError
 from ce_jax.sources import SourceError
 
-FRAME = Frame(size=32, shorter_side=36)
-
-
-def noise(seed, height=40, width=50, channels=3):
-    random = np.random.default_rng(seed)
-    return random.integers(0, 256, (height, width, channels), np.uint8)
-
-
-def photographs(folder, *names):
-    """PNG photographs, all different."""
-    for seed, name in enumerate(names):
-        write_png(folder / f"{name}.png", noise(seed))
-    return f"folder:{folder}"
-
-
-def numbered(folder, count):
-    return photographs(folder, *(f"{number:02}" for number in range(count)))
-
-
-def truncated(path):
-    Image.fromarray(noise(9)).save(path, "JPEG")
-    path.write_bytes(path.read_bytes()[:600])
-
-
-def hole_file(path, box, height=40, width=50):
-    """A hole from left, top to right, bottom."""
-    picture = np.zeros((height, width, 3), np.uint8)
-    left, top, right, bottom = box
-    picture[top:bottom, left:right] = 255
-    write_png(path, picture)
-    return str(path)
-
-
-def laplace(source, output, **changes):
-    config = Inpainting(
-        images=source, output=str(output), method="laplace", frame=FRAME, batch_size=8
-    )
-    return replace(config, **changes)
-
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return untrained.workdir(tmp_path_factory.mktemp("model") / "dcgan", tiny.dcgan())
-
-
-def latent(source, output, model, **changes):
-    search = LatentSearch(steps=3, rate=0.1)
-    return laplace(source, output, method="latent", model=model, latent=search, **changes)
-
-
-def strictly(text):
-    """JSON as everybody else reads it: without NaN and Infinity."""
-
-    def refuse(constant):
-        raise AssertionError(f"{constant} is not JSON")
-
-    return json.loads(text, parse_constant=refuse)
-
-
-def manifest(output):
-    """Name -> its newest line."""
-    lines = (output / "manifest.jsonl").read_text(encoding="utf-8").split("\n")
-    assert lines.pop() == ""
-    return {record["name"]: record for record in map(strictly, lines)}
-
-
-def contents(folder):
-    """Every file in a folder, with its bytes and the time of its last change."""
-    return {
-        path.relative_to(folder).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
-def pictures(output):
-    return {name: file[0] for name, file in contents(output).items() if name.endswith(".png")}
 
 
 # Bad and strange input

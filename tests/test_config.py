@@ -59,8 +59,26 @@ def training(**fields):
         ),
         (lambda: LatentSearch(steps=0), "latent.steps"),
         (lambda: LatentSearch(rate=-1.0), "latent.rate"),
-        (lambda: LatentSearch(window=6), "latent.window must be odd, got 6"),
+        (lambda: LatentSearch(window=6), "latent.window must be odd and positive, got 6"),
+        (lambda: LatentSearch(window=-1), "latent.window"),
         (lambda: LatentSearch(prior=-0.1), "latent.prior"),
+        (lambda: LatentSearch(momentum=1.0), r"latent.momentum must be in \[0, 1\)"),
+        (lambda: LatentSearch(decay=0.0), r"latent.decay must be in \(0, 1\]"),
+        (lambda: LatentSearch(decay_every=0), "latent.decay_every"),
+        (lambda: LatentSearch(starts=0), "latent.starts"),
+        (lambda: LatentSearch(choose="held-out"), "latent.choose must be objective .* one start"),
+        (lambda: LatentSearch(held_out=1.0), r"latent.held_out must be in \(0, 1\)"),
+        (lambda: LatentSearch(trail=1), r"latent.trail must be 0, or .* latent.steps \+ 1 \(1501"),
+        (lambda: LatentSearch(steps=3, trail=5), "latent.trail"),
+        (lambda: Inpainting(model="a", candidates=0), "candidates must be from 1 to latent.starts"),
+        (
+            lambda: Inpainting(model="a", latent=LatentSearch(starts=3), candidates=4),
+            r"candidates must be from 1 to latent.starts \(3\), got 4",
+        ),
+        (
+            lambda: Inpainting(method="laplace", latent=LatentSearch(starts=3), candidates=2),
+            "candidates must be 1 for laplace, got 2",
+        ),
         (lambda: Inpainting(), r"model must be the work directory .*\(--model DIR\)"),
         (lambda: Inpainting(model="runs/a", batch_size=0), "batch_size"),
         (lambda: Inpainting(model="runs/a", report_rows=-1), "report_rows"),
@@ -79,7 +97,9 @@ def test_the_limits_themselves_are_allowed():
     ContextEncoder(adversarial=1.0)
     Training(model=ContextEncoder(overlap=7), data=Data(frame=Frame(size=32)), seed=2**32 - 1)
     Inpainting(method="laplace")
-    LatentSearch(window=1, prior=0.0)
+    LatentSearch(window=1, prior=0.0, momentum=0.0, decay=1.0, decay_every=1)
+    search = LatentSearch(starts=2, choose="held-out", steps=3, trail=4)
+    Inpainting(model="runs/a", latent=search, candidates=2)
 
 
 EXPERIMENTS = [

@@ -112,6 +112,9 @@ def test_the_context_loss_sums_weighted_differences_and_ignores_what_has_no_weig
         np.sum(weight[i].astype(np.float64) * np.abs(generated[i] - images[i])) for i in (0, 1)
     ]
     np.testing.assert_allclose(losses.context_loss(generated, images, weight), expected, rtol=1e-5)
+    squares = [np.sum(weight[i] * (generated[i] - images[i]).astype(float) ** 2) for i in (0, 1)]
+    found = losses.context_loss(generated, images, weight, norm="l2")
+    np.testing.assert_allclose(found, squares, rtol=1e-5)
     images[:, :2] = uniform(3, 2, 2, 4, 3)
     np.testing.assert_allclose(losses.context_loss(generated, images, weight), expected, rtol=1e-5)
 

@@ -1,6 +1,7 @@
 """The report stands alone, shows everything it was given, and hides nothing behind an escape."""
 
 import base64
+import dataclasses
 import io
 import math
 import re
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from ce_jax.metrics import Estimate
-from ce_jax.report import Row, write_report
+from ce_jax.report import Row, Trail, write_report
 
 HOSTILE = "<script>alert('ü & \"quotes\"')</script>.png"
 
@@ -36,6 +37,14 @@ def line(method, psnr, l1, n=3):
 
 
 FIGURES = [line("latent", 17.25, 0.0625), line("laplace", 16.5, 0.125), line("mean", 9.75, 0.03125)]
+TRAIL = Trail(
+    steps=[0, 3, 60],
+    strips=[[png(20), png(21), png(22)], [png(23), png(24), png(25)]],
+    context=[[9.0, 4.5, 1.25], [10.0, 8.0, 7.0], [11.0, 9.0, 8.0]],
+    prior=[[-0.5, -0.25, -0.125], [0.5, 0.25, 0.0], [0.0, 0.0, 0.0]],
+    plane=[[[0, 0], [1, 2], [3, 3], [4, 1]], [[-2, 1], [-1, 1], [0, 1], [1, 1]], [[5, 5]] * 4],
+    share=0.625,
+)
 ROWS = [
     row("a.png", "photograph", "hole", "completion", psnr=20.0),
     row("b.png", "photograph", "completion", "truth", psnr=math.inf),
@@ -98,7 +107,8 @@ def test_names_and_texts_are_shown_and_never_executed(written):
 
 
 def test_the_page_refers_to_nothing_outside_itself(written):
-    page = written(facts={"command": "python inpaint.py"}, figures=FIGURES, rows=ROWS)
+    rows = [*ROWS, Row("e.png", {}, trail=TRAIL)]
+    page = written(facts={"command": "python inpaint.py"}, figures=FIGURES, rows=rows)
     assert not re.search(r"(https?|file|ftp):|//[a-z]+\.|@import|url\(", page)
     tags = Tags(page)
     assert all(link.startswith("data:") for link in tags.having("src") + tags.having("href"))
@@ -131,6 +141,48 @@ def test_a_picture_that_is_no_png_is_refused_and_leaves_no_file(written, tmp_pat
     with pytest.raises(ValueError, match="must be PNG files"):
         written(rows=[Row("a.png", {"photograph": b"\xff\xd8\xff\xe0 JFIF"})])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_trail_is_shown_step_by_step_with_its_losses(written):
+    page = written(rows=[Row("a.png", {"photograph": png(0)}, trail=TRAIL)])
+    sources = [
+        base64.b64decode(source.removeprefix("data:image/png;base64,"))
+        for source in Tags(page).having("src")
+    ]
+    assert sources[1:] == [picture for strip in TRAIL.strips for picture in strip]
+    text = " ".join(Tags(page).text.replace("\N{MINUS SIGN}", "-").split())
+    for told in (
+        *("1: step 0 context 9.00 prior -0.50000", "1: step 60 context 1.25 prior -0.12500"),
+        *("2: step 3 context 8.00 prior 0.25000", "62% of the variance of all starts"),
+    ):
+        assert told in text
+    assert "3: step" not in text  # drawn, but without pictures
+
+
+def test_the_way_of_each_start_is_drawn_to_scale_with_the_best_on_top(written):
+    page = written(rows=[Row("a.png", {}, trail=TRAIL)])
+    drawing = page[page.index("<svg") : page.index("</svg>")]
+    numbers = re.findall('<line x1="(.+?)" y1="(.+?)" x2="(.+?)" y2="(.+?)" .*: (.+?)"', drawing)
+    lines = np.array(numbers, float).reshape(3, 3, 5)
+    assert re.findall(">([0-9])</text>", drawing) == ["3", "2", "1"]
+    assert drawing.count("taken") == 1
+    assert drawing.index("taken") > drawing.index(">2</text>")
+    assert lines[..., [0, 2]].min() >= 0 < lines[..., [0, 2]].max() <= 320
+    assert lines[..., [1, 3]].min() >= 0 < lines[..., [1, 3]].max() <= 240
+    assert np.array_equal(lines[:, :-1, 2:4], lines[:, 1:, :2])  # each begins where one ends
+    assert np.all(np.diff(lines[..., 4], axis=1) > 0)
+    assert np.all(lines[:, -1, 4] == 1)
+    ways = np.concatenate([lines[:, :, :2], lines[:, -1:, 2:4]], axis=1)[::-1]
+    moved = np.array(TRAIL.plane) - TRAIL.plane[0][0]
+    scale = (ways[0, 1, 0] - ways[0, 0, 0]) / moved[0, 1, 0]
+    np.testing.assert_allclose(ways - ways[0, 0], moved * [scale, -scale], atol=0.5)
+
+
+def test_a_search_that_never_moved_is_drawn_as_a_point(written):
+    still = dataclasses.replace(TRAIL, plane=[[[0.0, 0.0], [0.0, 0.0]]])
+    page = written(rows=[Row("a.png", {}, trail=still)])
+    assert '<circle class="end" cx="160.0" cy="120.0"' in page
+    assert "of its steps" in page
 
 
 def test_the_best_figure_of_each_column_is_marked(written):
@@ -166,7 +218,8 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 def test_a_browser_sorts_and_enlarges_without_complaint(written, tmp_path):
-    page = written(figures=FIGURES, rows=ROWS)
+    rows = [dataclasses.replace(one, trail=TRAIL) for one in ROWS]
+    page = written(figures=FIGURES, rows=rows)
     clicks = """
       const [, psnr, l1] = document.querySelectorAll(".figures button");
       l1.click(); psnr.click(); psnr.click();

@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 
 from ce_jax import sharding
 from ce_jax.completion import context_encoder, laplace, latent
+from ce_jax.completion.candidates import Candidates, Trails
 from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting
 from ce_jax.state import Trained
 
@@ -29,18 +30,23 @@ class Completion(NamedTuple):
     Attributes:
         images: [b, s, s, 3], the known pixels of the input and the proposal in the hole.
         proposal: [b, s, s, 3], the whole image as the method sees it, before compositing.
-        score: [b], the method's own objective, lower is better; 0 where it has none.
+        score: [b], the method's own measure of its completion, lower is better; 0 without one.
         steps: [b] int32, optimisation steps spent.
+        candidates: the best of several proposals, where more than one is to be kept.
+        trails: how the search went, where that is wanted.
     """
 
     images: Array
     proposal: Array
     score: Array
     steps: Array
+    candidates: Candidates | None = None
+    trails: Trails | None = None
 
 
 Complete = Callable[[Array, Array, Array], Completion]
-Propose = Callable[[Any, Array, Array, Array], tuple[Array, Array, Array]]
+Propose = Callable[[Any, Array, Array, Array], tuple[Any, ...]]
+"""(variables, images, hole, key) -> what a Completion holds behind its images: three or all."""
 
 
 def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
@@ -55,7 +61,7 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
     size, variables = trained.config.data.frame.size, (trained.generator, trained.critic)
     match config.method, trained.config.model:
         case "latent", Dcgan() as model:
-            propose = latent.method(model, size, config.latent)
+            propose = latent.method(model, size, config.latent, keep=config.candidates)
         case "context-encoder", ContextEncoder() as model:
             propose = context_encoder.method(model, size)
         case _, model:
@@ -76,5 +82,5 @@ def _composite(
     propose: Propose, variables: Any, images: Array, hole: Array, key: Array
 ) -> Completion:
     blank = jnp.where(hole, 0.0, images)  # whatever stood in the hole is gone from here on
-    proposal, score, steps = propose(variables, blank, hole, key)
-    return Completion(jnp.where(hole, proposal, blank), proposal, score, steps)
+    proposed = propose(variables, blank, hole, key)
+    return Completion(jnp.where(hole, proposed[0], blank), *proposed)

@@ -1,81 +1,190 @@
-"""Latent search (Yeh et al. 2017): the z whose image agrees with the known pixels, in batches."""
+"""Latent search (Yeh et al. 2016, 2017): the z whose image agrees with the known pixels, batched.
+
+An image may be searched for from several starts; all of them are one batch on the device, and the
+best is chosen by what is known alone.
+"""
 
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax import lax
 
 from ce_jax import losses
+from ce_jax.completion.candidates import Candidates, Trails
 from ce_jax.config import Dcgan, LatentSearch
 from ce_jax.state import Variables, apply
 from ce_jax.systems.dcgan import draw_latent, modules
+from ce_jax.trails import milestones
 
 Array = jax.Array
 Networks = tuple[Variables, Variables]
+Found = tuple[Array, Array, Array, Candidates | None, Trails | None]
+Losses = Callable[[Array], tuple[Array, Array]]
+
+_BEYOND_ALL_STARTS = np.uint32(2**32 - 1)
 
 
 def method(
-    model: Dcgan, size: int, settings: LatentSearch
-) -> Callable[[Networks, Array, Array, Array], tuple[Array, Array, Array]]:
-    """(networks, images, hole, key) -> (proposal, score, steps) in a trained DCGAN."""
+    model: Dcgan, size: int, settings: LatentSearch, *, keep: int = 1
+) -> Callable[[Networks, Array, Array, Array], Found]:
+    """(networks, images, hole, key) -> (proposal, score, steps, candidates, trails) in a DCGAN.
+
+    Candidates are given if more than one is to be kept, trails if the settings ask for them.
+    """
     generator, critic = modules(model, size=size)
+    each = partial(jnp.repeat, repeats=settings.starts, axis=0)  # [b, ...] -> [b * k, ...]
 
-    def propose(networks: Networks, images: Array, hole: Array, key: Array):
-        def generate(z: Array) -> Array:
-            return apply(generator, networks[0], z)
-
-        z, score = search(
-            images,
-            hole,
-            draw_latent(key, dimensions=model.latent),
-            generate=generate,
-            judge=lambda images: apply(critic, networks[1], images),
+    def propose(networks: Networks, images: Array, hole: Array, key: Array) -> Found:
+        weight = context_weight(hole, settings)
+        unseen = draw_held_out(key, hole, settings)
+        start = draw_starts(key, settings, dimensions=model.latent)
+        generate = partial(apply, generator, networks[0])
+        punish = losses_of(
+            each(images),
+            each(jnp.where(unseen, 0.0, weight)),
+            judge=partial(apply, critic, networks[1]),
             settings=settings,
         )
-        return generate(z), score, jnp.full(len(images), settings.steps, jnp.int32)
+        z, way = search(start, generate=generate, punish=punish, settings=settings)
+        proposal = generate(z)
+        if settings.choose == "held-out":
+            rest = each(jnp.where(unseen, weight, 0.0))
+            score = losses.context_loss(proposal, each(images), rest, norm=settings.norm)
+        else:
+            score = jnp.add(*punish(proposal))
+
+        # The objective has nothing of the hole in it, and neither has what is held out.
+        order = jnp.argsort(score.reshape(len(images), settings.starts), axis=1)
+
+        def ranked(array: Array) -> Array:
+            """[b * k, ...] -> [b, k, ...], the best first."""
+            by_image = array.reshape(*order.shape, *array.shape[1:])
+            return jax.vmap(lambda starts, order: starts[order])(by_image, order)
+
+        proposal, score = ranked(proposal), ranked(score)
+        steps = jnp.full(len(images), settings.steps, jnp.int32)
+        candidates = Candidates(proposal[:, :keep], score[:, :keep], order[:, :keep])
+        seen = None if way is None else trails(way, generate, punish, count=settings.trail)
+        return (
+            proposal[:, 0],
+            score[:, 0],
+            steps,
+            candidates if keep > 1 else None,
+            jax.tree.map(ranked, seen),
+        )
 
     return propose
 
 
 def search(
-    images: Array,
-    hole: Array,
-    start: Array,
-    *,
-    generate: Callable[[Array], Array],
-    judge: Callable[[Array], Array],
-    settings: LatentSearch,
-) -> tuple[Array, Array]:
-    """argmin_z ||W (G(z) - y)||_1 + lambda log(1 - D(G(z))) by Adam within [-1, 1] (eq. 2-5).
+    start: Array, *, generate: Callable[[Array], Array], punish: Losses, settings: LatentSearch
+) -> tuple[Array, Array | None]:
+    """argmin_z L_c(z) + L_p(z) by gradient descent within [-1, 1] (Yeh et al. 2017, eq. 2).
 
     Args:
-        images: y, [b, s, s, 3]; not read in the hole.
-        hole: [b, s, s, 1].
         start: z to begin with, [b, d].
         generate: G, [b, d] -> [b, s, s, 3], with frozen BatchNorm.
-        judge: the logits of D, [b, s, s, 3] -> [b], likewise.
-        settings: steps, learning rate, window and lambda.
+        punish: L_c and L_p of generated images, as `losses_of` gives them.
+        settings: steps and optimiser.
 
     Returns:
-        The z reached [b, d] and its objective [b].
+        The z reached, [b, d]; and, if the settings ask for a trail, all from the start to the end,
+        [b, steps + 1, d].
     """
-    weight = losses.importance_weight(hole, window=settings.window)
-    adam = optax.adam(settings.rate)
+    optimizer = optimizer_of(settings)
 
-    def objective(z: Array) -> tuple[Array, Array]:
-        generated = generate(z)
-        prior = losses.prior_loss(judge(generated))
-        value = losses.context_loss(generated, images, weight) + settings.prior * prior
-        return jnp.sum(value), value  # the sum, so that no image's step depends on the batch size
+    def objective(z: Array) -> Array:
+        # The sum, so that no image's step depends on the batch size.
+        return jnp.sum(jnp.add(*punish(generate(z))))
 
     def step(carry, _):
         z, moments = carry
-        gradient = jax.grad(lambda z: objective(z)[0])(z)
-        updates, moments = adam.update(gradient, moments)
-        return (jnp.clip(z + cast(Array, updates), -1, 1), moments), None
+        updates, moments = optimizer.update(jax.grad(objective)(z), moments)
+        z = jnp.clip(z + cast(Array, updates), -1, 1)
+        return (z, moments), z if settings.trail else None
 
-    (z, _), _ = lax.scan(step, (start, adam.init(start)), length=settings.steps)
-    return z, objective(z)[1]
+    (z, _), way = lax.scan(step, (start, optimizer.init(start)), length=settings.steps)
+    return z, None if way is None else jnp.moveaxis(jnp.concatenate([start[None], way]), 0, 1)
+
+
+def losses_of(
+    images: Array, weight: Array, *, judge: Callable[[Array], Array], settings: LatentSearch
+) -> Losses:
+    """Generated images [b, s, s, 3] -> L_c and L_p, [b] each (Yeh et al. 2017, eq. 4 and 5).
+
+    Args:
+        images: y, [b, s, s, 3]; read only where they have a weight.
+        weight: W, [b, s, s, 1].
+        judge: the logits of D, [b, s, s, 3] -> [b], with frozen BatchNorm; not run without a prior.
+        settings: norm, lambda and the form of the prior.
+    """
+    form = {"saturating": losses.prior_loss, "non-saturating": losses.adversarial_loss}
+
+    def punish(generated: Array) -> tuple[Array, Array]:
+        context = losses.context_loss(generated, images, weight, norm=settings.norm)
+        if settings.prior == 0:
+            return context, jnp.zeros_like(context)
+        return context, settings.prior * form[settings.prior_form](judge(generated))
+
+    return punish
+
+
+def context_weight(hole: Array, settings: LatentSearch) -> Array:
+    """How much each known pixel counts; 0 in the hole, [b, s, s, 1] as the result."""
+    if settings.weighting == "uniform":
+        return jnp.where(hole, 0.0, 1.0)
+    return losses.importance_weight(hole, window=settings.window)
+
+
+def draw_held_out(key: Array, hole: Array, settings: LatentSearch) -> Array:
+    """Known pixels that the search must not see, so that they can judge it: bool [b, s, s, 1]."""
+    if settings.choose == "objective":
+        return jnp.zeros_like(hole)
+    key = jax.vmap(jax.random.fold_in, (0, None))(key, _BEYOND_ALL_STARTS)
+    lots = jax.vmap(lambda key: jax.random.uniform(key, hole.shape[1:]))(key)
+    return ~hole & (lots < settings.held_out)
+
+
+def draw_starts(key: Array, settings: LatentSearch, *, dimensions: int) -> Array:
+    """z of all starts, one image after the other: [b] -> [b * k, dimensions].
+
+    The first starts of an image are the same, however many there are.
+    """
+    numbers = jnp.arange(settings.starts)
+    key = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(key, numbers).reshape(-1)
+    if settings.start == "uniform":
+        return draw_latent(key, dimensions=dimensions)
+    return jnp.clip(jax.vmap(lambda key: jax.random.normal(key, (dimensions,)))(key), -1, 1)
+
+
+def optimizer_of(settings: LatentSearch) -> optax.GradientTransformation:
+    """Adam, or momentum after Nesterov, with a rate that goes down in steps.
+
+    Nesterov as in the public code: v' = m v - rate g and z' = z + m v' - rate g, so that a rate
+    that has gone down slows what is still to come and not what is already under way.
+    """
+    rate = optax.exponential_decay(
+        settings.rate, settings.decay_every, settings.decay, staircase=True
+    )
+    if settings.optimizer == "adam":
+        return optax.adam(rate, b1=settings.momentum)
+    return optax.chain(
+        optax.scale_by_learning_rate(rate), optax.trace(settings.momentum, nesterov=True)
+    )
+
+
+def trails(way: Array, generate: Callable[[Array], Array], punish: Losses, *, count: int) -> Trails:
+    """What the search saw on its way z [b, t + 1, d], at so many of its steps."""
+    steps = milestones(way.shape[1] - 1, count=count)
+
+    def look(z: Array) -> tuple[Array, Array, Array]:
+        generated = generate(z)
+        return generated, *punish(generated)
+
+    seen = lax.map(look, jnp.moveaxis(way[:, steps], 1, 0))
+    return Trails(way, *(jnp.moveaxis(array, 0, 1) for array in seen))

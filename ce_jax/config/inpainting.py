@@ -11,22 +11,64 @@ from ce_jax.config.rules import require, require_seed
 
 @dataclass(frozen=True, kw_only=True)
 class LatentSearch:
-    """The search of Yeh et al. 2017 for the latent vector whose image agrees with the known pixels."""
+    """The search of Yeh et al. for the latent vector whose image agrees with the known pixels; the defaults are the paper's of 2017."""
 
     steps: int = 1500
-    """Steps of Adam."""
+    """Steps of the optimiser."""
+    optimizer: Literal["adam", "nesterov"] = "adam"
+    """adam: as in the papers; nesterov: momentum, as in the authors' code."""
     rate: float = 0.01
-    """Learning rate of Adam on z (not stated in the paper)."""
+    """Learning rate on z (not stated in the papers)."""
+    momentum: float = 0.9
+    """beta1 of Adam, or the momentum of Nesterov."""
+    decay: float = 1.0
+    """What the rate is multiplied by every `decay_every` steps; 1 keeps it."""
+    decay_every: int = 100
+    """Steps between two of these."""
+    start: Literal["uniform", "normal"] = "uniform"
+    """Where z begins: uniform in [-1, 1] (papers), or standard normal, cut off there (authors' code)."""
+    weighting: Literal["importance", "uniform"] = "importance"
+    """importance: known pixels count by the missing ones around them (2017, eq. 3); uniform: all alike (2016, eq. 2)."""
     window: int = 7
-    """Side of the window that weights a known pixel by the missing ones around it (eq. 3)."""
+    """Side of the window of the importance weighting."""
+    norm: Literal["l1", "l2"] = "l1"
+    """What the context loss sums up: absolute differences, or their squares."""
     prior: float = 0.003
-    """Weight of the prior loss (lambda in eq. 5)."""
+    """Weight of the prior loss (lambda in 2017, eq. 5). 0: the critic is not asked."""
+    prior_form: Literal["saturating", "non-saturating"] = "saturating"
+    """saturating: log(1 - D), as in the papers; non-saturating: -log D, as in the authors' code."""
+    starts: int = 1
+    """Searches for each image, side by side, of which the best is taken."""
+    choose: Literal["objective", "held-out"] = "objective"
+    """What makes a search the best: its objective, or its context loss on known pixels that no search has seen."""
+    held_out: float = 0.05
+    """Share of the known pixels to hold out for that, drawn for each image."""
+    trail: int = 0
+    """Steps, from the start to the end, at which the report shows the way of z; 0: none."""
 
     def __post_init__(self) -> None:
         require(self.steps >= 1, "latent.steps", self.steps, "at least 1")
         require(self.rate > 0, "latent.rate", self.rate, "positive")
-        require(self.window % 2 == 1, "latent.window", self.window, "odd")
+        require(0 <= self.momentum < 1, "latent.momentum", self.momentum, "in [0, 1)")
+        require(0 < self.decay <= 1, "latent.decay", self.decay, "in (0, 1]")
+        require(self.decay_every >= 1, "latent.decay_every", self.decay_every, "at least 1")
+        odd = self.window > 0 and self.window % 2 == 1
+        require(odd, "latent.window", self.window, "odd and positive")
         require(self.prior >= 0, "latent.prior", self.prior, "at least 0")
+        require(self.starts >= 1, "latent.starts", self.starts, "at least 1")
+        require(
+            self.choose == "objective" or self.starts > 1,
+            "latent.choose",
+            self.choose,
+            "objective where there is one start and nothing to choose from (or set latent.starts)",
+        )
+        require(0 < self.held_out < 1, "latent.held_out", self.held_out, "in (0, 1)")
+        require(
+            self.trail == 0 or 2 <= self.trail <= self.steps + 1,
+            "latent.trail",
+            self.trail,
+            f"0, or from 2 to latent.steps + 1 ({self.steps + 1})",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +92,8 @@ class Inpainting:
     frame: Frame | None = None
     """How the photographs are framed; None: as the model's training images were."""
     latent: LatentSearch = LatentSearch()
+    candidates: int = 1
+    """Completions to keep of each image, at most latent.starts: the best in images/, the next in candidates/2/ and so on."""
     batch_size: int = 64
     """Images per batch, over all devices together; the last batch is padded."""
     seed: int = 0
@@ -63,6 +107,15 @@ class Inpainting:
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         require(self.report_rows >= 0, "report_rows", self.report_rows, "at least 0")
         require_seed(self.seed)
+        most = self.latent.starts if self.method == "latent" else 1
+        require(
+            1 <= self.candidates <= most,
+            "candidates",
+            self.candidates,
+            f"from 1 to latent.starts ({most})"
+            if self.method == "latent"
+            else f"1 for {self.method}",
+        )
         require(
             self.model is not None or self.method == "laplace",
             "model",
