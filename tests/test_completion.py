@@ -1,5 +1,6 @@
 """Every method keeps the promises of its signature; latent search is that of Yeh et al. 2017."""
 
+import functools
 from typing import NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ from scipy.ndimage import binary_dilation
 
 from ce_jax import completion, holes, images, sharding
 from ce_jax.completion import latent
-from ce_jax.config import ConfigError, Inpainting, LatentSearch
+from ce_jax.config import ConfigError, Dcgan, Inpainting, LatentSearch
 from ce_jax.state import apply
 from ce_jax.systems import dcgan
 
@@ -20,6 +21,7 @@ BATCH, SIZE = 16, 32  # two images on each of the eight devices
 SEARCH = LatentSearch(steps=5, rate=0.05)
 RUNS = {
     "latent": tiny.dcgan(),
+    "latent, vae": tiny.vae(),
     "context-encoder, center": tiny.context_encoder(),
     "context-encoder, image": tiny.context_encoder_alone(),
     "laplace": None,
@@ -165,13 +167,13 @@ def test_nothing_of_a_full_hole_is_read(method):
 
 def test_randomness_follows_the_key_of_the_image_alone(method):
     one, other = method(), method(numbers=range(BATCH, 2 * BATCH))
-    searched = method.name == "latent"
+    searched = method.name.startswith("latent")
     assert np.any(one.images != other.images, axis=(1, 2, 3)).tolist() == [searched] * BATCH
 
 
 def test_steps_and_score_are_those_of_the_search_or_zero(method):
     completed = method()
-    searched = method.name == "latent"
+    searched = method.name.startswith("latent")
     assert set(completed.steps) == {SEARCH.steps if searched else 0}
     assert np.all((completed.score > 0) == searched)
 
@@ -181,6 +183,7 @@ def test_steps_and_score_are_those_of_the_search_or_zero(method):
     [
         ("latent", tiny.context_encoder(), "ContextEncoder"),
         ("context-encoder", tiny.dcgan(), "Dcgan"),
+        ("context-encoder", tiny.vae(), "Vae"),
     ],
 )
 def test_a_method_refuses_the_network_of_another(method, run, kind):
@@ -281,6 +284,38 @@ def test_the_search_is_adam_within_the_box(networks, rate):
     found, _ = search(networks, settings, pictures, hole, start)
     np.testing.assert_allclose(found, z, atol=1e-4)
     assert (np.abs(z) == 1).any() == (rate > 0.1)
+
+
+def test_without_a_critic_the_prior_is_that_of_a_normal_z_which_has_no_bounds(networks):
+    _, pictures, hole, start = problem(networks)
+    settings = LatentSearch(steps=4, rate=0.5, prior=2.0)
+    alone = networks | {"judge": None}
+    z, score = search(alone | {"bound": np.inf}, settings, pictures, hole, start)
+    weight = restated_weight(np.asarray(hole), settings.window)
+    context = jnp.abs(weight * (networks["generate"](z) - pictures)).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(score, context + 2 * (z**2).sum(axis=1) / 2, rtol=1e-5)
+    assert np.abs(z).max() > 1
+    z, _ = search(alone, settings, pictures, hole, start)
+    assert np.abs(z).max() == 1
+
+
+def test_a_generator_of_normal_latents_is_searched_from_normal_starts_and_beyond_one():
+    model = Dcgan(width=4, latent=8, prior="normal")
+    trained = untrained.networks(tiny.dcgan(model=model))
+    networks = trained.generator, trained.critic
+    propose = latent.method(model, SIZE, LatentSearch(steps=1, rate=1e-7))
+    generator, _ = dcgan.modules(model, size=SIZE)
+    nothing_known = jnp.zeros((4, SIZE, SIZE, 3)), jnp.ones((4, SIZE, SIZE, 1), bool)
+
+    @functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
+    def found_and_expected():
+        z = dcgan.draw_latent(keys(range(4)), dimensions=8, prior="normal")
+        proposal, _, _ = propose(networks, *nothing_known, keys(range(4)))
+        return z, proposal, apply(generator, networks[0], z)
+
+    z, proposal, expected = found_and_expected()
+    assert np.abs(z).max() > 1
+    np.testing.assert_allclose(proposal, expected, atol=1e-4)
 
 
 def test_all_steps_are_one_compiled_scan_for_every_batch():

@@ -16,8 +16,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ce_jax import sharding
-from ce_jax.completion import context_encoder, laplace, latent
-from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting
+from ce_jax.completion import context_encoder, laplace, latent, vae
+from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting, Vae
 from ce_jax.state import Trained
 
 Array = jax.Array
@@ -56,6 +56,8 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
     match config.method, trained.config.model:
         case "latent", Dcgan() as model:
             propose = latent.method(model, size, config.latent)
+        case "latent", Vae() as model:
+            propose = vae.method(model, size, config.latent)
         case "context-encoder", ContextEncoder() as model:
             propose = context_encoder.method(model, size)
         case _, model:

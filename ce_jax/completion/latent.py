@@ -11,7 +11,7 @@ from jax import lax
 from ce_jax import losses
 from ce_jax.config import Dcgan, LatentSearch
 from ce_jax.state import Variables, apply
-from ce_jax.systems.dcgan import draw_latent, modules
+from ce_jax.systems.dcgan import bound, draw_latent, modules
 
 Array = jax.Array
 Networks = tuple[Variables, Variables]
@@ -30,10 +30,11 @@ def method(
         z, score = search(
             images,
             hole,
-            draw_latent(key, dimensions=model.latent),
+            draw_latent(key, dimensions=model.latent, prior=model.prior),
             generate=generate,
             judge=lambda images: apply(critic, networks[1], images),
             settings=settings,
+            bound=bound(model.prior),
         )
         return generate(z), score, jnp.full(len(images), settings.steps, jnp.int32)
 
@@ -46,18 +47,23 @@ def search(
     start: Array,
     *,
     generate: Callable[[Array], Array],
-    judge: Callable[[Array], Array],
+    judge: Callable[[Array], Array] | None,
     settings: LatentSearch,
+    bound: float = 1.0,
 ) -> tuple[Array, Array]:
     """argmin_z ||W (G(z) - y)||_1 + lambda log(1 - D(G(z))) by Adam within [-1, 1] (eq. 2-5).
+
+    Without a critic, lambda weighs -log p(z) = |z|^2 / 2 instead: the most probable normal z where
+    the error of a known pixel of weight 1 has a Laplace distribution of scale lambda.
 
     Args:
         images: y, [b, s, s, 3]; not read in the hole.
         hole: [b, s, s, 1].
         start: z to begin with, [b, d].
         generate: G, [b, d] -> [b, s, s, 3], with frozen BatchNorm.
-        judge: the logits of D, [b, s, s, 3] -> [b], likewise.
+        judge: the logits of D, [b, s, s, 3] -> [b], likewise; None: there is no critic.
         settings: steps, learning rate, window and lambda.
+        bound: what z is cut off at, in magnitude, after every step; infinite for a normal z.
 
     Returns:
         The z reached [b, d] and its objective [b].
@@ -67,7 +73,7 @@ def search(
 
     def objective(z: Array) -> tuple[Array, Array]:
         generated = generate(z)
-        prior = losses.prior_loss(judge(generated))
+        prior = losses.latent_loss(z) if judge is None else losses.prior_loss(judge(generated))
         value = losses.context_loss(generated, images, weight) + settings.prior * prior
         return jnp.sum(value), value  # the sum, so that no image's step depends on the batch size
 
@@ -75,7 +81,7 @@ def search(
         z, moments = carry
         gradient = jax.grad(lambda z: objective(z)[0])(z)
         updates, moments = adam.update(gradient, moments)
-        return (jnp.clip(z + cast(Array, updates), -1, 1), moments), None
+        return (jnp.clip(z + cast(Array, updates), -bound, bound), moments), None
 
     (z, _), _ = lax.scan(step, (start, adam.init(start)), length=settings.steps)
     return z, objective(z)[1]

@@ -42,7 +42,7 @@ class Inpainting:
     model: str | None = None
     """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
     method: Literal["latent", "context-encoder", "laplace"] = "latent"
-    """latent: search in a DCGAN; context-encoder: one pass; laplace: smoothest continuation, no model."""
+    """latent: search in a DCGAN or a VAE; context-encoder: one pass; laplace: smoothest continuation, no model."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
     truth: str | None = None
