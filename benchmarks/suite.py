@@ -7,7 +7,7 @@ device beforehand: reading images is no part of the work.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any, cast
 
 import jax
@@ -197,15 +197,11 @@ def our_search(setting: Setting, settings: LatentSearch) -> tuple[Wrapped, Wrapp
         return apply(critic, networks[1], apply(generator, networks[0], z))
 
     def search(networks: Networks, images: Array, hole: Array, start: Array):
-        generate = partial(apply, generator, networks[0])
-        punish = latent.losses_of(
-            images,
-            latent.context_weight(hole, settings),
-            judge=partial(apply, critic, networks[1]),
-            settings=settings,
-        )
-        z, _ = latent.search(start, generate=generate, punish=punish, settings=settings)
-        return z, jnp.add(*punish(generate(z)))
+        space = latent.space_of(setting.model, networks, size=setting.size, settings=settings)
+        weight = latent.context_weight(hole, settings)
+        punish = latent.losses_of(images, weight, space=space, settings=settings)
+        z, _ = latent.search(start, punish=punish, settings=settings, bound=1.0)
+        return z, jnp.add(*punish(z))
 
     return jax.jit(search), jax.jit(judge)
 

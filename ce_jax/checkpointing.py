@@ -6,6 +6,7 @@ device works on, so that a run that was stopped continues as if it had not been.
 
 import json
 import os
+import textwrap
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -153,7 +154,7 @@ def load(workdir: Path) -> Trained:
     except CheckpointError:
         raise
     except (ValueError, KeyError, TypeError, OSError) as error:
-        reason = str(error).partition("\n")[0]
+        reason = textwrap.shorten(str(error), 200)  # orbax may print whole trees
         raise CheckpointError(f"{checkpoint} is damaged: {reason}") from error
     critic = None if game.critic is None else game.critic.variables
     return Trained(config, game.exhibit, critic, steps[-1])

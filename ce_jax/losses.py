@@ -75,3 +75,25 @@ def context_loss(
 def prior_loss(fake: Array) -> Array:
     """log(1 - D(G(z))) from logits [b] (Yeh et al. 2016, eq. 3; 2017, eq. 5 without lambda)."""
     return -jax.nn.softplus(fake)
+
+
+def gaussian_loss(prediction: Array, truth: Array, log_scale: Array) -> Array:
+    """-log p(x | z) in nats, for pixels normal around the prediction (Kingma & Welling 2014, C.2).
+
+    Args:
+        prediction: [b, h, w, c].
+        truth: [b, h, w, c].
+        log_scale: logarithm of their standard deviation, one for all, [].
+    """
+    square = jnp.mean((prediction - truth) ** 2, axis=(1, 2, 3)) * jnp.exp(-2 * log_scale)
+    return truth[0].size * (square + 2 * log_scale + jnp.log(2 * jnp.pi)) / 2
+
+
+def divergence(mean: Array, log_variance: Array) -> Array:
+    """KL(q(z | x), p(z)) in nats of a normal [b, d] from the standard one (as above, eq. 10)."""
+    return jnp.sum(jnp.exp(log_variance) + mean**2 - 1 - log_variance, axis=1) / 2
+
+
+def latent_loss(z: Array) -> Array:
+    """-log p(z) in nats up to a constant, for z [b, d] standard normal: |z|^2 / 2."""
+    return jnp.sum(z**2, axis=1) / 2

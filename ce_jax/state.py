@@ -35,6 +35,21 @@ class Player:
 
 
 @struct.dataclass
+class Game:
+    """The state of a run: a generator, its critic (None without an adversarial loss), the step."""
+
+    generator: Player
+    critic: Player | None
+    average: Variables | None
+    step: Array
+
+    @property
+    def exhibit(self) -> Variables:
+        """The generator to show and to complete with: the running average where one is kept."""
+        return self.generator.variables if self.average is None else self.average
+
+
+@struct.dataclass
 class Curriculum:
     """How many images of a batch each kind of hole gets, and its PSNR when that was decided."""
 
@@ -43,19 +58,10 @@ class Curriculum:
 
 
 @struct.dataclass
-class Game:
-    """The state of a run: a generator, its critic (None without an adversarial loss), the step."""
+class TaughtGame(Game):
+    """A game whose kinds of hole share a batch after a curriculum."""
 
-    generator: Player
-    critic: Player | None
-    average: Variables | None
-    step: Array
-    curriculum: Curriculum | None = None
-
-    @property
-    def exhibit(self) -> Variables:
-        """The generator to show and to complete with: the running average where one is kept."""
-        return self.generator.variables if self.average is None else self.average
+    curriculum: Curriculum
 
 
 class Trained(NamedTuple):
@@ -75,17 +81,17 @@ class Network:
     optimizer: optax.GradientTransformation
     axis: str | None = None
 
-    def init(self, key: Array, example: Array) -> Player:
-        """A player that has learned nothing yet, for inputs of the shape of `example`."""
-        variables = self.module.init(key, example, train=False)
+    def init(self, key: Array, *examples: Array) -> Player:
+        """A player that has learned nothing yet, for inputs of the shapes of `examples`."""
+        variables = self.module.init(key, *examples, train=False)
         params = variables["params"]
         return Player(params, variables.get("batch_stats", {}), self.optimizer.init(params))
 
-    def forward(self, params: Any, batch_stats: Any, inputs: Array) -> tuple[Array, Any]:
+    def forward(self, params: Any, batch_stats: Any, *inputs: Array) -> tuple[Any, Any]:
         """Outputs on a training batch, and the BatchNorm statistics after it."""
         outputs, updated = self.module.apply(
             {"params": params, "batch_stats": batch_stats},
-            inputs,
+            *inputs,
             train=True,
             mutable=["batch_stats"],
         )
@@ -111,9 +117,10 @@ def mean_over(axis: str | None, tree: Any) -> Any:
 
 
 def optimizer(adam: Adam, *, steps: int) -> optax.GradientTransformation:
-    """Adam with the schedule of the config over a run of `steps`."""
+    """Adam with the schedule and the L2 penalty of the config over a run of `steps`."""
     rate = optax.cosine_decay_schedule(adam.rate, steps) if adam.schedule == "cosine" else adam.rate
-    return optax.adam(rate, b1=adam.beta1, b2=adam.beta2)
+    plain = optax.adam(rate, b1=adam.beta1, b2=adam.beta2)
+    return optax.chain(optax.add_decayed_weights(adam.l2), plain) if adam.l2 else plain
 
 
 def update_average(

@@ -20,6 +20,7 @@ SEVERAL = replace(SEARCH, starts=3, choose="held-out", held_out=0.3, trail=3)
 RUNS = {
     "latent": tiny.dcgan(),
     "latent, several": tiny.dcgan(),
+    "latent, vae": tiny.vae(),
     "context-encoder, center": tiny.context_encoder(),
     "context-encoder, image": tiny.context_encoder_alone(),
     "laplace": None,
@@ -182,6 +183,7 @@ def test_steps_and_score_are_those_of_the_search_or_zero(method):
     [
         ("latent", tiny.context_encoder(), "ContextEncoder"),
         ("context-encoder", tiny.dcgan(), "Dcgan"),
+        ("context-encoder", tiny.vae(), "Vae"),
     ],
 )
 def test_a_method_refuses_the_network_of_another(method, run, kind):

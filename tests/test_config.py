@@ -17,6 +17,7 @@ from ce_jax.config import (
     Inpainting,
     LatentSearch,
     Training,
+    Vae,
 )
 
 
@@ -34,6 +35,16 @@ def training(**fields):
         (lambda: Data(threads=0), "data.threads must be at least 1, got 0"),
         (lambda: Dcgan(width=0), "model.width must be at least 1, got 0"),
         (lambda: Dcgan(latent=0), "model.latent"),
+        (lambda: Dcgan(prior="gauss"), "model.prior must be uniform or normal, got 'gauss'"),
+        (lambda: Dcgan(kernel=3), "model.kernel must be 4 or 5, got 3"),
+        (lambda: Dcgan(head="hinge"), "model.head must be logit or softmax"),
+        (lambda: Dcgan(generator_steps=0), "model.generator_steps must be at least 1"),
+        (lambda: Vae(width=0), "model.width"),
+        (lambda: Vae(latent=0), "model.latent"),
+        (lambda: Vae(kernel=6), "model.kernel"),
+        (lambda: Vae(beta=-1.0), "model.beta must be at least 0"),
+        (lambda: Vae(scale=0.0), "model.scale must be positive"),
+        (lambda: Training(model=Vae(), critic=Adam(rate=1e-3)), "critic must be left .* Vae"),
         (lambda: ContextEncoder(width=0), "model.width"),
         (lambda: ContextEncoder(bottleneck=0), "model.bottleneck"),
         (lambda: ContextEncoder(predicts="image", holes=()), "model.holes"),
@@ -44,6 +55,7 @@ def training(**fields):
         (lambda: Adam(rate=0.0), "rate must be positive"),
         (lambda: Adam(rate=float("nan")), "rate must be positive"),
         (lambda: Adam(beta1=1.0), "beta1"),
+        (lambda: Adam(l2=-1e-5), "l2 must be at least 0"),
         (lambda: Adam(beta2=-0.1), "beta2"),
         (lambda: training(average=1.0), r"average must be in \[0, 1\)"),
         (lambda: training(steps=0), "steps must be at least 1"),
@@ -95,6 +107,7 @@ def test_the_limits_themselves_are_allowed():
     Frame(size=64, shorter_side=64, box=(0, 0, 1, 1))
     ContextEncoder(overlap=0, adversarial=0.0)
     ContextEncoder(adversarial=1.0)
+    Vae(beta=0.0)
     Training(model=ContextEncoder(overlap=7), data=Data(frame=Frame(size=32)), seed=2**32 - 1)
     Inpainting(method="laplace")
     LatentSearch(window=1, prior=0.0, momentum=0.0, decay=1.0, decay_every=1)
@@ -115,10 +128,17 @@ EXPERIMENTS = [
         data=Data(crop="random", flip=False, threads=3),
         steps=7,
     ),
+    Training(
+        model=Dcgan(prior="normal", kernel=5, head="softmax", generator_steps=2),
+        generator=Adam(l2=1e-5),
+    ),
+    Training(model=Vae(kernel=5, beta=2.0, scale=0.1, learn_scale=False)),
 ]
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=["dcgan", "context_encoder"])
+@pytest.mark.parametrize(
+    "experiment", EXPERIMENTS, ids=lambda experiment: type(experiment.model).__name__
+)
 def test_a_training_survives_being_written_down(experiment):
     written = json.dumps(config.to_dict(experiment))
     assert config.training_from_dict(json.loads(written)) == experiment
@@ -136,7 +156,7 @@ def test_an_inpainting_can_be_written_down():
     ("change", "named"),
     [
         (lambda plain: plain.pop("model"), "model"),
-        (lambda plain: plain["model"].update(kind="Vae"), "Vae"),
+        (lambda plain: plain["model"].update(kind="Gan"), "Gan"),
         (lambda plain: plain["model"].update(depth=3), "depth"),
         (lambda plain: plain["data"].update(rotate=True), "rotate"),
         (lambda plain: plain.update(colour=1), "colour"),

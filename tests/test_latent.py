@@ -9,7 +9,7 @@ import pytest
 import tiny
 import untrained
 
-from ce_jax import completion, holes, sharding
+from ce_jax import completion, holes, losses, sharding
 from ce_jax.completion import latent
 from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.state import apply
@@ -48,15 +48,26 @@ def problem(networks):
     return networks["generate"](answer), hole, start
 
 
+def space(networks, settings):
+    form = {"saturating": losses.prior_loss, "non-saturating": losses.adversarial_loss}
+    return latent.Space(
+        dimensions=8,
+        generate=networks["generate"],
+        surprise=lambda _, images: form[settings.prior_form](networks["judge"](images)),
+        prior="uniform",
+    )
+
+
 def search(networks, settings, images, hole, start):
     """The z reached, its objective, and its way."""
 
     def run(images, hole, start):
         weight = latent.context_weight(hole, settings)
-        punish = latent.losses_of(images, weight, judge=networks["judge"], settings=settings)
-        generate = networks["generate"]
-        z, way = latent.search(start, generate=generate, punish=punish, settings=settings)
-        return z, jnp.add(*punish(generate(z))), way
+        punish = latent.losses_of(
+            images, weight, space=space(networks, settings), settings=settings
+        )
+        z, way = latent.search(start, punish=punish, settings=settings, bound=1.0)
+        return z, jnp.add(*punish(z)), way
 
     return quickly(run)(images, hole, start)
 
@@ -250,7 +261,7 @@ def test_only_so_many_are_kept_and_a_trail_changes_no_bit_of_them(problem, five)
         assert np.array_equal(few, all_[:, :2])
 
 
-@pytest.mark.parametrize("kind", ["uniform", "normal"])
+@pytest.mark.parametrize("kind", ["prior", "normal"])
 def test_starts_lie_in_the_box_and_the_first_are_the_same_however_many_there_are(kind):
     few, many = (
         latent.draw_starts(keys(), LatentSearch(start=kind, starts=k), dimensions=200).reshape(
@@ -313,3 +324,41 @@ def test_a_trail_shows_the_images_of_its_milestones(networks, five):
     for place, step in enumerate(milestones(SOME.steps, count=3)):
         expected = networks["generate"](trails.z[:, 0, step])
         np.testing.assert_allclose(trails.proposal[:, 0, place], expected, atol=1e-5)
+
+
+# Spaces other than that of the published DCGAN
+
+
+def test_a_vae_is_searched_without_bounds_for_what_is_probable():
+    model, networks = tiny.vae().model, untrained.networks(tiny.vae())
+    networks = networks.generator, None
+    settings = LatentSearch(steps=4, rate=0.5, prior=0.1)
+    decoder = latent.space_of(model, networks, size=SIZE, settings=settings)
+    hole = jnp.zeros((BATCH, SIZE, SIZE, 1), bool).at[:, 8:24, 8:24].set(True)
+    pictures = jax.random.uniform(jax.random.key(0), (BATCH, SIZE, SIZE, 3), minval=-1.0)
+    weight = latent.context_weight(hole, settings)
+
+    @quickly
+    def run(start):
+        punish = latent.losses_of(pictures, weight, space=decoder, settings=settings)
+        z, _ = latent.search(start, punish=punish, settings=settings, bound=np.inf)
+        return z, jnp.add(*punish(z)), decoder.generate(z)
+
+    z, score, generated = run(3 * jax.random.normal(jax.random.key(1), (BATCH, model.latent)))
+    context = (weight * jnp.abs(generated - pictures)).sum((1, 2, 3))
+    np.testing.assert_allclose(score, context + 0.1 * (z**2).sum(1) / 2, rtol=1e-5)
+    assert np.abs(z).max() > 1
+    assert decoder.prior == "normal"
+
+
+def test_a_generator_of_normal_latents_is_searched_from_normal_starts_and_beyond_one():
+    model = replace(RUN.model, prior="normal")
+    trained = untrained.networks(tiny.dcgan(model=model))
+    networks = trained.generator, trained.critic
+    settings = LatentSearch(steps=1, rate=1e-7)
+    nothing_known = jnp.zeros((BATCH, SIZE, SIZE, 3)), jnp.ones((BATCH, SIZE, SIZE, 1), bool)
+    proposal, *_ = quickly(latent.method(model, SIZE, settings))(networks, *nothing_known, keys())
+    start = latent.draw_starts(keys(), settings, dimensions=8, prior="normal")
+    assert np.abs(start).max() > 1
+    space = latent.space_of(model, networks, size=SIZE, settings=settings)
+    np.testing.assert_allclose(proposal, space.generate(start), atol=1e-4)

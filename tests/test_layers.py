@@ -13,6 +13,8 @@ from ce_jax.models import layers
     [
         (layers.Downsample(7), (2, 4, 3, 7), (4, 4, 5, 7)),
         (layers.Upsample(7), (2, 16, 12, 7), (4, 4, 7, 5)),
+        (layers.Downsample(7, side=5), (2, 4, 3, 7), (5, 5, 5, 7)),
+        (layers.Upsample(7, side=5), (2, 16, 12, 7), (5, 5, 7, 5)),
     ],
 )
 def test_layers_halve_and_double_and_have_one_kernel_and_no_bias(layer, out, kernel):

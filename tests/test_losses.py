@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from ce_jax import losses
 
@@ -117,6 +118,30 @@ def test_the_context_loss_sums_weighted_differences_and_ignores_what_has_no_weig
     np.testing.assert_allclose(found, squares, rtol=1e-5)
     images[:, :2] = uniform(3, 2, 2, 4, 3)
     np.testing.assert_allclose(losses.context_loss(generated, images, weight), expected, rtol=1e-5)
+
+
+def test_the_losses_of_a_vae_are_densities_of_the_normal_distribution():
+    prediction, truth = uniform(0, 2, 4, 4, 3), uniform(1, 2, 4, 4, 3)
+    scale = 0.3
+    expected = -scipy.stats.norm.logpdf(truth, prediction, scale).sum(axis=(1, 2, 3))
+    found = losses.gaussian_loss(prediction, truth, jnp.log(scale))
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+    z = 2 * uniform(2, 3, 5)
+    expected = -scipy.stats.norm.logpdf(z).sum(axis=1) - 5 / 2 * np.log(2 * np.pi)
+    np.testing.assert_allclose(losses.latent_loss(z), expected, rtol=1e-5)
+
+
+def test_the_divergence_is_what_sampling_says_it_is():
+    """E[log q(z) - log p(z)] over z drawn from q, within four standard errors; 0 for q = p."""
+    mean, log_variance = 2 * uniform(0, 3, 4), uniform(1, 3, 4)
+    q = scipy.stats.norm(mean, np.exp(log_variance / 2))
+    drawn = q.rvs((50_000, 3, 4), random_state=np.random.default_rng(2))
+    samples = np.sum(q.logpdf(drawn) - scipy.stats.norm.logpdf(drawn), axis=2)
+    error = samples.std(axis=0) / len(samples) ** 0.5
+    found = losses.divergence(mean, log_variance)
+    assert np.all(np.abs(found - samples.mean(axis=0)) < 4 * error)
+    assert np.all(error < 0.02 * found)
+    np.testing.assert_array_equal(losses.divergence(jnp.zeros((2, 3)), jnp.zeros((2, 3))), 0)
 
 
 def test_each_image_has_a_loss_of_its_own():

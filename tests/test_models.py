@@ -4,12 +4,16 @@ After a change of `tests/golden/initialisers.txt` that is meant: UPDATE_GOLDEN=1
 and say in the commit why every number of weights or spread of starting values moved.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from tiny import QUICKLY
 
-from ce_jax.models import context_encoder, dcgan
+from ce_jax import losses
+from ce_jax.models import context_encoder, dcgan, vae
 
 # The kernels of the networks between 64 pixels and 4x4, from the image inwards, as published.
 STEM = 4 * 4 * 3 * 64
@@ -34,7 +38,9 @@ def weights(variables, *, norm):
 @pytest.mark.parametrize("size", [32, 64, 128])
 def test_every_network_has_its_shapes_at_every_size(size):
     assert variables_of(dcgan.Generator(size), 100)[1] == (2, size, size, 3)
+    assert variables_of(dcgan.Generator(size, kernel=5), 100)[1] == (2, size, size, 3)
     assert variables_of(dcgan.Critic(), size, size, 3)[1] == (2,)
+    assert variables_of(dcgan.Critic(kernel=5, head="softmax"), size, size, 3)[1] == (2,)
     assert variables_of(dcgan.Critic(), size // 2, size // 2, 3)[1] == (2,)
     for output in (size // 2, size):
         module = context_encoder.ContextEncoder(output)
@@ -51,6 +57,75 @@ def test_the_dcgan_has_the_weights_of_the_published_network():
     assert weights(critic, norm=True) == 2 * (128 + 256 + 512) == 1_792
 
 
+def test_the_dcgan_of_its_authors_has_the_weights_of_their_code():
+    """Newmu's faces/train_uncond_dcgan.py: 5x5, ngf=ndf=128; but gains and biases by channel."""
+    convolutions = 5 * 5 * (3 * 128 + 128 * 256 + 256 * 512 + 512 * 1024)
+    generator, _ = variables_of(dcgan.Generator(64, 128, kernel=5), 100)
+    assert weights(generator, norm=False) == 100 * 4 * 4 * 1024 + convolutions
+    critic, _ = variables_of(dcgan.Critic(128, kernel=5), 64, 64, 3)
+    assert weights(critic, norm=False) == convolutions + 4 * 4 * 1024
+
+
+def test_a_softmax_over_two_classes_is_the_sigmoid_of_their_difference():
+    """Outputs -w/2 and w/2 give the probabilities, losses and gradients of one logit w."""
+    images = jax.random.uniform(jax.random.key(0), (4, 32, 32, 3), minval=-1.0)
+    variables = jax.tree.map(lambda leaf: 5 * leaf, started(dcgan.Critic(4), (32, 32, 3)))
+    kernel = variables["params"]["Dense_0"]["kernel"]
+
+    def judged(head, kernel, images):
+        """The logit, and what the last layer says, on photographs."""
+        critic = dcgan.Critic(4, head=head)
+        params = variables["params"] | {"Dense_0": {"kernel": kernel}}
+        logit, seen = critic.apply(
+            variables | {"params": params}, images, train=False, capture_intermediates=True
+        )
+        (last,) = seen["intermediates"]["Dense_0"]["__call__"]
+        return logit, last
+
+    def two_classes(kernel, images):
+        logit, last = judged("softmax", kernel, images)
+        probability = jax.nn.softmax(last)[:, 1]
+        return -jnp.sum(jnp.log(probability)), (probability, logit)
+
+    def one_logit(kernel, images):
+        logit, _ = judged("logit", kernel, images)
+        return jnp.sum(losses.adversarial_loss(logit)), (jax.nn.sigmoid(logit), logit)
+
+    ours, theirs = (
+        jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True), compiler_options=QUICKLY)(
+            kernel, images
+        )
+        for loss, kernel in (
+            (two_classes, jnp.concatenate([-kernel / 2, kernel / 2], axis=1)),
+            (one_logit, kernel),
+        )
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4), ours[0], theirs[0])
+    (slopes, by_image), (slope, same_by_image) = ours[1], theirs[1]
+    np.testing.assert_allclose(slopes, np.hstack([-slope, slope]), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(by_image, same_by_image, rtol=1e-3, atol=1e-6)
+    assert np.ptp(ours[0][1][0]) > 0.01  # not all images are judged alike
+
+
+def test_a_vae_draws_z_with_the_mean_and_the_spread_of_its_encoder():
+    module = autoencoder(learn_scale=False)
+    variables = started(module, (32, 32, 3), (20,))
+    images = jax.random.uniform(jax.random.key(0), (3, 32, 32, 3), minval=-1.0)
+    noise = jax.random.normal(jax.random.key(1), (3, 20))
+
+    @functools.partial(jax.jit, compiler_options=QUICKLY)
+    def seen_and_decoded(variables):
+        seen = module.apply(variables, images, noise, train=False)
+        z = seen.mean + jnp.exp(seen.log_variance) ** 0.5 * noise
+        return seen, module.decoder.apply(vae.decoder_of(variables), z, train=False)
+
+    seen, decoded = seen_and_decoded(variables)
+    np.testing.assert_allclose(seen.images, decoded, atol=1e-6)
+    assert seen.mean.shape == seen.log_variance.shape == (3, 20)
+    assert seen.log_scale == pytest.approx(np.log(0.5))
+    assert "log_scale" not in variables["params"]
+
+
 def test_the_context_encoder_has_the_weights_of_the_published_network():
     """The authors' train.lua: 128x128 images, 64x64 centre, nef=ngf=64, nBottleneck=4000."""
     variables, _ = variables_of(context_encoder.ContextEncoder(64, 64, 4000), 128, 128, 3)
@@ -62,6 +137,12 @@ def test_the_context_encoder_has_the_weights_of_the_published_network():
     assert weights(variables, norm=True) == 2 * sum(channels)
 
 
+def autoencoder(*, learn_scale=True):
+    """Not the default in anything: 5x5, and a scale of a half."""
+    encoder, decoder = vae.Encoder(20, 16, kernel=5), dcgan.Generator(32, 16, kernel=5)
+    return vae.Vae(encoder, decoder, scale=0.5, learn_scale=learn_scale)
+
+
 SMALL = {
     "generator32": (dcgan.Generator(32, 16), (20,)),
     "critic32": (dcgan.Critic(16), (32, 32, 3)),
@@ -70,17 +151,16 @@ SMALL = {
 }
 
 
-def started(module, shape):
+def started(module, *shapes):
     """Starting values, compiled as quickly as possible."""
-    quickly = {"xla_backend_optimization_level": "0"}
-    init = jax.jit(lambda key, x: module.init(key, x, train=False), compiler_options=quickly)
-    return jax.device_get(init(jax.random.key(0), jnp.zeros((1, *shape))))
+    init = jax.jit(lambda key, *x: module.init(key, *x, train=False), compiler_options=QUICKLY)
+    return jax.device_get(init(jax.random.key(0), *(jnp.zeros((1, *shape)) for shape in shapes)))
 
 
 def test_starting_values_have_the_committed_names_shapes_and_spread(golden):
     lines = []
-    for name, (module, shape) in SMALL.items():
-        for path, leaf in jax.tree_util.tree_leaves_with_path(started(module, shape)):
+    for name, (module, *shapes) in (SMALL | {"vae32": (autoencoder(), (32, 32, 3), (20,))}).items():
+        for path, leaf in jax.tree_util.tree_leaves_with_path(started(module, *shapes)):
             where = "/".join(str(key.key) for key in path)
             sides = "x".join(map(str, leaf.shape))
             # Three decimals: the numbers of a key are firm, the last bits of a logarithm are not.

@@ -12,15 +12,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import scipy.stats
 import tiny
+import untrained
 from flax import linen as nn
 
-from ce_jax.config import Adam, ContextEncoder
+from ce_jax import systems
+from ce_jax.config import Adam, ContextEncoder, Dcgan
 from ce_jax.holes import HoleKind
 from ce_jax.models.dcgan import Critic
 from ce_jax.models.layers import BatchNorm
 from ce_jax.state import Game, Network, optimizer, update_average
 from ce_jax.systems import context_encoder, dcgan
+from ce_jax.systems.system import adversarial, network
 
 HOLE = slice(12, 20)
 """Where the tiny published context encoder has its hole: 16 pixels of centre less 4 of band."""
@@ -223,6 +227,107 @@ def test_a_predicted_centre_overlaps_its_hole_on_every_side():
         HoleKind("block", 12),
         HoleKind("random", 0.3),
     )
+
+
+def test_the_cosine_schedule_of_a_generator_that_learns_twice_ends_there_too():
+    adam = network(Picture(1), Adam(rate=1.0, schedule="cosine"), tiny.dcgan(), None, times=2)
+    state, updates = adam.optimizer.init(jnp.zeros(())), []
+    for _ in range(2 * tiny.dcgan().steps + 1):
+        update, state = adam.optimizer.update(jnp.ones(()), state)
+        updates.append(float(update))
+    assert abs(updates[-2]) > 0.03 > 1e-6 > abs(updates[-1])
+
+
+def test_the_l2_penalty_is_part_of_the_gradient_that_adam_sees():
+    """As in Theano and Torch; not the decay of AdamW, which Adam's division does not touch."""
+    weights, gradient = jnp.array([2.0, -1.0, 0.5]), jnp.array([0.1, 0.0, -0.3])
+    penalised, plain = (optimizer(Adam(rate=0.1, l2=l2), steps=1) for l2 in (0.25, 0.0))
+    found, _ = penalised.update(gradient, penalised.init(weights), weights)
+    expected, _ = plain.update(gradient + 0.25 * weights, plain.init(weights), weights)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert jax.tree.structure(plain.init(weights)) == jax.tree.structure(
+        optax.adam(0.1).init(weights)
+    )
+
+
+class Painter(nn.Module):
+    """The smallest generator: z -> images [b, 2, 2, 3]."""
+
+    @nn.compact
+    def __call__(self, z, *, train):
+        return BatchNorm(train)(nn.Dense(12)(z)).reshape(-1, 2, 2, 3)
+
+
+class Judge(nn.Module):
+    """The smallest critic: images -> logits [b]."""
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        features = BatchNorm(train)(nn.Dense(4)(images.reshape(len(images), -1)))
+        return nn.Dense(1)(features)[:, 0]
+
+
+def test_a_generator_that_learns_twice_sees_the_same_critic_and_the_same_z():
+    """The second time is one more step of its own, against the critic that the first time saw."""
+    images = jax.random.uniform(jax.random.key(0), (8, 2, 2, 3), minval=-1.0)
+    z = dcgan.draw_latent(keys_of(8), dimensions=5)
+    generator, critic = (Network(module, optax.sgd(0.1)) for module in (Painter(), Judge()))
+    painter, judge = generator.init(jax.random.key(1), z), critic.init(jax.random.key(2), images)
+
+    @functools.partial(jax.jit, static_argnums=0, compiler_options=tiny.QUICKLY)
+    def after(times):
+        return dcgan.step(
+            Game(painter, judge, None, jnp.zeros((), jnp.int32)),
+            images,
+            keys_of(8),
+            generator=generator,
+            critic=critic,
+            model=Dcgan(latent=5, generator_steps=times),
+            average=0.0,
+        )
+
+    (once, _), (twice, scalars) = after(1), after(2)
+    jax.tree.map(np.testing.assert_array_equal, once.critic, twice.critic)
+
+    def loss(params):
+        fakes, batch_stats = generator.forward(params, once.generator.batch_stats, z)
+        return adversarial(critic, once.critic, fakes), batch_stats
+
+    (value, batch_stats), gradient = jax.value_and_grad(loss, has_aux=True)(once.generator.params)
+    expected = jax.tree.map(lambda w, g: w - 0.1 * g, once.generator.params, gradient)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    close(scalars["loss/generator"], value)
+    jax.tree.map(close, twice.generator.params, expected)
+    jax.tree.map(close, twice.generator.batch_stats, batch_stats)
+    moved = jax.tree.map(lambda a, b: (a != b).any(), once.generator.params, expected)
+    assert moved["BatchNorm_0"]["BatchNorm_0"]["scale"]
+
+
+def test_the_loss_of_a_vae_is_the_bound_with_its_divergence_weighed():
+    _, (scalars,) = tiny.play(tiny.vae(), tiny.batch(0))
+    bound = scalars["loss/reconstruction"] + 2 * scalars["loss/divergence"]
+    assert scalars["loss/generator"] == pytest.approx(bound, rel=1e-5)
+    assert scalars["loss/divergence"] > 0
+    assert scalars["scale"] == pytest.approx(0.25)
+
+
+def test_a_vae_shows_photographs_reconstructions_and_samples():
+    experiment = tiny.vae()
+    images = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3), minval=-1.0)
+    preview = jax.jit(systems.build(experiment).preview, compiler_options=tiny.QUICKLY)
+    variables = untrained.networks(experiment).generator
+    seen, other = (np.asarray(preview(variables, x, keys_of(2))) for x in (images, -images))
+    truth, reconstruction, sample = np.moveaxis(seen, 1, 0)
+    np.testing.assert_array_equal(truth, images)
+    assert np.any(reconstruction != other[:, 1])
+    np.testing.assert_array_equal(sample, other[:, 2])
+    assert np.any(sample[0] != sample[1])
+
+
+def test_normal_latents_are_normal():
+    drawn = np.asarray(dcgan.draw_latent(keys_of(500), dimensions=20, prior="normal"))
+    assert scipy.stats.kstest(drawn.ravel(), "norm").pvalue > 0.01
+    assert (dcgan.latent_bound("uniform"), dcgan.latent_bound("normal")) == (1, np.inf)
 
 
 def test_latents_are_uniform_and_depend_on_their_own_key():

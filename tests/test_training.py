@@ -289,7 +289,7 @@ def test_what_cannot_be_loaded_is_explained(uninterrupted, tmp_path):
     with pytest.raises(CheckpointError, match=r"checkpoints/4 .*config\.json") as refusal:
         checkpointing.load(workdir)
     assert "\n" not in str(refusal.value)
-    for damage in (record.read_text()[:40], '{"model": {"kind": "Vae"}}'):
+    for damage in (record.read_text()[:40], '{"model": {"kind": "Gan"}}'):
         record.write_text(damage)
         with pytest.raises(CheckpointError, match=r"config.json cannot be read: ") as refusal:
             checkpointing.load(workdir)

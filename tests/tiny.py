@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ce_jax import sharding, systems
-from ce_jax.config import Adam, ContextEncoder, Data, Dcgan, Frame, Training
+from ce_jax.config import Adam, ContextEncoder, Data, Dcgan, Frame, Training, Vae
 from ce_jax.state import Game
 
 # LLVM then takes a quarter of the time, and what runs once is none the slower for it.
@@ -30,6 +30,18 @@ _BASE = Training(
 def dcgan(**changes) -> Training:
     """A DCGAN with a running average."""
     return replace(_BASE, **({"average": 0.9} | changes))
+
+
+def dcgan_otherwise(**changes) -> Training:
+    """A DCGAN in which everything is chosen that is not the default, without an average."""
+    model = Dcgan(width=4, latent=8, prior="normal", kernel=5, head="softmax", generator_steps=2)
+    adam = Adam(l2=1e-2)
+    return replace(_BASE, **({"model": model, "generator": adam, "critic": adam} | changes))
+
+
+def vae(**changes) -> Training:
+    """A VAE that learns its scale, with a divergence that counts twice."""
+    return replace(_BASE, **({"model": Vae(width=4, latent=8, beta=2.0)} | changes))
 
 
 def context_encoder(**changes) -> Training:
@@ -70,6 +82,8 @@ def self_tuned(**changes) -> Training:
 
 EVERY_KIND = {
     "dcgan": dcgan(),
+    "dcgan_otherwise": dcgan_otherwise(),
+    "vae": vae(),
     "context_encoder": context_encoder(),
     "context_encoder_alone": context_encoder_alone(),
     "self_tuned": self_tuned(),

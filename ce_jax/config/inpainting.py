@@ -25,8 +25,8 @@ class LatentSearch:
     """What the rate is multiplied by every `decay_every` steps; 1 keeps it."""
     decay_every: int = 100
     """Steps between two of these."""
-    start: Literal["uniform", "normal"] = "uniform"
-    """Where z begins: uniform in [-1, 1] (papers), or standard normal, cut off there (authors' code)."""
+    start: Literal["prior", "normal"] = "prior"
+    """Where z begins: where it was drawn from in training, uniform in [-1, 1] in the papers; or standard normal, cut off there (authors' code)."""
     weighting: Literal["importance", "uniform"] = "importance"
     """importance: known pixels count by the missing ones around them (2017, eq. 3); uniform: all alike (2016, eq. 2)."""
     window: int = 7
@@ -84,7 +84,7 @@ class Inpainting:
     model: str | None = None
     """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
     method: Literal["latent", "context-encoder", "laplace"] = "latent"
-    """latent: search in a DCGAN; context-encoder: one pass; laplace: smoothest continuation, no model."""
+    """latent: search in a DCGAN or a VAE; context-encoder: one pass; laplace: smoothest continuation, no model."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
     truth: str | None = None

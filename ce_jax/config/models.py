@@ -15,11 +15,51 @@ class Dcgan:
     width: int = 64
     """Channels of the layer next to the image; each layer inwards has twice as many (512 at 4x4 for 64x64 images)."""
     latent: int = 100
-    """Dimensions of z, uniform in [-1, 1]."""
+    """Dimensions of z."""
+    prior: Literal["uniform", "normal"] = "uniform"
+    """What z is drawn from: uniform in [-1, 1] (the paper), or standard normal (Torch, PyTorch)."""
+    kernel: Literal[4, 5] = 4
+    """Side of the kernels: 4 (Torch, PyTorch), or 5, padded as TensorFlow's SAME (Theano, TensorFlow)."""
+    head: Literal["logit", "softmax"] = "logit"
+    """How the critic ends: in one logit, or in a softmax over two classes, as in Yeh et al. 2016."""
+    generator_steps: int = 1
+    """Steps of the generator for each of the critic, on the same z: 1 (the paper), 2 (TensorFlow)."""
 
     def __post_init__(self) -> None:
         require(self.width >= 1, "model.width", self.width, "at least 1")
         require(self.latent >= 1, "model.latent", self.latent, "at least 1")
+        priors, heads = ("uniform", "normal"), ("logit", "softmax")
+        require(self.prior in priors, "model.prior", self.prior, "uniform or normal")
+        require(self.kernel in (4, 5), "model.kernel", self.kernel, "4 or 5")
+        require(self.head in heads, "model.head", self.head, "logit or softmax")
+        require(
+            self.generator_steps >= 1, "model.generator_steps", self.generator_steps, "at least 1"
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vae:
+    """The variational autoencoder of Kingma & Welling 2014 between a DCGAN's critic and generator."""
+
+    width: int = 64
+    """Channels of the layers next to the image; each layer inwards has twice as many."""
+    latent: int = 100
+    """Dimensions of z, standard normal."""
+    kernel: Literal[4, 5] = 4
+    """Side of the kernels."""
+    beta: float = 1.0
+    """Weight of the divergence of q(z | x) from p(z) in the loss; 1 for the bound of the paper."""
+    scale: float = 0.25
+    """Standard deviation of a pixel around what the decoder says of it, in [-1, 1]."""
+    learn_scale: bool = True
+    """Learn that deviation, beginning with `scale`, rather than keep it."""
+
+    def __post_init__(self) -> None:
+        require(self.width >= 1, "model.width", self.width, "at least 1")
+        require(self.latent >= 1, "model.latent", self.latent, "at least 1")
+        require(self.kernel in (4, 5), "model.kernel", self.kernel, "4 or 5")
+        require(self.beta >= 0, "model.beta", self.beta, "at least 0")
+        require(self.scale > 0, "model.scale", self.scale, "positive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,4 +129,4 @@ class ContextEncoder:
         require(0 <= self.adversarial <= 1, "model.adversarial", self.adversarial, "in [0, 1]")
 
 
-Model = Dcgan | ContextEncoder
+Model = Dcgan | Vae | ContextEncoder

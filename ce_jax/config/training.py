@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ce_jax.config.data import Data
-from ce_jax.config.models import ContextEncoder, Model
+from ce_jax.config.models import ContextEncoder, Model, Vae
 from ce_jax.config.rules import require, require_seed
 
 
@@ -22,11 +22,14 @@ class Adam:
     """Decay of the mean of its square."""
     schedule: Literal["constant", "cosine"] = "constant"
     """`cosine`: from `rate` down to 0 over all steps of the run."""
+    l2: float = 0.0
+    """What of every weight is added to its gradient, before the means (the L2 penalty of Theano and Torch)."""
 
     def __post_init__(self) -> None:
         require(self.rate > 0, "rate", self.rate, "positive")
         require(0 <= self.beta1 < 1, "beta1", self.beta1, "in [0, 1)")
         require(0 <= self.beta2 < 1, "beta2", self.beta2, "in [0, 1)")
+        require(self.l2 >= 0, "l2", self.l2, "at least 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,12 @@ class Training:
             "checkpoint_every",
         ):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        require(
+            self.critic == Adam() or not isinstance(self.model, Vae),
+            "critic",
+            self.critic,
+            "left as it is for a Vae, which has none",
+        )
         if isinstance(self.model, ContextEncoder):
             self._require_that_fits(self.model)
 

@@ -1,7 +1,8 @@
-"""Convolutions with a 4x4 kernel at stride 2: what every network here is built of, fast on CPU too.
+"""Convolutions at stride 2: what every network here is built of, fast on CPU too.
 
 Three bilinear maps between a large image [b, 2h, 2w, c] and a small one [b, h, w, o], tied by a
-kernel [4, 4, c, o] (padding 1, so that sizes halve and double exactly):
+kernel [side, side, c, o] of side 4 or 5. Sizes halve and double exactly: the padding is 1 before
+and 1 or 2 after, which is what TensorFlow calls SAME.
 
     downsample(large, kernel)   small[i, j] = sum_kl large[2i + k - 1, 2j + l - 1] @ kernel[k, l]
     upsample(small, kernel)     its transpose in the image:
@@ -11,10 +12,13 @@ kernel [4, 4, c, o] (padding 1, so that sizes halve and double exactly):
 
 They are closed under differentiation: the gradients of each are the other two. GPU and TPU get the
 native convolutions. XLA:CPU computes the kernel gradient of one at a few per cent of the machine's
-peak, so there all three are a handful of matrix products, after an `_Algorithm`.
+peak, so there all three are a handful of matrix products, after an `_Algorithm`. In blocks of 2x2
+pixels these are convolutions at stride 1, of 2x2 blocks for side 4 and of 3x3 for side 5, which is
+side 6 with zeros in the last row and column.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -26,7 +30,7 @@ Array = jax.Array
 
 def _downsample_native(large: Array, kernel: Array) -> Array:
     return lax.conv_general_dilated(
-        large, kernel, (2, 2), ((1, 1), (1, 1)), dimension_numbers=("NHWC", "HWIO", "NHWC")
+        large, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
@@ -35,14 +39,14 @@ def _upsample_native(small: Array, kernel: Array) -> Array:
         small,
         kernel[::-1, ::-1],
         (1, 1),
-        ((2, 2), (2, 2)),
+        ((len(kernel) - 2, 2), (len(kernel) - 2, 2)),
         lhs_dilation=(2, 2),
         dimension_numbers=("NHWC", "HWOI", "NHWC"),
     )
 
 
-def _correlate_native(large: Array, small: Array) -> Array:
-    kernel = jax.ShapeDtypeStruct((4, 4, large.shape[-1], small.shape[-1]), large.dtype)
+def _correlate_native(large: Array, small: Array, *, side: int) -> Array:
+    kernel = jax.ShapeDtypeStruct((side, side, large.shape[-1], small.shape[-1]), large.dtype)
     (transposed,) = jax.linear_transpose(lambda k: _downsample_native(large, k), kernel)(small)
     return transposed
 
@@ -60,33 +64,43 @@ class _Algorithm(NamedTuple):
     small: Callable[[Array], list[Array]]
 
 
-def _blocks(large: Array) -> Array:
-    """An image padded by one, in blocks of 2x2 pixels: [b, 2h, 2w, c] -> [b, h + 1, w + 1, 4c]."""
+def _blocks(large: Array, taps: int) -> Array:
+    """A padded image in blocks of 2x2 pixels: [b, 2h, 2w, c] -> [b, h + taps - 1, w + ..., 4c]."""
     b, height, width, c = large.shape
-    h, w = height // 2 + 1, width // 2 + 1
-    padded = jnp.pad(large, ((0, 0), (1, 1), (1, 1), (0, 0))).reshape(b, h, 2, w, 2, c)
+    h, w = height // 2 + taps - 1, width // 2 + taps - 1
+    around = (1, 2 * taps - 3)
+    padded = jnp.pad(large, ((0, 0), around, around, (0, 0))).reshape(b, h, 2, w, 2, c)
     return padded.transpose(0, 1, 3, 2, 4, 5).reshape(b, h, w, 4 * c)
 
 
 def _kernel_of_blocks(kernel: Array) -> Array:
-    """The kernel of the same convolution over blocks, 2x2 at stride 1: [2, 2, 4c, o]."""
-    _, _, c, o = kernel.shape
-    return kernel.reshape(2, 2, 2, 2, c, o).transpose(0, 2, 1, 3, 4, 5).reshape(2, 2, 4 * c, o)
+    """The kernel of the same convolution over blocks at stride 1: [taps, taps, 4c, o]."""
+    side, _, c, o = kernel.shape
+    taps = _taps(side)
+    after = (0, 2 * taps - side)
+    padded = jnp.pad(kernel, (after, after, (0, 0), (0, 0))).reshape(taps, 2, taps, 2, c, o)
+    return padded.transpose(0, 2, 1, 3, 4, 5).reshape(taps, taps, 4 * c, o)
 
 
-def _windows(large: Array) -> list[Array]:
-    """The four blocks under each small pixel, side by side: [b, 2h, 2w, c] -> [b, h, w, 16c]."""
-    blocks = _blocks(large)
-    h, w = blocks.shape[1] - 1, blocks.shape[2] - 1
-    corners = [blocks[:, i : h + i, j : w + j] for i in (0, 1) for j in (0, 1)]
-    return [jnp.concatenate(corners, axis=-1)]
+def _taps(side: int) -> int:
+    """How many blocks of two a kernel of this side reaches over."""
+    return -(-side // 2)
 
 
-_DIRECT = _Algorithm(
-    large=_windows,
-    kernel=lambda kernel: [_kernel_of_blocks(kernel).reshape(-1, kernel.shape[-1])],
-    small=lambda small: [small],
-)
+def _windows(large: Array, taps: int) -> list[Array]:
+    """The blocks under each small pixel, side by side: [b, 2h, 2w, c] -> [b, h, w, taps^2 4c]."""
+    blocks = _blocks(large, taps)
+    h, w = (size - taps + 1 for size in blocks.shape[1:3])
+    shifted = [blocks[:, i : h + i, j : w + j] for i in range(taps) for j in range(taps)]
+    return [jnp.concatenate(shifted, axis=-1)]
+
+
+def _direct(taps: int) -> _Algorithm:
+    return _Algorithm(
+        large=partial(_windows, taps=taps),
+        kernel=lambda kernel: [_kernel_of_blocks(kernel).reshape(-1, kernel.shape[-1])],
+        small=lambda small: [small],
+    )
 
 
 def _in_rows_and_columns(
@@ -127,16 +141,16 @@ _large_in_tiles = _in_rows_and_columns(_split_large, (1, 2))
 _kernel_in_tiles = _in_rows_and_columns(_split_kernel, (0, 0))
 
 _WINOGRAD = _Algorithm(
-    large=lambda large: _large_in_tiles(_blocks(large)),
+    large=lambda large: _large_in_tiles(_blocks(large, taps=2)),
     kernel=lambda kernel: _kernel_in_tiles(_kernel_of_blocks(kernel)),
     small=_in_rows_and_columns(_split_small, (1, 2)),
 )
 
 
-def _algorithm(small_shape: tuple[int, ...], channels: int) -> _Algorithm:
-    """Winograd's wherever outputs come in twos and rows of numbers are long enough to be fast."""
-    _, h, w, _ = small_shape
-    return _WINOGRAD if h % 2 == w % 2 == 0 and channels >= 16 else _DIRECT
+def _algorithm(small_shape: tuple[int, ...], side: int, channels: int) -> _Algorithm:
+    """Winograd's for two taps, where outputs come in twos and rows of numbers are long enough."""
+    (_, h, w, _), taps = small_shape, _taps(side)
+    return _WINOGRAD if taps == 2 and h % 2 == w % 2 == 0 and channels >= 16 else _direct(taps)
 
 
 def _transpose(
@@ -149,7 +163,7 @@ def _transpose(
 def _downsample_products(large: Array, kernel: Array) -> Array:
     (b, height, width, c), o = large.shape, kernel.shape[-1]
     shape = (b, height // 2, width // 2, o)
-    algorithm = _algorithm(shape, c)
+    algorithm = _algorithm(shape, len(kernel), c)
     factors = zip(algorithm.large(large), algorithm.kernel(kernel), strict=True)
     (small,) = _transpose(algorithm.small, shape, large)([x @ k for x, k in factors])
     return small
@@ -157,7 +171,7 @@ def _downsample_products(large: Array, kernel: Array) -> Array:
 
 def _upsample_products(small: Array, kernel: Array) -> Array:
     (b, h, w, _), c = small.shape, kernel.shape[2]
-    algorithm = _algorithm(small.shape, c)
+    algorithm = _algorithm(small.shape, len(kernel), c)
     factors = zip(algorithm.small(small), algorithm.kernel(kernel), strict=True)
     (large,) = _transpose(algorithm.large, (b, 2 * h, 2 * w, c), small)(
         [y @ k.T for y, k in factors]
@@ -165,12 +179,12 @@ def _upsample_products(small: Array, kernel: Array) -> Array:
     return large
 
 
-def _correlate_products(large: Array, small: Array) -> Array:
+def _correlate_products(large: Array, small: Array, *, side: int) -> Array:
     c, o = large.shape[-1], small.shape[-1]
-    algorithm = _algorithm(small.shape, c)
+    algorithm = _algorithm(small.shape, side, c)
     factors = zip(algorithm.large(large), algorithm.small(small), strict=True)
     products = [_rows(y).T @ _rows(x) for x, y in factors]
-    (kernel,) = _transpose(algorithm.kernel, (4, 4, c, o), large)([p.T for p in products])
+    (kernel,) = _transpose(algorithm.kernel, (side, side, c, o), large)([p.T for p in products])
     return kernel
 
 
@@ -179,7 +193,9 @@ def _rows(x: Array) -> Array:
 
 
 def _on_platform(cpu: Callable, default: Callable) -> Callable:
-    return lambda *arrays: lax.platform_dependent(*arrays, cpu=cpu, default=default)
+    return lambda *arrays, **static: lax.platform_dependent(
+        *arrays, cpu=partial(cpu, **static), default=partial(default, **static)
+    )
 
 
 _downsample = _on_platform(_downsample_products, _downsample_native)
@@ -189,37 +205,45 @@ _correlate = _on_platform(_correlate_products, _correlate_native)
 
 @jax.custom_vjp
 def downsample(large: Array, kernel: Array) -> Array:
-    """Convolves with a 4x4 kernel at stride 2: [b, 2h, 2w, c], [4, 4, c, o] -> [b, h, w, o].
+    """Convolves at stride 2: [b, 2h, 2w, c], [side, side, c, o] -> [b, h, w, o].
 
-    Equal to PyTorch's `Conv2d(c, o, 4, 2, 1, bias=False)` with weight [o, c, 4, 4].
+    For side 4, equal to PyTorch's `Conv2d(c, o, 4, 2, 1, bias=False)` with weight [o, c, 4, 4];
+    for side 5, to TensorFlow's `conv2d(large, kernel, 2, "SAME")`.
     """
     return _downsample(large, kernel)
 
 
 @jax.custom_vjp
 def upsample(small: Array, kernel: Array) -> Array:
-    """Transposed 4x4 convolution at stride 2: [b, h, w, o], [4, 4, c, o] -> [b, 2h, 2w, c].
+    """Transposed convolution at stride 2: [b, h, w, o], [side, side, c, o] -> [b, 2h, 2w, c].
 
-    Equal to PyTorch's `ConvTranspose2d(o, c, 4, 2, 1, bias=False)` with weight [o, c, 4, 4].
+    For side 4, equal to PyTorch's `ConvTranspose2d(o, c, 4, 2, 1, bias=False)` with weight
+    [o, c, 4, 4]; for side 5, to TensorFlow's `conv2d_transpose(small, kernel, ..., 2, "SAME")`.
     """
     return _upsample(small, kernel)
 
 
-@jax.custom_vjp
-def correlate(large: Array, small: Array) -> Array:
-    """Gradient of both layers in their kernel: [b, 2h, 2w, c], [b, h, w, o] -> [4, 4, c, o]."""
-    return _correlate(large, small)
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def correlate(large: Array, small: Array, side: int) -> Array:
+    """Gradient of both in their kernel: [b, 2h, 2w, c], [b, h, w, o] -> [side, side, c, o]."""
+    return _correlate(large, small, side=side)
 
 
 downsample.defvjp(
     lambda large, kernel: (downsample(large, kernel), (large, kernel)),
-    lambda saved, small: (upsample(small, saved[1]), correlate(saved[0], small)),
+    lambda saved, small: (
+        upsample(small, saved[1]),
+        correlate(saved[0], small, len(saved[1])),
+    ),
 )
 upsample.defvjp(
     lambda small, kernel: (upsample(small, kernel), (small, kernel)),
-    lambda saved, large: (downsample(large, saved[1]), correlate(large, saved[0])),
+    lambda saved, large: (
+        downsample(large, saved[1]),
+        correlate(large, saved[0], len(saved[1])),
+    ),
 )
 correlate.defvjp(
-    lambda large, small: (correlate(large, small), (large, small)),
-    lambda saved, kernel: (upsample(saved[1], kernel), downsample(saved[0], kernel)),
+    lambda large, small, side: (correlate(large, small, side), (large, small)),
+    lambda side, saved, kernel: (upsample(saved[1], kernel), downsample(saved[0], kernel)),
 )

@@ -2,7 +2,10 @@
 
 For 64x64 images and width 64 these are the published networks: 100-dimensional z, 4x4x512 and
 channels that halve with every doubling of the image. Other sizes add or drop the innermost layer.
+Kernels are 4x4, as in Torch and PyTorch, or 5x5, as in the authors' Theano and in TensorFlow.
 """
+
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +17,12 @@ Array = jax.Array
 
 
 class Generator(nn.Module):
-    """z [b, latent] uniform in [-1, 1] -> images [b, size, size, 3] in [-1, 1]."""
+    """z [b, latent] -> images [b, size, size, 3] in [-1, 1]."""
 
     size: int = 64
     width: int = 64
     axis: str | None = None
+    kernel: int = 4
 
     @nn.compact
     def __call__(self, latent: Array, *, train: bool) -> Array:
@@ -27,9 +31,20 @@ class Generator(nn.Module):
         x = x.reshape(-1, 4, 4, channels)  # [b, 4, 4, 512]
         x = nn.relu(BatchNorm(train, self.axis)(x))
         while x.shape[1] < self.size // 2:
-            x = Upsample(x.shape[-1] // 2)(x)  # [b, 8, 8, 256], [b, 16, 16, 128], [b, 32, 32, 64]
+            # [b, 8, 8, 256], [b, 16, 16, 128], [b, 32, 32, 64]
+            x = Upsample(x.shape[-1] // 2, self.kernel)(x)
             x = nn.relu(BatchNorm(train, self.axis)(x))
-        return jnp.tanh(Upsample(3)(x))  # [b, 64, 64, 3]
+        return jnp.tanh(Upsample(3, self.kernel)(x))  # [b, 64, 64, 3]
+
+
+def trunk(images: Array, *, width: int, kernel: int, train: bool, axis: str | None) -> Array:
+    """What of an image a critic judges by, [b, s, s, 3] -> [b, 16 c]; layers of the caller."""
+    x = leaky_relu(Downsample(width, kernel)(images))  # [b, 32, 32, 64]
+    while x.shape[1] > 4:
+        # [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
+        x = Downsample(2 * x.shape[-1], kernel)(x)
+        x = leaky_relu(BatchNorm(train, axis)(x))
+    return x.reshape(len(x), -1)
 
 
 class Critic(nn.Module):
@@ -37,15 +52,19 @@ class Critic(nn.Module):
 
     The sigmoid of the logit is D in the papers. The same network judges whole images (DCGAN) and
     the predicted patch (the context encoder's discriminator).
+
+    With the head `softmax` the last layer has two outputs, one for each class (Yeh et al. 2016,
+    section 4.1). Their softmax is the sigmoid of the second less the first, which is the logit.
     """
 
     width: int = 64
     axis: str | None = None
+    kernel: int = 4
+    head: Literal["logit", "softmax"] = "logit"
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
-        x = leaky_relu(Downsample(self.width)(images))  # [b, 32, 32, 64]
-        while x.shape[1] > 4:
-            x = Downsample(2 * x.shape[-1])(x)  # [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
-            x = leaky_relu(BatchNorm(train, self.axis)(x))
-        return nn.Dense(1, use_bias=False, kernel_init=KERNEL_INIT)(x.reshape(len(x), -1))[:, 0]
+        x = trunk(images, width=self.width, kernel=self.kernel, train=train, axis=self.axis)
+        outputs = 1 if self.head == "logit" else 2
+        x = nn.Dense(outputs, use_bias=False, kernel_init=KERNEL_INIT)(x)
+        return x[:, 0] if self.head == "logit" else x[:, 1] - x[:, 0]

@@ -12,24 +12,28 @@ KERNEL_INIT = nn.initializers.normal(0.02)
 
 
 class Downsample(nn.Module):
-    """Halves height and width: a 4x4 convolution at stride 2 without bias."""
+    """Halves height and width: a convolution at stride 2 without bias, 4x4 or 5x5."""
 
     features: int
+    side: int = 4
 
     @nn.compact
     def __call__(self, images: Array) -> Array:
-        kernel = self.param("kernel", KERNEL_INIT, (4, 4, images.shape[-1], self.features))
+        shape = (self.side, self.side, images.shape[-1], self.features)
+        kernel = self.param("kernel", KERNEL_INIT, shape)
         return downsample(images, kernel)
 
 
 class Upsample(nn.Module):
-    """Doubles height and width: a transposed 4x4 convolution at stride 2 without bias."""
+    """Doubles height and width: a transposed convolution at stride 2 without bias, 4x4 or 5x5."""
 
     features: int
+    side: int = 4
 
     @nn.compact
     def __call__(self, images: Array) -> Array:
-        kernel = self.param("kernel", KERNEL_INIT, (4, 4, self.features, images.shape[-1]))
+        shape = (self.side, self.side, self.features, images.shape[-1])
+        kernel = self.param("kernel", KERNEL_INIT, shape)
         return upsample(images, kernel)
 
 

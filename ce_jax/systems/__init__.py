@@ -1,7 +1,7 @@
 """From a config to what a training loop needs: how to start, one update, and what to look at."""
 
-from ce_jax.config import ContextEncoder, Dcgan, Training
-from ce_jax.systems import context_encoder, dcgan
+from ce_jax.config import ContextEncoder, Dcgan, Training, Vae
+from ce_jax.systems import context_encoder, dcgan, vae
 from ce_jax.systems.system import System
 
 __all__ = ["System", "build"]
@@ -16,5 +16,7 @@ def build(config: Training, *, axis: str | None = None) -> System:
     match config.model:
         case Dcgan():
             return dcgan.build(config, config.model, axis)
+        case Vae():
+            return vae.build(config, config.model, axis)
         case ContextEncoder():
             return context_encoder.build(config, config.model, axis)

@@ -11,7 +11,16 @@ from ce_jax import holes, losses
 from ce_jax.config import ContextEncoder, Training
 from ce_jax.models import context_encoder, dcgan
 from ce_jax.models.context_encoder import center, paste_center
-from ce_jax.state import Curriculum, Game, Network, Scalars, Variables, apply, mean_over
+from ce_jax.state import (
+    Curriculum,
+    Game,
+    Network,
+    Scalars,
+    TaughtGame,
+    Variables,
+    apply,
+    mean_over,
+)
 from ce_jax.systems.curriculum import counts_of, levels_of, on_demand
 from ce_jax.systems.system import System, adversarial, begin, judge, network, proceed
 
@@ -58,7 +67,8 @@ def step(
     average: float,
 ) -> tuple[Game, Scalars]:
     """The joint loss of Pathak et al. 2016, eq. 3, after a step of the patch critic."""
-    hole = _holes_of_batch(model, game.curriculum, key, generator.axis, images.shape[1])
+    curriculum = game.curriculum if isinstance(game, TaughtGame) else None
+    hole = _holes_of_batch(model, curriculum, key, generator.axis, images.shape[1])
     weight = losses.overlap_weight(hole, overlap=model.overlap, weight=model.overlap_weight)
     if model.reconstructs == "image":
         weight = jnp.maximum(weight, 1)
@@ -92,7 +102,7 @@ def step(
         next_critic, scalars = judge(critic, game.critic, truth, shown(prediction))
     (loss, parts), gradient = jax.value_and_grad(joint, has_aux=True)(prediction, next_critic)
     next_generator = generator.learn(game.generator, pull_back(gradient)[0], batch_stats)
-    scalars |= {"loss/generator": loss, **parts, **_report(game.curriculum)}
+    scalars |= {"loss/generator": loss, **parts, **_report(curriculum)}
     return proceed(game, next_generator, next_critic, average), mean_over(generator.axis, scalars)
 
 
@@ -132,7 +142,8 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
             return game
         equal = jnp.full(len(kinds), 1 / len(kinds))
         counts = counts_of(equal, batch_size=config.batch_size)
-        return replace(game, curriculum=Curriculum(counts, jnp.zeros(len(kinds))))
+        begun = Curriculum(counts, jnp.zeros(len(kinds)))
+        return TaughtGame(game.generator, game.critic, game.average, game.step, begun)
 
     def tune(game: Game, images: Array, key: Array) -> Game:
         psnr = validate(kinds, images, key, module=module, model=model, variables=game.exhibit)

@@ -1,28 +1,39 @@
 """A generator of images and its critic (Radford et al. 2016): what latent search looks in."""
 
+import math
 from functools import partial
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 
 from ce_jax.config import Dcgan, Training
 from ce_jax.models import dcgan
-from ce_jax.state import Game, Network, Scalars, Variables, apply, mean_over
+from ce_jax.state import Game, Network, Player, Scalars, Variables, apply, mean_over
 from ce_jax.systems.system import System, adversarial, begin, judge, network, proceed
 
 Array = jax.Array
+Prior = Literal["uniform", "normal"]
 
 
-def draw_latent(key: Array, *, dimensions: int) -> Array:
-    """z uniform in [-1, 1], one for each key: [b] -> [b, dimensions]."""
+def draw_latent(key: Array, *, dimensions: int, prior: Prior = "uniform") -> Array:
+    """z uniform in [-1, 1] or standard normal, one for each key: [b] -> [b, dimensions]."""
+    if prior == "normal":
+        return jax.vmap(lambda k: jax.random.normal(k, (dimensions,)))(key)
     return jax.vmap(lambda k: jax.random.uniform(k, (dimensions,), minval=-1.0))(key)
+
+
+def latent_bound(prior: Prior) -> float:
+    """The largest magnitude in z that a generator of this prior was trained on."""
+    return math.inf if prior == "normal" else 1.0
 
 
 def modules(
     model: Dcgan, *, size: int, axis: str | None = None
 ) -> tuple[dcgan.Generator, dcgan.Critic]:
     """The generator and the critic of a DCGAN for `size`-pixel images."""
-    return dcgan.Generator(size, model.width, axis), dcgan.Critic(model.width, axis)
+    generator = dcgan.Generator(size, model.width, axis, model.kernel)
+    return generator, dcgan.Critic(model.width, axis, model.kernel, model.head)
 
 
 def step(
@@ -32,22 +43,31 @@ def step(
     *,
     generator: Network,
     critic: Network,
-    latent: int,
+    model: Dcgan,
     average: float,
 ) -> tuple[Game, Scalars]:
-    """The critic learns from a batch, then the generator from the critic (Radford et al. 2016)."""
+    """The critic learns from a batch, then the generator from the critic (Radford et al. 2016).
+
+    A generator that learns several times does so on the same z; its loss is that of the last time.
+    """
     assert game.critic is not None
-    z = draw_latent(key, dimensions=latent)
+    z = draw_latent(key, dimensions=model.latent, prior=model.prior)
+
+    def generate(player: Player):
+        return jax.vjp(
+            lambda params: generator.forward(params, player.batch_stats, z),
+            player.params,
+            has_aux=True,
+        )
+
     # One forward pass of the generator serves both players: its pull-back waits for the critic.
-    fakes, pull_back, batch_stats = jax.vjp(
-        lambda params: generator.forward(params, game.generator.batch_stats, z),
-        game.generator.params,
-        has_aux=True,
-    )
-    next_critic, scalars = judge(critic, game.critic, images, fakes)
-    loss, gradient = jax.value_and_grad(lambda f: adversarial(critic, next_critic, f))(fakes)
-    next_generator = generator.learn(game.generator, pull_back(gradient)[0], batch_stats)
-    scalars["loss/generator"] = loss
+    next_generator, generated = game.generator, generate(game.generator)
+    next_critic, scalars = judge(critic, game.critic, images, generated[0])
+    for again in range(model.generator_steps):
+        fakes, pull_back, batch_stats = generate(next_generator) if again else generated
+        loss, gradient = jax.value_and_grad(partial(adversarial, critic, next_critic))(fakes)
+        next_generator = generator.learn(next_generator, pull_back(gradient)[0], batch_stats)
+        scalars["loss/generator"] = loss
     return proceed(game, next_generator, next_critic, average), mean_over(generator.axis, scalars)
 
 
@@ -55,13 +75,15 @@ def build(config: Training, model: Dcgan, axis: str | None) -> System:
     """The system of a config with this model."""
     size = config.data.frame.size
     generator_module, critic_module = modules(model, size=size, axis=axis)
-    generator = network(generator_module, config.generator, config, axis)
+    generator = network(
+        generator_module, config.generator, config, axis, times=model.generator_steps
+    )
     critic = network(critic_module, config.critic, config, axis)
     update = partial(
         step,
         generator=generator,
         critic=critic,
-        latent=model.latent,
+        model=model,
         average=config.average,
     )
 
@@ -71,7 +93,7 @@ def build(config: Training, model: Dcgan, axis: str | None) -> System:
         return begin(player, critic.init(critic_key, jnp.zeros((1, size, size, 3))), config)
 
     def preview(variables: Variables, images: Array, key: Array) -> Array:
-        z = draw_latent(key, dimensions=model.latent)
+        z = draw_latent(key, dimensions=model.latent, prior=model.prior)
         return apply(generator_module, variables, z)[:, None]
 
     return System(init, update, preview)

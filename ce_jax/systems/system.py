@@ -39,9 +39,11 @@ class System(NamedTuple):
     tune: Callable[[Game, Array, Array], Game] | None = None
 
 
-def network(module: nn.Module, adam: Adam, config: Training, axis: str | None) -> Network:
-    """A module and the optimiser that a run of this config trains it with."""
-    return Network(module, optimizer(adam, steps=config.steps), axis)
+def network(
+    module: nn.Module, adam: Adam, config: Training, axis: str | None, *, times: int = 1
+) -> Network:
+    """A module and the optimiser that a run of this config trains it with, so often in a step."""
+    return Network(module, optimizer(adam, steps=times * config.steps), axis)
 
 
 def begin(generator: Player, critic: Player | None, config: Training) -> Game:

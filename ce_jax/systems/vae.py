@@ -1,0 +1,68 @@
+"""A variational autoencoder (Kingma & Welling 2014): a generator that learns without a critic."""
+
+from functools import partial
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+
+from ce_jax import losses
+from ce_jax.config import Training, Vae
+from ce_jax.models import dcgan, vae
+from ce_jax.models.vae import Reconstruction, decoder_of
+from ce_jax.state import Game, Network, Scalars, Variables, apply, mean_over
+from ce_jax.systems.dcgan import draw_latent
+from ce_jax.systems.system import System, begin, network, proceed
+
+Array = jax.Array
+
+
+def module_of(model: Vae, *, size: int, axis: str | None = None) -> vae.Vae:
+    """The encoder and the decoder for `size`-pixel images."""
+    encoder = vae.Encoder(model.latent, model.width, axis, model.kernel)
+    decoder = dcgan.Generator(size, model.width, axis, model.kernel)
+    return vae.Vae(encoder, decoder, model.scale, model.learn_scale)
+
+
+def step(
+    game: Game, images: Array, key: Array, *, autoencoder: Network, model: Vae, average: float
+) -> tuple[Game, Scalars]:
+    """One step up the bound of Kingma & Welling 2014, eq. 10, with one sample of z per image."""
+    noise = draw_latent(key, dimensions=model.latent, prior="normal")
+
+    def loss(params):
+        seen: Reconstruction
+        seen, batch_stats = autoencoder.forward(params, game.generator.batch_stats, images, noise)
+        reconstruction = losses.gaussian_loss(seen.images, images, seen.log_scale)
+        divergence = losses.divergence(seen.mean, seen.log_variance)
+        scalars = {
+            "loss/generator": jnp.mean(reconstruction + model.beta * divergence),
+            "loss/reconstruction": jnp.mean(reconstruction),
+            "loss/divergence": jnp.mean(divergence),
+            "scale": jnp.exp(seen.log_scale),
+        }
+        return scalars["loss/generator"], (batch_stats, scalars)
+
+    gradient, (batch_stats, scalars) = jax.grad(loss, has_aux=True)(game.generator.params)
+    player = autoencoder.learn(game.generator, gradient, batch_stats)
+    return proceed(game, player, None, average), mean_over(autoencoder.axis, scalars)
+
+
+def build(config: Training, model: Vae, axis: str | None) -> System:
+    """The system of a config with this model."""
+    size = config.data.frame.size
+    module = module_of(model, size=size, axis=axis)
+    autoencoder = network(module, config.generator, config, axis)
+    update = partial(step, autoencoder=autoencoder, model=model, average=config.average)
+
+    def init(key: Array) -> Game:
+        examples = jnp.zeros((1, size, size, 3)), jnp.zeros((1, model.latent))
+        return begin(autoencoder.init(key, *examples), None, config)
+
+    def preview(variables: Variables, images: Array, key: Array) -> Array:
+        z = draw_latent(key, dimensions=model.latent, prior="normal")
+        sample = apply(module.decoder, decoder_of(variables), z)
+        seen = cast(Reconstruction, module.apply(variables, images, jnp.zeros_like(z), train=False))
+        return jnp.stack([images, seen.images, sample], axis=1)
+
+    return System(init, update, preview)
