@@ -17,7 +17,7 @@ from benchmarks import __main__ as command  # noqa: E402
 from benchmarks import pytorch, suite, timing  # noqa: E402
 from benchmarks.weights import from_pytorch  # noqa: E402
 
-SETTING = suite.Setting(size=32, width=16, batch_size=8, steps=2)
+SETTING = suite.Setting(size=32, width=4, batch_size=8, steps=2)
 
 
 @pytest.fixture(scope="module")

@@ -152,7 +152,7 @@ def test_help_lists_every_field(command, program, experiment):
     ("program", "arguments", "told"),
     [
         ("inpaint.py", "--latnt.steps 3", "--latent.steps"),
-        ("inpaint.py", "--latent.window 4", "latent.window must be odd, got 4"),
+        ("inpaint.py", "--latent.window 4", "latent.window must be odd and positive, got 4"),
         ("inpaint.py", "--latent.steps many", "many"),
         ("inpaint.py", "--method magic", "context-encoder"),
         ("inpaint.py", "--model None", "--model DIR"),

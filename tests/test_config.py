@@ -25,10 +25,18 @@ def training(**fields):
     return Training(model=Dcgan(), **fields)
 
 
+def alexnet(**fields):
+    fitting = {"encoder": "alexnet", "width": 96, "bottleneck": "channel-wise", "adversarial": 0.0}
+    return ContextEncoder(**(fitting | fields))
+
+
 @pytest.mark.parametrize(
     ("build", "complaint"),
     [
-        (lambda: Frame(size=48), "frame.size must be one of 32, 64, 128, got 48"),
+        (
+            lambda: Frame(size=48),
+            "frame.size must be 227 for AlexNet, or one of 32, 64, 128, got 48",
+        ),
         (lambda: Frame(box=(9, 0, 9, 5)), r"frame.box must be left, top, right, bottom .*\(9, 0"),
         (lambda: Frame(box=(-1, 0, 9, 5)), "frame.box"),
         (lambda: Frame(size=64, shorter_side=63), r"frame.shorter_side must be at least .*\(64\)"),
@@ -52,6 +60,23 @@ def training(**fields):
         (lambda: ContextEncoder(overlap=-1), "model.overlap"),
         (lambda: ContextEncoder(overlap_weight=0.0), "model.overlap_weight must be positive"),
         (lambda: ContextEncoder(adversarial=1.1), r"model.adversarial must be in \[0, 1\]"),
+        (lambda: ContextEncoder(encoder="vgg"), "model.encoder must be convolutions or alexnet"),
+        (
+            lambda: alexnet(width=64),
+            "model.width must be a multiple of 6 for model.encoder alexnet",
+        ),
+        (lambda: alexnet(convolutions=5), "model.convolutions must be None .* got 5"),
+        (lambda: alexnet(bottleneck=4000), "model.bottleneck must be channel-wise .* got 4000"),
+        (lambda: alexnet(adversarial=0.001), "model.adversarial must be 0 .* got 0.001"),
+        (lambda: Training(model=alexnet()), "data.frame.size must be 227 for an AlexNet.* got 64"),
+        (
+            lambda: training(data=Data(frame=Frame(size=227))),
+            "data.frame.size must be .* one of 32, 64, 128 for every other network, got 227",
+        ),
+        (
+            lambda: Training(model=ContextEncoder(), data=Data(frame=Frame(size=227))),
+            "data.frame.size must be .* got 227",
+        ),
         (lambda: Adam(rate=0.0), "rate must be positive"),
         (lambda: Adam(rate=float("nan")), "rate must be positive"),
         (lambda: Adam(beta1=1.0), "beta1"),
@@ -108,6 +133,10 @@ def test_the_limits_themselves_are_allowed():
     ContextEncoder(overlap=0, adversarial=0.0)
     ContextEncoder(adversarial=1.0)
     Vae(beta=0.0)
+    Training(
+        model=alexnet(encoder="alexnet-pool-free", width=6, overlap=56),
+        data=Data(frame=Frame(size=227)),
+    )
     Training(model=ContextEncoder(overlap=7), data=Data(frame=Frame(size=32)), seed=2**32 - 1)
     Inpainting(method="laplace")
     LatentSearch(window=1, prior=0.0, momentum=0.0, decay=1.0, decay_every=1)

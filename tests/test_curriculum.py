@@ -11,6 +11,7 @@ import tiny
 
 from ce_jax import holes, systems, training
 from ce_jax.config import ConfigError
+from ce_jax.state import Curriculum
 from ce_jax.systems import context_encoder
 from ce_jax.systems.curriculum import counts_of, levels_of, on_demand
 
@@ -44,24 +45,15 @@ def quickly():
         yield
 
 
-def test_a_batch_holds_as_many_holes_of_each_level_as_it_should(monkeypatch):
-    """The holes are caught where the network is shown them."""
-    shown = []
-    monkeypatch.setattr(
-        context_encoder, "paint", lambda model, images, hole: shown.append(hole) or images
-    )
-    experiment = tiny.self_tuned()
-    key = jax.random.split(jax.random.key(0), 16)
-    step = systems.build(experiment).step
-    game = systems.build(experiment).init(jax.random.key(1))
+def test_a_batch_holds_as_many_holes_of_each_level_as_it_should():
     counts = jnp.array([2, 3, 11])
-    game = replace(game, curriculum=replace(game.curriculum, counts=counts))
-    shown.clear()
-    step(game, jnp.zeros((16, 32, 32, 3)), key)
-    sides = np.sqrt(np.asarray(shown[0]).sum((1, 2, 3)))
-    assert [
-        np.sum((first <= sides) & (sides <= last)) for first, last in ((1, 4), (5, 8), (9, 12))
-    ] == counts.tolist()
+    state = Curriculum(counts, jnp.zeros(3))
+    key = jax.random.split(jax.random.key(0), 16)
+    hole = context_encoder._holes_of_batch(tiny.self_tuned().model, state, key, None, 32)
+    sides = np.sqrt(np.asarray(hole).sum((1, 2, 3)))
+    bounds = ((1, 4), (5, 8), (9, 12))
+    found = [np.sum((first <= sides) & (sides <= last)) for first, last in bounds]
+    assert found == counts.tolist()
 
 
 def test_equal_shares_stay_equal_and_say_so():
@@ -73,20 +65,22 @@ def test_equal_shares_stay_equal_and_say_so():
     assert sum(scalars[f"share/level-{i}"] for i in (1, 2, 3)) == pytest.approx(1)
 
 
-def test_validation_is_the_mean_psnr_of_each_level_whatever_its_batches():
+def test_validation_is_the_mean_psnr_of_each_level_whatever_its_batches(monkeypatch):
+    monkeypatch.setattr(context_encoder, "_AT_A_TIME", 4)
     experiment = tiny.self_tuned()
     system = systems.build(experiment)
     game = tiny.start(experiment)
-    images = jax.random.uniform(jax.random.key(0), (70, 32, 32, 3), minval=-1.0)
-    key = jax.random.split(jax.random.key(1), 70)
+    images = jax.random.uniform(jax.random.key(0), (6, 32, 32, 3), minval=-1.0)
+    key = jax.random.split(jax.random.key(1), 6)
     tuned = jax.jit(system.tune)(game, images, jax.random.clone(key))
 
     module = context_encoder.module_of(experiment.model, size=32)
+    look = jax.jit(lambda variables, shown: module.apply(variables, shown, train=False))
     keys, expected = jax.vmap(lambda one: jax.random.split(one, 3))(key), []
     for level, spec in enumerate(LEVELS):
         hole = holes.draw(holes.parse(spec), keys[:, level], size=32)
         shown = context_encoder.paint(experiment.model, images, hole)
-        prediction = module.apply(game.exhibit, shown, train=False)
+        prediction = look(game.exhibit, shown)
         square = jnp.sum(jnp.where(hole, prediction - images, 0) ** 2, (1, 2, 3))
         square /= 3 * hole.sum((1, 2, 3))
         expected.append(jnp.mean(10 * jnp.log10(4 / square)))

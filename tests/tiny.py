@@ -80,6 +80,22 @@ def self_tuned(**changes) -> Training:
     return replace(_BASE, model=replace(model, **of_model), **changes)
 
 
+def alexnet(**changes) -> Training:
+    """AlexNet at the only size it has, 227 pixels; no part of `EVERY_KIND`. Model as above."""
+    model = ContextEncoder(
+        encoder="alexnet",
+        width=6,
+        bottleneck="channel-wise",
+        predicts="image",
+        holes=("pattern:0.25",),
+        overlap=0,
+        adversarial=0.0,
+    )
+    of_model = {name: changes.pop(name) for name in list(changes) if hasattr(model, name)}
+    data = replace(_BASE.data, frame=Frame(size=227))
+    return replace(_BASE, model=replace(model, **of_model), data=data, **changes)
+
+
 EVERY_KIND = {
     "dcgan": dcgan(),
     "dcgan_otherwise": dcgan_otherwise(),
@@ -110,9 +126,9 @@ def start(experiment: Training) -> Game:
         return jax.device_get(jax.jit(systems.build(experiment).init)(jax.random.key(0)))
 
 
-def batch(seed: int, *, size: int = 16) -> np.ndarray:
+def batch(seed: int, *, size: int = 16, side: int = 32) -> np.ndarray:
     """Bytes of noise that stand for photographs."""
-    return np.random.default_rng(seed).integers(0, 256, (size, 32, 32, 3), np.uint8)
+    return np.random.default_rng(seed).integers(0, 256, (size, side, side, 3), np.uint8)
 
 
 def play(experiment: Training, *batches: np.ndarray, devices: int = 8):

@@ -8,6 +8,9 @@ from typing import Literal
 from ce_jax.config.rules import require
 
 SIZES = (32, 64, 128)
+"""Sides that networks of kernel 4 and stride 2 halve down to 4x4."""
+ALEXNET_SIZE = 227
+"""The side that AlexNet takes down to 6x6."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,14 +18,17 @@ class Frame:
     """How a photograph of any size becomes the square that a network sees."""
 
     size: int = 64
-    """Side of the square in pixels: 32, 64 or 128."""
+    """Side of the square in pixels: 32, 64 or 128; 227 for AlexNet."""
     box: tuple[int, int, int, int] | None = None
     """Left, top, right, bottom: cut this out first (pixels of the file)."""
     shorter_side: int | None = None
     """Resize to this shorter side before the crop; None: to `size`, so that only the longer side is cropped."""
 
     def __post_init__(self) -> None:
-        require(self.size in SIZES, "frame.size", self.size, "one of 32, 64, 128")
+        sizes = (*SIZES, ALEXNET_SIZE)
+        require(
+            self.size in sizes, "frame.size", self.size, "227 for AlexNet, or one of 32, 64, 128"
+        )
         if self.box is not None:
             left, top, right, bottom = self.box
             require(

@@ -66,8 +66,10 @@ class Vae:
 class ContextEncoder:
     """The encoder-decoder of Pathak et al. 2016 and its patch critic, with their joint loss (eq. 3)."""
 
+    encoder: Literal["convolutions", "alexnet", "alexnet-pool-free"] = "convolutions"
+    """convolutions: of kernel 4 and stride 2; alexnet: up to pool5, for 227-pixel images, as the paper learns features; alexnet-pool-free: with a convolution in the place of each pooling (finer inpainting)."""
     width: int = 64
-    """Channels of the first convolution."""
+    """Channels of the first convolution (AlexNet has 96)."""
     convolutions: int | None = None
     """Layers of the encoder, each of which halves the image; None: down to 4x4."""
     bottleneck: int | Literal["channel-wise"] = 4000
@@ -127,6 +129,42 @@ class ContextEncoder:
         require(self.overlap >= 0, "model.overlap", self.overlap, "at least 0 pixels")
         require(self.overlap_weight > 0, "model.overlap_weight", self.overlap_weight, "positive")
         require(0 <= self.adversarial <= 1, "model.adversarial", self.adversarial, "in [0, 1]")
+        encoders = ("convolutions", "alexnet", "alexnet-pool-free")
+        require(self.encoder in encoders, "model.encoder", self.encoder, " or ".join(encoders))
+        if self.alexnet:
+            self._require_an_alexnet()
+
+    @property
+    def alexnet(self) -> bool:
+        """Whether the encoder is an AlexNet, with pooling or without."""
+        return self.encoder != "convolutions"
+
+    def _require_an_alexnet(self) -> None:
+        this = f"for model.encoder {self.encoder}"
+        require(
+            self.width % 6 == 0,
+            "model.width",
+            self.width,
+            f"a multiple of 6 {this}, which has it 8/3 and 4 times, and in halves (96 as published)",
+        )
+        require(
+            self.convolutions is None,
+            "model.convolutions",
+            self.convolutions,
+            f"None {this}, which has its own",
+        )
+        require(
+            self.bottleneck == "channel-wise",
+            "model.bottleneck",
+            self.bottleneck,
+            f"channel-wise {this}",
+        )
+        require(
+            self.adversarial == 0,
+            "model.adversarial",
+            self.adversarial,
+            f"0 {this}, with which no adversarial loss converged (Pathak et al. 2016)",
+        )
 
 
 Model = Dcgan | Vae | ContextEncoder

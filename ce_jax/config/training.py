@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ce_jax.config.data import Data
+from ce_jax.config.data import ALEXNET_SIZE, SIZES, Data
 from ce_jax.config.models import ContextEncoder, Model, Vae
 from ce_jax.config.rules import require, require_seed
 
@@ -76,6 +76,13 @@ class Training:
             "critic",
             self.critic,
             "left as it is for a Vae, which has none",
+        )
+        alexnet = isinstance(self.model, ContextEncoder) and self.model.alexnet
+        require(
+            self.data.frame.size in ((ALEXNET_SIZE,) if alexnet else SIZES),
+            "data.frame.size",
+            self.data.frame.size,
+            "227 for an AlexNet, and one of 32, 64, 128 for every other network",
         )
         if isinstance(self.model, ContextEncoder):
             self._require_that_fits(self.model)

@@ -87,12 +87,21 @@ def paint(images: Array, hole: Array, *, colour: tuple[int, int, int], hole_chan
 
 
 def center(images: Array) -> Array:
-    """The middle square of half the side, [b, s, s, c] -> [b, s/2, s/2, c]: what is predicted."""
-    quarter = images.shape[1] // 4
-    return images[:, quarter:-quarter, quarter:-quarter]
+    """The middle square of half the side, [b, s, s, c] -> [b, s/2, s/2, c]: what is predicted.
+
+    Of an odd side, half is rounded down, so that the square still lies in the middle.
+    """
+    middle = _middle(images.shape[1])
+    return images[:, middle, middle]
 
 
 def paste_center(images: Array, prediction: Array) -> Array:
     """The inverse of `center`: images with their middle square replaced by the prediction."""
-    quarter = images.shape[1] // 4
-    return images.at[:, quarter:-quarter, quarter:-quarter].set(prediction)
+    middle = _middle(images.shape[1])
+    return images.at[:, middle, middle].set(prediction)
+
+
+def _middle(size: int) -> slice:
+    half = size // 2
+    start = (size - half) // 2
+    return slice(start, start + half)

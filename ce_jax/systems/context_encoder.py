@@ -6,10 +6,11 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from ce_jax import holes, losses
-from ce_jax.config import ContextEncoder, Training
-from ce_jax.models import context_encoder, dcgan
+from ce_jax.config import ConfigError, ContextEncoder, Training
+from ce_jax.models import alexnet, context_encoder, dcgan
 from ce_jax.models.context_encoder import center, paste_center
 from ce_jax.state import (
     Curriculum,
@@ -17,6 +18,7 @@ from ce_jax.state import (
     Network,
     Scalars,
     TaughtGame,
+    Trained,
     Variables,
     apply,
     mean_over,
@@ -29,11 +31,11 @@ Array = jax.Array
 _AT_A_TIME = 64
 
 
-def module_of(
-    model: ContextEncoder, *, size: int, axis: str | None = None
-) -> context_encoder.ContextEncoder:
+def module_of(model: ContextEncoder, *, size: int, axis: str | None = None) -> nn.Module:
     """The encoder-decoder for `size`-pixel images."""
     output = predicted_size(model, size=size)
+    if model.alexnet:
+        return alexnet.ContextEncoder(output, model.width, pooling=_pooling(model), axis=axis)
     return context_encoder.ContextEncoder(
         output, model.width, model.bottleneck, model.convolutions, axis
     )
@@ -167,7 +169,7 @@ def validate(
     images: Array,
     key: Array,
     *,
-    module: context_encoder.ContextEncoder,
+    module: nn.Module,
     model: ContextEncoder,
     variables: Variables,
 ) -> Array:
@@ -192,6 +194,37 @@ def validate(
 
     psnr = jax.lax.map(lambda pair: filled(*pair), (images, key), batch_size=_AT_A_TIME)
     return jnp.mean(psnr, axis=0)
+
+
+def features(trained: Trained, images: Array) -> Array:
+    """What the AlexNet of a run makes of images: its pool5 (Pathak et al. 2016, section 5.2).
+
+    With the stored BatchNorm statistics, so that the features of an image are its own.
+
+    Args:
+        trained: a run as `checkpointing.load` returns it.
+        images: [b, 227, 227, 3], whole; in [-1, 1].
+
+    Returns:
+        [b, 6, 6, 256], at least 0; fewer maps of a narrower network.
+
+    Raises:
+        ConfigError: the run trained a network without an AlexNet.
+    """
+    model = trained.config.model
+    if not (isinstance(model, ContextEncoder) and model.alexnet):
+        raise ConfigError(
+            f"features come from a context encoder whose model.encoder is alexnet; "
+            f"this run trained {model}."
+        )
+    nothing = jnp.zeros((*images.shape[:-1], 1), bool)
+    encoder = alexnet.Encoder(model.width, pooling=_pooling(model))
+    variables = {kind: tree["encoder"] for kind, tree in trained.generator.items()}
+    return apply(encoder, variables, paint(model, images, nothing))
+
+
+def _pooling(model: ContextEncoder) -> bool:
+    return model.encoder == "alexnet"
 
 
 def _holes_of_batch(
