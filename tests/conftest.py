@@ -26,6 +26,15 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 
+_LONGEST = ("end_to_end", "systems", "training", "sharding", "completion", "latent", "curriculum")
+
+
+def pytest_collection_modifyitems(items):
+    """Begins with the files that take longest, so that no worker is left alone with one."""
+    order = {f"test_{name}": place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 @pytest.fixture
 def golden():
     """The committed answer of that name in tests/golden; UPDATE_GOLDEN=1 first writes `found`."""

@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from ce_jax.models import convolution
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+compiled = functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
 CASES = {
     "an image": {"large": (2, 8, 4, 3), "small": (2, 4, 2, 5), "kernel": (4, 4, 3, 5)},
     "features": {"large": (2, 8, 4, 16), "small": (2, 4, 2, 5), "kernel": (4, 4, 16, 5)},
@@ -85,7 +87,7 @@ def test_every_form_of_a_map_is_the_sum_in_the_docstring(name, shapes):
     *ours, by_loops = forms(name, shapes)
     expected = by_loops(*(np.asarray(array, np.float64) for array in arrays))
     for form in ours:
-        np.testing.assert_allclose(form(*arrays), expected, **CLOSE)
+        np.testing.assert_allclose(compiled(form)(*arrays), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -96,7 +98,7 @@ def test_the_products_round_no_worse_than_the_native_convolutions(name):
     _, native, products, by_loops = forms(name, shapes)
     expected = by_loops(*(np.asarray(array, np.float64) for array in arrays))
     ours, native = (
-        np.abs(form(*arrays) - expected).max() / np.abs(expected).max()
+        np.abs(compiled(form)(*arrays) - expected).max() / np.abs(expected).max()
         for form in (products, native)
     )
     assert ours < max(2 * native, 1e-6)
@@ -104,11 +106,16 @@ def test_the_products_round_no_worse_than_the_native_convolutions(name):
 
 def test_the_three_maps_are_each_others_transposes(shapes):
     large, small, kernel = (drawn(shapes[name], seed) for seed, name in enumerate(shapes))
-    products = (
-        jnp.vdot(convolution.downsample(large, kernel), small),
-        jnp.vdot(large, convolution.upsample(small, kernel)),
-        jnp.vdot(kernel, convolution.correlate(large, small, len(kernel))),
-    )
+
+    @compiled
+    def products(large, small, kernel):
+        return (
+            jnp.vdot(convolution.downsample(large, kernel), small),
+            jnp.vdot(large, convolution.upsample(small, kernel)),
+            jnp.vdot(kernel, convolution.correlate(large, small, len(kernel))),
+        )
+
+    products = products(large, small, kernel)
     np.testing.assert_allclose(products, products[0], rtol=1e-4)
 
 
@@ -123,7 +130,7 @@ def test_first_and_second_derivatives_are_those_of_the_native_convolutions(name,
         def squared_gradient(*arrays):  # as in a gradient penalty
             return sum(jnp.vdot(g, g) for g in jax.grad(loss, argnums=(0, 1))(*arrays))
 
-        return jax.jit(
+        return compiled(
             lambda *a: (jax.grad(loss, (0, 1))(*a), jax.grad(squared_gradient, (0, 1))(*a))
         )
 
@@ -150,7 +157,7 @@ def test_layers_equal_those_of_pytorch(name, shapes):
     else:
         theirs = torch.nn.functional.conv_transpose2d(theirs, weight, stride=2, padding=1)
         theirs = theirs[..., : 2 * image.shape[1], : 2 * image.shape[2]]
-    ours = getattr(convolution, name)(image, kernel)
+    ours = compiled(getattr(convolution, name))(image, kernel)
     np.testing.assert_allclose(ours.transpose(0, 3, 1, 2), theirs.numpy(), **CLOSE)
 
 

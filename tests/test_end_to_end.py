@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny
 
 from ce_jax import images
 from ce_jax.batch import inpaint
@@ -27,7 +28,7 @@ def start(program, *arguments):
     return subprocess.Popen(
         [sys.executable, program, *map(str, arguments)],
         cwd=ROOT,
-        env=os.environ | {"XLA_FLAGS": "--xla_backend_optimization_level=0"},  # compiles in half
+        env=os.environ | {"XLA_FLAGS": " ".join(f"--{k}={v}" for k, v in tiny.QUICKLY.items())},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
