@@ -252,13 +252,14 @@ def test_candidates_are_ranked_and_the_best_is_the_completion(five):
     assert np.any(candidates.start[:, 0] > 0)
 
 
-def test_only_so_many_are_kept_and_a_trail_changes_no_bit_of_them(problem, five):
+def test_only_so_many_are_kept_and_a_trail_changes_nothing_but_roundings(problem, five):
+    """A program with a trail is another one, which takes some sums in another order."""
     proposal, score, _, candidates, trails = found(problem, replace(SOME, starts=5), keep=2)
     assert trails is None
-    assert np.array_equal(proposal, five[0])
-    assert np.array_equal(score, five[1])
+    np.testing.assert_allclose(proposal, five[0], atol=1e-4)
+    np.testing.assert_allclose(score, five[1], rtol=1e-5)
     for few, all_ in zip(candidates, five[3], strict=True):
-        assert np.array_equal(few, all_[:, :2])
+        np.testing.assert_allclose(few, all_[:, :2], atol=1e-4)
 
 
 @pytest.mark.parametrize("kind", ["prior", "normal"])
