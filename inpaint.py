@@ -4,19 +4,24 @@ import sys
 from dataclasses import replace
 
 from ce_jax import commands
-from ce_jax.config import Frame, Inpainting
+from ce_jax.config import Frame, Inpainting, Table
 
 
 def main(arguments: list[str]) -> int:
     """Reads the experiment, completes all images, and says where the report is."""
-    experiment, overrides = commands.read_experiment(Inpainting, arguments)
-    config = commands.override(replace(experiment, frame=experiment.frame or Frame()), overrides)
-    if experiment.frame is None and not any(word.startswith("--frame.") for word in overrides):
-        config = replace(config, frame=None)  # shown by --help, but left to the model
-    from ce_jax.batch import inpaint
+    experiment, overrides = commands.read_experiment(arguments, Inpainting, Table)
+    if isinstance(experiment, Table):
+        config = commands.override(experiment, overrides)
+        from ce_jax.tables import tabulate
 
-    with commands.interruptible() as stopped:
-        outcome = inpaint(config, stopped=stopped)
+        with commands.interruptible() as stopped:
+            outcome = tabulate(config, stopped=stopped)
+    else:
+        config = _with_frame_of_model(experiment, overrides)
+        from ce_jax.batch import inpaint
+
+        with commands.interruptible() as stopped:
+            outcome = inpaint(config, stopped=stopped)
     print(
         f"{outcome.done} of {outcome.total} images completed, {outcome.failed} failed; "
         f"report: {config.output}/report.html"
@@ -27,6 +32,14 @@ def main(arguments: list[str]) -> int:
     if outcome.failed:
         return commands.SOME_FAILED if outcome.done else commands.ALL_FAILED
     return commands.DONE
+
+
+def _with_frame_of_model(experiment: Inpainting, overrides: list[str]) -> Inpainting:
+    """The experiment with its overrides; without a frame in either, the model's stays in force."""
+    config = commands.override(replace(experiment, frame=experiment.frame or Frame()), overrides)
+    if experiment.frame is None and not any(word.startswith("--frame.") for word in overrides):
+        config = replace(config, frame=None)  # shown by --help, but left to the model
+    return config
 
 
 if __name__ == "__main__":

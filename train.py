@@ -22,7 +22,7 @@ class Train:
 
 def main(arguments: list[str]) -> int:
     """Reads the experiment, trains, and says where the result is."""
-    experiment, overrides = commands.read_experiment(Training, arguments)
+    experiment, overrides = commands.read_experiment(arguments, Training)
     command = commands.override(Train(tyro.MISSING, experiment), overrides)
     from ce_jax.training import train
 

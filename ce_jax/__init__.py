@@ -4,6 +4,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
 [b, h, w, 1], True where pixels are missing. A module imports only what this list names before it:
 
     config                                   what an experiment is
+    files                                    what writes a file whole or not at all
     images holes losses metrics blending     the domain, in pure functions
     trails                                   the way of a search
     models state systems                     networks, what they have learned, how they learn
@@ -11,7 +12,8 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     sources data hole_files pairing          images and holes into batches
     checkpointing                            what a run keeps
     completion                               every way to fill a hole
-    logbook report results                   what is written for people
+    logbook report manifest results          what is written for people
     training batch                           the two loops
+    tables                                   many inpaintings, side by side
     commands                                 what train.py and inpaint.py share
 """

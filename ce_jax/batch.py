@@ -40,7 +40,7 @@ from ce_jax.sources import keep_apart, open_source
 from ce_jax.state import Trained
 from ce_jax.trails import milestones, principal_plane
 
-_NOT_IDENTITY = ("output", "overwrite", "report_rows")
+_NOT_IDENTITY = ("output", "overwrite", "report_rows", "report_worst")
 
 # Trails are to look at: those of a few of the images shown; of these, the pictures of the best
 # starts, and the way of z through so many points.
@@ -95,15 +95,17 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     complete = completion.build(config, trained, mesh)
     load = loader(source, frame, hole_kind, truth=config.truth)
 
+    shown = [source.names[index] for index in _evenly(len(source), config.report_rows)]
     identity = configuration.to_dict(config) | {"model_step": trained.step if trained else None}
     results = Results(
         Path(config.output),
         {k: v for k, v in identity.items() if k not in _NOT_IDENTITY},
         source.names,
+        shown=shown,
+        worst=config.report_worst,
         overwrite=config.overwrite,
     )
     todo = [index for index, name in enumerate(source.names) if not results.is_done(name)]
-    shown = [source.names[index] for index in _evenly(len(source), config.report_rows)]
     trailed = {shown[index] for index in _evenly(len(shown), _TRAILED_IMAGES)}
 
     with tqdm(total=len(source), initial=len(source) - len(todo), unit="image") as bar:
@@ -113,8 +115,7 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
                 if isinstance(one, Failure):
                     results.fail(one.name, one.reason)
                 else:
-                    panel = one.panel if one.record["name"] in shown else None
-                    results.add(one.record, one.ranked, panel=panel, strips=one.strips)
+                    results.add(one.record, one.ranked, one.panel, strips=one.strips)
                 bar.update()
 
         tried, underway = 0, None

@@ -5,7 +5,6 @@ device works on, so that a run that was stopped continues as if it had not been.
 """
 
 import json
-import os
 import textwrap
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ import jax
 from orbax.checkpoint.experimental import v1 as ocp
 
 from ce_jax import config as configuration
-from ce_jax import systems
+from ce_jax import files, systems
 from ce_jax.config import Training
 from ce_jax.state import Game, Trained
 
@@ -53,9 +52,7 @@ def claim(workdir: Path, config: Training) -> None:
                 f"{workdir} holds a run with another {' and '.join(refused)} "
                 f"({name}: {old!r} there, {new!r} now); choose another --workdir."
             )
-    temporary = record.with_suffix(".tmp")
-    temporary.write_text(json.dumps(configuration.to_dict(config), indent=2) + "\n")
-    os.replace(temporary, record)
+    files.write_text(record, json.dumps(configuration.to_dict(config), indent=2) + "\n")
 
 
 def read_config(workdir: Path) -> Training:

@@ -21,11 +21,11 @@ once, as shells have it."""
 Config = TypeVar("Config")
 
 
-def read_experiment(kind: type[Config], argv: Sequence[str]) -> tuple[Config, list[str]]:
+def read_experiment(argv: Sequence[str], *kinds: type[Config]) -> tuple[Config, list[str]]:
     """The experiment file that `argv` names, and the overrides that follow it.
 
     Raises:
-        ValueError: no file named, not found, or not an experiment of this kind.
+        ValueError: no file named, not found, or not an experiment of these kinds.
     """
     if not argv or argv[0].startswith("-"):
         raise ValueError(
@@ -41,10 +41,9 @@ def read_experiment(kind: type[Config], argv: Sequence[str]) -> tuple[Config, li
         experiment = runpy.run_path(str(path)).get("get_config", lambda: None)()
     except Exception as error:  # somebody's Python: anything can happen in it
         raise ValueError(f"{path}: {type(error).__name__}: {error}") from error
-    if not isinstance(experiment, kind):
-        raise ValueError(
-            f"{path} is not for this program: its get_config() must return {kind.__name__}"
-        )
+    if not isinstance(experiment, kinds):
+        wanted = " or ".join(kind.__name__ for kind in kinds)
+        raise ValueError(f"{path} is not for this program: its get_config() must return {wanted}")
     return experiment, overrides
 
 

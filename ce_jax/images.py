@@ -8,12 +8,12 @@ pixels is refused.
 import io
 import math
 import os
-import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ce_jax import files
 
 if TYPE_CHECKING:
     import jax
@@ -97,17 +97,8 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
         raise ValueError(f"{path}: expected uint8 [h, w, 3], got {image.dtype} {image.shape}")
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            Image.fromarray(image).save(file, format="PNG")
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.replacing(path) as temporary:
+        Image.fromarray(image).save(temporary, format="PNG")
 
 
 def to_float(image: Array) -> Array:

@@ -10,7 +10,6 @@ and pictures are fetched and encoded by a thread.
 
 import json
 import math
-import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,7 @@ import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from ce_jax import images
+from ce_jax import files, images
 
 
 class Diverged(ArithmeticError):
@@ -109,7 +108,5 @@ def _continued(path: Path, start: int):
     if path.exists():
         lines = path.read_text().splitlines(keepends=True)
         kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= start]
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("".join(kept))
-        os.replace(temporary, path)
+        files.write_text(path, "".join(kept))
     return path.open("a")

@@ -11,13 +11,12 @@ import itertools
 import math
 import os
 import struct
-import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import jinja2
 
+from ce_jax import files
 from ce_jax.metrics import Estimate
 
 _LABELS = {"psnr": "PSNR", "ssim": "SSIM", "l1": "L1", "l2": "L2"}
@@ -64,6 +63,7 @@ class Row:
         note: one line about this image.
         scores: its figures; the rows of a report can be sorted by any of them.
         trail: how a search came there.
+        group: what it belongs to; the reader can look at one group of rows at a time.
     """
 
     name: str
@@ -71,6 +71,15 @@ class Row:
     note: str = ""
     scores: Mapping[str, float] = dataclasses.field(default_factory=dict)
     trail: Trail | None = None
+    group: str = ""
+
+
+class Line(NamedTuple):
+    """What a table says of a method: its mean figures, by name, and a remark on what is missing."""
+
+    method: str
+    figures: Mapping[str, Estimate]
+    note: str = ""
 
 
 def write_report(
@@ -79,13 +88,13 @@ def write_report(
     title: str,
     completed: int,
     facts: Mapping[str, str],
-    figures: Sequence[Mapping[str, str | Estimate]],
+    figures: Mapping[str, Sequence[Line]],
     rows: Sequence[Row],
     failures: Sequence[tuple[str, str]],
 ) -> None:
     """Write what was run, how good it was, every image, and what failed, as one HTML page.
 
-    The best of each column of figures is marked: the highest PSNR and SSIM, the lowest of all
+    The best of each column of a table is marked: the highest PSNR and SSIM, the lowest of all
     others. The file appears whole or not at all; an existing one is replaced.
 
     Args:
@@ -93,7 +102,7 @@ def write_report(
         title: of the page.
         completed: how many images have a result; `rows` may show fewer.
         facts: what was run (command, model, holes, seed, versions, ...), in the order shown.
-        figures: one mapping per method: its name under `method`, an `Estimate` per figure.
+        figures: tables by their captions, each of one line per method.
         rows: one per image.
         failures: the name of every image that was not completed, and the reason.
 
@@ -113,28 +122,27 @@ def write_report(
         "value": _value,
         "drawing": _drawing,
     }
-    columns = _columns(key for line in figures for key in line if key != "method")
+    lines = [line for table in figures.values() for line in table]
+    columns = _columns(key for line in lines for key in line.figures)
     page = environment.get_template("report.html").stream(
         title=title,
         completed=completed,
         facts=facts,
         figures=figures,
         columns=columns,
-        best={one.name: _best(figures, one) for group in columns.values() for one in group},
+        best={
+            caption: {one.name: _best(table, one) for group in columns.values() for one in group}
+            for caption, table in figures.items()
+        },
         rows=rows,
+        groups=[group for group in dict.fromkeys(row.group for row in rows) if group],
         plot=_PLOT,
         scores=_columns(key for row in rows for key in row.scores),
         failures=failures,
     )
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    try:
+    with files.replacing(path) as temporary:
         # File names need not be valid text: what cannot be written is shown as an escape.
         page.dump(str(temporary), encoding="utf-8", errors="backslashreplace")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class _Column(NamedTuple):
@@ -154,10 +162,10 @@ def _columns(names: Iterable[str]) -> dict[str, list[_Column]]:
     return regions
 
 
-def _best(figures: Sequence[Mapping[str, str | Estimate]], column: _Column) -> float:
+def _best(table: Sequence[Line], column: _Column) -> float:
     """The best mean of a column; nan, which equals no mean, where there is nothing to compare."""
-    estimates = [line.get(column.name) for line in figures]
-    means = [one.mean for one in estimates if isinstance(one, Estimate) and one.n > 0]
+    estimates = [line.figures.get(column.name) for line in table]
+    means = [one.mean for one in estimates if one is not None and one.n > 0]
     if len(means) < 2:
         return math.nan
     return max(means) if column.more_is_better else min(means)

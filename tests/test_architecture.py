@@ -131,7 +131,7 @@ def test_what_is_pure_touches_no_world(path):
 def test_an_experiment_can_be_read_without_jax():
     files = [path for path in FILES if module_of(path) == "config"]
     top_levels = {name.split(".")[0] for path in files for name in imports(TREES[path])}
-    assert top_levels <= {"__future__", "ce_jax", "dataclasses", "typing"}
+    assert top_levels <= {"__future__", "ce_jax", "dataclasses", "typing", "tyro"}
     assert {module for path in files for module in used_modules(path)} == {"config"}
 
 

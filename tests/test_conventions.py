@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ce_jax import config
-from ce_jax.config import Inpainting, Training
+from ce_jax.config import Inpainting, Table, Training
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "ce_jax").rglob("*.py"))
@@ -102,7 +102,7 @@ def test_a_random_key_is_called_key_and_a_hole_is_never_a_mask():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_an_experiment_is_what_was_committed(path, golden):
     experiment = runpy.run_path(str(path))["get_config"]()
-    assert isinstance(experiment, Training | Inpainting)
+    assert isinstance(experiment, Training | Inpainting | Table)
     plain = config.to_dict(experiment)
     found = json.dumps({"kind": type(experiment).__name__, **plain}, indent=1) + "\n"
     expected = golden(f"configs/{path.stem}.json", found)

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from ce_jax.metrics import Estimate
-from ce_jax.report import Row, Trail, write_report
+from ce_jax.report import Line, Row, Trail, write_report
 
 HOSTILE = "<script>alert('ü & \"quotes\"')</script>.png"
 
@@ -33,7 +33,7 @@ def row(name, *captions, **scores):
 
 def line(method, psnr, l1, n=3):
     around = {"hole/psnr": psnr, "hole/l1": l1}
-    return {"method": method} | {k: Estimate(v, 0.9 * v, 1.1 * v, n) for k, v in around.items()}
+    return Line(method, {k: Estimate(v, 0.9 * v, 1.1 * v, n) for k, v in around.items()})
 
 
 FIGURES = [line("latent", 17.25, 0.0625), line("laplace", 16.5, 0.125), line("mean", 9.75, 0.03125)]
@@ -64,7 +64,7 @@ def written(tmp_path):
             title=title,
             completed=len(rows),
             facts=dict(facts),
-            figures=figures,
+            figures=figures if isinstance(figures, dict) else {"": figures},
             rows=rows,
             failures=failures,
         )
@@ -96,8 +96,16 @@ def test_names_and_texts_are_shown_and_never_executed(written):
     page = written(
         title=HOSTILE,
         facts={HOSTILE: HOSTILE},
-        figures=[line(HOSTILE, 1, 1) | {HOSTILE: Estimate(1, 1, 1, 1)}],
-        rows=[Row(HOSTILE, {HOSTILE: png(0)}, HOSTILE, {HOSTILE: 1.0, f"{HOSTILE}/{HOSTILE}": 1})],
+        figures={HOSTILE: [Line(HOSTILE, {HOSTILE: Estimate(1, 1, 1, 1)}, HOSTILE)]},
+        rows=[
+            Row(
+                HOSTILE,
+                {HOSTILE: png(0)},
+                HOSTILE,
+                {HOSTILE: 1.0, f"{HOSTILE}/{HOSTILE}": 1},
+                group=HOSTILE,
+            )
+        ],
         failures=[(HOSTILE, HOSTILE)],
     )
     tags = Tags(page)
@@ -195,11 +203,21 @@ def test_a_single_method_is_not_called_the_best(written):
 
 
 def test_figures_show_mean_interval_and_number_of_images(written):
-    some = line("latent", 20.0, 0.5, n=7) | {"hole/ssim": Estimate(0.5, 0.25, 0.75, 5)}
+    some = line("latent", 20.0, 0.5, n=7)
+    some.figures["hole/ssim"] = Estimate(0.5, 0.25, 0.75, 5)
     none = line("nothing", math.nan, math.nan, n=0)
     text = Tags(written(figures=[some, none])).text.replace("\N{EN DASH}", "to")
     latent = "n = 7 20.00 18.00 to 22.00 0.5000 0.4500 to 0.5500 0.500 0.250 to 0.750 n = 5"
     assert f"{latent} nothingn = 0 to to to to to to" in " ".join(text.split())
+
+
+def test_each_table_has_its_caption_its_best_and_its_remarks(written):
+    tables = {"faces": FIGURES, "cars": [line("tv", 9.5, 0.5), Line("latent", {}, "has no model")]}
+    page = written(figures=tables)
+    assert re.findall("<h3>(.+)</h3>", page) == ["faces", "cars"]
+    best = re.findall('data-column="hole/psnr" data-value="(.+)" class="best"', page)
+    assert best == ["17.25"]  # nothing is the best of one
+    assert "has no model" in Tags(page).text
 
 
 def test_failures_are_listed_with_their_reason(written):
@@ -218,8 +236,9 @@ BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil
 
 @pytest.mark.skipif(BROWSER is None, reason="needs chromium")
 def test_a_browser_sorts_and_enlarges_without_complaint(written, tmp_path):
-    rows = [dataclasses.replace(one, trail=TRAIL) for one in ROWS]
-    page = written(figures=FIGURES, rows=rows)
+    rows = [dataclasses.replace(one, trail=TRAIL, group="faces") for one in ROWS]
+    rows.append(dataclasses.replace(row("e.png", psnr=1.0), group="cars"))
+    page = written(figures={"faces": FIGURES, "cars": FIGURES[:2]}, rows=rows)
     clicks = """
       const [, psnr, l1] = document.querySelectorAll(".figures button");
       l1.click(); psnr.click(); psnr.click();
@@ -233,7 +252,11 @@ def test_a_browser_sorts_and_enlarges_without_complaint(written, tmp_path):
     options += "--disable-background-networking --disable-component-update --disable-sync "
     options += f"--enable-logging=stderr --user-data-dir={tmp_path / 'profile'}"
     opened = subprocess.run(
-        [str(BROWSER), *options.split(), f"{address.as_uri()}#sort=hole/psnr&first=best"],
+        [
+            str(BROWSER),
+            *options.split(),
+            f"{address.as_uri()}#sort=hole/psnr&first=best&group=faces",
+        ],
         capture_output=True,
         encoding="utf-8",
         timeout=60,
@@ -241,8 +264,10 @@ def test_a_browser_sorts_and_enlarges_without_complaint(written, tmp_path):
     )
     dom = opened.stdout
     assert "CONSOLE" not in opened.stderr
-    assert re.findall("<h3>(.+)</h3>", dom) == ["b.png", "a.png", "d.png", "c.png"]
+    shown = re.findall('data-group="faces".*>\n<div>\n<h3>(.+)</h3>', dom)
+    assert shown == ["b.png", "a.png", "d.png", "c.png"]
+    assert re.findall('data-group="(.+)" hidden', dom) == ["cars"]
     methods = re.findall('<th data-column="method" data-value="(.+?)">', dom)
-    assert methods == ["mean", "laplace", "latent"]
-    assert re.findall('<th .*aria-sort="(.+?)"', dom) == ["ascending"]
+    assert methods == ["mean", "laplace", "latent", "laplace", "latent"]
+    assert re.findall('<th .*aria-sort="(.+?)"', dom) == ["ascending"] * 2
     assert re.search(r"<dialog .*open.*<figcaption>a\.png: hole</figcaption>", dom)

@@ -1,7 +1,7 @@
 """What an experiment is: frozen, validated dataclasses; no JAX is needed to read one.
 
-Every file in `configs/` returns one of the two roots, `Training` or `Inpainting`, and every field
-can be overridden on the command line: `--data.source folder:faces --steps 5000`.
+Every file in `configs/` returns one of the three roots, `Training`, `Inpainting` or `Table`, and
+every field can be overridden on the command line: `--data.source folder:faces --steps 5000`.
 """
 
 from ce_jax.config.data import SIZES, Data, Frame
@@ -9,6 +9,7 @@ from ce_jax.config.inpainting import Inpainting, LatentSearch
 from ce_jax.config.models import ContextEncoder, Dcgan, Model, Vae
 from ce_jax.config.record import to_dict, training_from_dict
 from ce_jax.config.rules import ConfigError
+from ce_jax.config.table import Entry, Table
 from ce_jax.config.training import Adam, Training
 
 __all__ = [
@@ -18,10 +19,12 @@ __all__ = [
     "ContextEncoder",
     "Data",
     "Dcgan",
+    "Entry",
     "Frame",
     "Inpainting",
     "LatentSearch",
     "Model",
+    "Table",
     "Training",
     "Vae",
     "to_dict",

@@ -100,12 +100,15 @@ class Inpainting:
     """Seed of the holes and of the starts; each image adds its own name."""
     report_rows: int = 60
     """Images that the report shows as pictures, taken evenly from all."""
+    report_worst: int = 20
+    """Images that it shows besides: those with the lowest PSNR over the hole."""
     overwrite: bool = False
     """Replace the results of another inpainting in the output folder."""
 
     def __post_init__(self) -> None:
         require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
         require(self.report_rows >= 0, "report_rows", self.report_rows, "at least 0")
+        require(self.report_worst >= 0, "report_worst", self.report_worst, "at least 0")
         require_seed(self.seed)
         most = self.latent.starts if self.method == "latent" else 1
         require(

@@ -1,0 +1,64 @@
+"""One table: several inpaintings of the same images over the same holes, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tyro.conf import Fixed
+
+from ce_jax.config.inpainting import Inpainting
+from ce_jax.config.rules import require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """What stands in a line of a table: a method, as it is used on one data set."""
+
+    data: str
+    """Name of the data set, as the table shows it."""
+    method: str
+    """Name of the method, as the table shows it."""
+    inpainting: Inpainting
+    """How it is run; the table chooses the holes and the output."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Methods on data sets over kinds of hole."""
+
+    entries: Fixed[tuple[Entry, ...]]
+    """The lines, in order; written in the experiment's file alone."""
+    title: str = "Comparison"
+    """Heading of the report."""
+    holes: tuple[str, ...] = ("center",)
+    """Kinds of hole, each as --holes takes it."""
+    data: str = "."
+    """Folder that relative paths of images and of truths begin in."""
+    models: str = "."
+    """Folder that relative paths of models begin in."""
+    output: str = "table"
+    """Folder for table.json, table.csv, table.md, report.html, and the inpainting of each cell in cells/."""
+    only_data: tuple[str, ...] = ()
+    """Data sets to do now; none: all."""
+    only_methods: tuple[str, ...] = ()
+    """Methods to do now; none: all."""
+    worst: int = 20
+    """Images of each method that the report shows: those with the lowest PSNR over the hole."""
+    seed: int = 0
+    """Seed of holes and starts in every cell."""
+    overwrite: bool = False
+    """Replace cells that were made otherwise."""
+
+    def __post_init__(self) -> None:
+        require(len(self.entries) > 0, "entries", self.entries, "at least one")
+        require(len(self.holes) > 0, "holes", self.holes, "at least one kind of hole")
+        require(self.worst >= 0, "worst", self.worst, "at least 0")
+        lines = [(entry.data, entry.method) for entry in self.entries]
+        twice = next((line for line in lines if lines.count(line) > 1), None)
+        require(twice is None, "entries", twice, "different from each other in data or method")
+        for field, wanted, known in (
+            ("only_data", self.only_data, [data for data, _ in lines]),
+            ("only_methods", self.only_methods, [method for _, method in lines]),
+        ):
+            names = ", ".join(dict.fromkeys(known))
+            require(set(wanted) <= set(known), field, wanted, f"among {names}")

@@ -1,0 +1,169 @@
+"""A table has a place for everything: what was measured, what was refused, and what it hides."""
+
+import csv
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import tiny
+import untrained
+from folders import laplace, latent, numbered, truncated
+
+from ce_jax import batch
+from ce_jax.config import ConfigError, Entry, Table
+from ce_jax.results import OutputError
+from ce_jax.tables import tabulate
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A network that was trained on bundled:digits[:64]."""
+    return untrained.workdir(tmp_path_factory.mktemp("model") / "dcgan", tiny.dcgan())
+
+
+@pytest.fixture
+def table(tmp_path):
+    """Laplace fill over two kinds of hole in five photographs, one of which is broken."""
+    numbered(tmp_path / "here" / "photos", 5)
+    truncated(tmp_path / "here" / "photos" / "02.jpg")
+    entry = Entry(data="photos", method="Laplace", inpainting=laplace("folder:photos", "-"))
+    return Table(
+        entries=(entry,),
+        holes=("center", "random:0.5"),
+        data=str(tmp_path / "here"),
+        models=str(tmp_path),
+        output=str(tmp_path / "table"),
+        worst=2,
+    )
+
+
+def written(table):
+    return json.loads(Path(table.output, "table.json").read_text())["cells"]
+
+
+def test_every_cell_is_an_inpainting_of_its_own(table):
+    assert tabulate(table) == batch.Outcome(done=10, failed=2, total=12, stopped=False)
+    cells = written(table)
+    assert [cell["folder"] for cell in cells] == [
+        "cells/photos/center/Laplace",
+        "cells/photos/random-0.5/Laplace",
+    ]
+    for cell in cells:
+        alone = json.loads(Path(table.output, cell["folder"], "metrics.json").read_text())
+        measured = alone["figures"]["laplace"]
+        assert {k: v for k, v in cell["figures"].items() if k != "seconds"} == measured
+        assert cell["facts"] == alone["facts"]
+        assert (cell["done"], cell["failed"]) == (5, 1)
+        assert cell["note"].startswith("1 failed: ")
+        assert "02.jpg" in cell["note"]
+    hashes = {cell["facts"]["hole set"] for cell in cells}
+    assert len(hashes) == 2
+
+    rows = list(csv.DictReader(Path(table.output, "table.csv").read_text().splitlines()))
+    assert [row["holes"] for row in rows] == ["center", "random:0.5"]
+    for row, cell in zip(rows, cells, strict=True):
+        assert float(row["hole/psnr"]) == cell["figures"]["hole/psnr"]["mean"]
+        assert (
+            float(row["hole/psnr/low"]) <= float(row["hole/psnr"]) <= float(row["hole/psnr/high"])
+        )
+        assert row["hole set"] == cell["facts"]["hole set"]
+    text = Path(table.output, "table.md").read_text()
+    assert text.count("| Laplace | 5 |") == 2
+    assert all(one in text for one in hashes)
+
+
+def test_the_page_shows_every_figure_and_the_worst_images(table):
+    tabulate(table)
+    page = Path(table.output, "report.html").read_text()
+    assert re.findall("<h3>(.+, .+)</h3>", page) == ["photos, center", "photos, random:0.5"]
+    shown = re.findall('<p class="quiet">photos, (.+), Laplace</p>', page)
+    everything = [
+        (record["figures"]["laplace"]["hole/psnr"], holes)
+        for holes in ("center", "random-0.5")
+        for line in Path(table.output, "cells/photos", holes, "Laplace/manifest.jsonl")
+        .read_text()
+        .splitlines()
+        if (record := json.loads(line))["status"] == "done"
+    ]
+    worst = [holes.replace("-", ":") for _, holes in sorted(everything)[:2]]
+    assert shown == worst
+    assert page.count("<figcaption>error, 2 times</figcaption>") == 2
+
+
+def test_what_is_done_is_not_done_again_and_what_is_new_is_added(table):
+    tabulate(replace(table, holes=("center",)))
+    before = Path(table.output, "cells/photos/center/Laplace/manifest.jsonl").read_bytes()
+    tabulate(table)
+    assert [cell["done"] for cell in written(table)] == [5, 5]
+    lines = Path(table.output, "cells/photos/center/Laplace/manifest.jsonl").read_bytes()
+    assert lines.startswith(before)
+    assert lines.count(b'"status": "done"') == 5
+
+
+def test_a_part_can_be_done_alone_and_the_rest_says_so(table):
+    other = replace(table.entries[0], data="others")
+    table = replace(table, entries=(*table.entries, other), holes=("center",))
+    tabulate(replace(table, only_data=("photos",)))
+    assert [(cell["done"], cell["note"][:11]) for cell in written(table)] == [
+        (5, "1 failed: /"),
+        (0, "not run yet"),
+    ]
+
+
+def test_a_cell_that_cannot_begin_gives_its_reason_and_the_others_go_on(table, tmp_path):
+    missing = Entry(
+        data="photos", method="search", inpainting=latent("folder:photos", "-", "nothing")
+    )
+    outcome = tabulate(replace(table, entries=(missing, *table.entries), holes=("center",)))
+    assert (outcome.done, outcome.failed, outcome.total) == (5, 2, 7)
+    refused, measured = written(table)
+    assert str(tmp_path / "nothing") in refused["note"]
+    assert (refused["done"], refused["figures"]) == (0, {})
+    assert measured["done"] == 5
+    assert str(tmp_path / "nothing") in Path(table.output, "report.html").read_text()
+
+
+def test_images_that_a_network_was_trained_on_are_counted(table, model):
+    """By their pixels: the digits of the training run have other names in this folder."""
+    entries = [
+        Entry(data=data, method="search", inpainting=latent(source, "-", model, batch_size=8))
+        for data, source in (("seen", "bundled:digits[60:66]"), ("new", "bundled:digits[100:106]"))
+    ]
+    tabulate(replace(table, entries=tuple(entries), holes=("center",)))
+    seen, new = written(table)
+    assert seen["note"] == "trained on 4 of these 6 images"
+    assert new["note"] == ""
+
+
+def test_a_folder_with_other_files_is_left_alone(table):
+    Path(table.output).mkdir()
+    Path(table.output, "thesis.tex").write_text("years of work")
+    with pytest.raises(OutputError, match="table holds other files"):
+        tabulate(table)
+    assert [path.name for path in Path(table.output).iterdir()] == ["thesis.tex"]
+
+
+def test_a_run_that_is_stopped_leaves_a_table_of_what_it_has(table):
+    asked = iter([False, False, True, True, True, True])
+    outcome = tabulate(table, stopped=lambda: next(asked))
+    assert outcome.stopped
+    assert [cell["note"] == "not run yet" for cell in written(table)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"entries": ()}, "entries must be at least one"),
+        ({"holes": ()}, "holes must be at least one kind of hole"),
+        ({"worst": -1}, "worst must be at least 0"),
+        ({"only_data": ("faces",)}, r"only_data must be among photos, got \('faces',\)"),
+        ({"only_methods": ("tv",)}, "only_methods must be among Laplace"),
+    ],
+)
+def test_a_table_that_makes_no_sense_is_refused_by_name(table, changes, complaint):
+    with pytest.raises(ConfigError, match=complaint):
+        replace(table, **changes)
+    with pytest.raises(ConfigError, match="entries must be different"):
+        replace(table, entries=table.entries * 2)
