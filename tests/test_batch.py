@@ -1,6 +1,9 @@
 """A folder comes out right: bad files are named, nothing is lost, done twice or overwritten."""
 
+import base64
+import io
 import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -380,23 +383,23 @@ def test_the_truth_may_come_from_another_source(tmp_path):
         inpaint(laplace(source, tmp_path / "out2", holes=hole, truth=others))
 
 
-CAPTIONS = "photograph", "hole", "proposal", "completion", "laplace", "truth"
+CAPTIONS = "photograph", "hole", "proposal", "completion", "laplace", "truth", "error, 2 times"
 
 
 @pytest.mark.parametrize(
     ("method", "known", "captions"),
     [
         ("latent", True, CAPTIONS),
-        ("latent", False, CAPTIONS[:-1]),
-        ("laplace", True, (*CAPTIONS[:4], "truth")),
+        ("latent", False, CAPTIONS[:-2]),
+        ("laplace", True, (*CAPTIONS[:4], *CAPTIONS[5:])),
         ("laplace", False, CAPTIONS[:4]),
     ],
 )
 def test_the_report_shows_the_wanted_number_of_images(tmp_path, model, method, known, captions):
     source, output = numbered(tmp_path / "in", 9), tmp_path / "out"
-    config = latent(source, output, model, report_rows=3)
+    config = latent(source, output, model, report_rows=3, report_worst=0)
     if method == "laplace":
-        config = laplace(source, output, report_rows=3)
+        config = laplace(source, output, report_rows=3, report_worst=0)
     hole = "center" if known else hole_file(tmp_path / "hole.png", (5, 5, 20, 20))
     inpaint(replace(config, holes=hole))
     page = (output / "report.html").read_text()
@@ -406,8 +409,28 @@ def test_the_report_shows_the_wanted_number_of_images(tmp_path, model, method, k
     assert page.count("<figcaption>") == 3 * len(captions) + 1  # and the enlarged one
 
 
+def test_the_report_shows_the_worst_images_besides(tmp_path):
+    source, output = numbered(tmp_path / "in", 9), tmp_path / "out"
+    inpaint(laplace(source, output, report_rows=3, report_worst=2))
+    psnr = {
+        one["name"]: one["figures"]["laplace"]["hole/psnr"] for one in manifest(output).values()
+    }
+    worst = sorted(psnr, key=psnr.__getitem__)[:2]
+    shown = re.findall("<h3>(.+)</h3>", (output / "report.html").read_text())
+    assert shown == sorted({"00", "03", "06", *worst})
+    assert {path.stem for path in (output / "panels").iterdir()} >= set(shown)
+
+    panel = images.read(output / "panels" / f"{worst[0]}.png")
+    *_, completion, truth = np.split(panel, 5, axis=1)
+    assert np.array_equal(completion, images.read(output / "images" / f"{worst[0]}.png"))
+    error = np.minimum(2 * np.abs(completion.astype(int) - truth), 255)
+    file = io.BytesIO()
+    Image.fromarray(error.astype(np.uint8)).save(file, "PNG")
+    assert base64.b64encode(file.getvalue()).decode() in (output / "report.html").read_text()
+
+
 def test_a_report_may_show_no_images(tmp_path):
     output = tmp_path / "out"
-    inpaint(laplace(numbered(tmp_path / "in", 2), output, report_rows=0))
+    inpaint(laplace(numbered(tmp_path / "in", 2), output, report_rows=0, report_worst=0))
     assert "<h3>" not in (output / "report.html").read_text()
     assert not (output / "panels").exists()

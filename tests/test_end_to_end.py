@@ -85,7 +85,7 @@ def test_from_training_to_the_report(tmp_path):
     assert set(figures) == {"latent", "laplace"}
     page = (output / "report.html").read_text()
     assert re.findall("<h3>(.+)</h3>", page) == digits.names
-    assert page.count("<img src=") == 20 * 6
+    assert page.count("<img src=") == 20 * 7
 
 
 def test_a_training_that_is_stopped_saves_and_the_same_command_continues(tmp_path):
