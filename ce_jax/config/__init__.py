@@ -5,7 +5,7 @@ can be overridden on the command line: `--data.source folder:faces --steps 5000`
 """
 
 from ce_jax.config.data import SIZES, Data, Frame
-from ce_jax.config.inpainting import Inpainting, LatentSearch
+from ce_jax.config.inpainting import HighResolution, Inpainting, LatentSearch
 from ce_jax.config.models import ContextEncoder, Dcgan, Model, Vae
 from ce_jax.config.record import to_dict, training_from_dict
 from ce_jax.config.rules import ConfigError
@@ -19,6 +19,7 @@ __all__ = [
     "Data",
     "Dcgan",
     "Frame",
+    "HighResolution",
     "Inpainting",
     "LatentSearch",
     "Model",
