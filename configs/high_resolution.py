@@ -13,7 +13,8 @@ stride 2, matched once at the start of each scale by normalised cross-correlatio
 resolutions, bilinear enlargement. That code has weights of 20 for content, 1e-4 for texture and
 1e-4 for variation, for a mean and two sums over the features and pixels of Caffe; the paper takes
 its content in pixels. Here everything is a mean, over what is missing alone, pixels lie in [-1, 1]
-and features have mean square 1, so that weights mean the same at every size and for any features.
+and features have mean square 1, so that weights mean the same at every size and for any features:
+1 each. Less content brings more texture, and the grid of the features with it; variation smooths.
 
 The features are those of the model's own first two layers. The published ones are relu3_1 and
 relu4_1 of VGG19, which come from a file that you have: `--refine.features vgg19.safetensors`. Two

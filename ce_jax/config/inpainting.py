@@ -87,7 +87,7 @@ class HighResolution:
     """Weight of the mean square that the hole has moved away from the scale before, in [-1, 1]."""
     texture: float = 1.0
     """Weight of the mean square that its neural patches differ from the known ones they are like, in features of mean square 1."""
-    variation: float = 0.1
+    variation: float = 1.0
     """Weight of the mean square of the steps between neighbouring pixels (total variation), in [-1, 1]."""
 
     def __post_init__(self) -> None:
