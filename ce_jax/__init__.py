@@ -10,7 +10,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     models state systems                     networks, what they have learned, how they learn
     sharding                                 the devices
     sources data hole_files pairing          images and holes into batches
-    checkpointing                            what a run keeps
+    checkpointing feature_files              what a run keeps; VGG19 from a file
     completion                               every way to fill a hole
     logbook report manifest results          what is written for people
     training batch                           the two loops

@@ -42,6 +42,9 @@ from ce_jax.trails import milestones, principal_plane
 
 _NOT_IDENTITY = ("output", "overwrite", "report_rows", "report_worst")
 
+# Yang et al. 2016 refine what was completed at 128 pixels up to 512.
+_REFINED_TIMES = 4
+
 # Trails are to look at: those of a few of the images shown; of these, the pictures of the best
 # starts, and the way of z through so many points.
 _TRAILED_IMAGES, _TRAILED_STARTS, _TRAIL_POINTS = 4, 4, 64
@@ -89,10 +92,10 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     keep_apart(config.images, Path(config.output))
     hole_kind = hole_files.resolve(config.holes)
     trained = None if config.model is None else checkpointing.load(Path(config.model))
+    complete = completion.build(config, trained, mesh)
     frame = _frame(config, trained)
     if isinstance(hole_kind, HoleKind):
         holes.check(hole_kind, size=frame.size)
-    complete = completion.build(config, trained, mesh)
     load = loader(source, frame, hole_kind, truth=config.truth)
 
     shown = [source.names[index] for index in _evenly(len(source), config.report_rows)]
@@ -152,12 +155,33 @@ def _frame(config: Inpainting, trained: Trained | None) -> Frame:
     if trained is None:
         return config.frame or Frame()
     theirs = trained.config.data.frame
+    if config.method == "high-resolution":
+        return _refined_frame(config, theirs)
     if config.frame is not None and config.frame.size != theirs.size:
         raise ConfigError(
             f"frame.size is {config.frame.size}, but {config.model} was trained on "
             f"{theirs.size}-pixel images; use that size or another --model."
         )
     return config.frame or theirs
+
+
+def _refined_frame(config: Inpainting, theirs: Frame) -> Frame:
+    """The model's frame, so many times as large."""
+    if config.frame is None:
+        side = theirs.shorter_side
+        return dataclasses.replace(
+            theirs,
+            size=_REFINED_TIMES * theirs.size,
+            shorter_side=None if side is None else _REFINED_TIMES * side,
+        )
+    times, rest = divmod(config.frame.size, theirs.size)
+    if rest or times.bit_count() != 1:
+        raise ConfigError(
+            f"frame.size is {config.frame.size}, but method high-resolution doubles the "
+            f"{theirs.size} pixels that {config.model} was trained on; use "
+            f"{' or '.join(str(theirs.size << k) for k in range(1, 4))}, or another --model."
+        )
+    return config.frame
 
 
 def _begin(
@@ -312,7 +336,12 @@ def _facts(
     }
     if trained is not None:
         facts["model"] = f"{config.model}, {trained.step} steps"
-    if config.method == "latent":
-        search = dataclasses.asdict(config.latent)
-        facts["search"] = ", ".join(f"{name} {value}" for name, value in search.items())
+    settings = {
+        "latent": ("search", config.latent),
+        "high-resolution": ("refinement", config.refine),
+    }
+    if config.method in settings:
+        name, chosen = settings[config.method]
+        each = dataclasses.asdict(chosen).items()
+        facts[name] = ", ".join(f"{field} {value}" for field, value in each)
     return facts

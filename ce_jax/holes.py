@@ -129,6 +129,13 @@ def draw_chosen(
     return _chosen(kinds, choice, keys, size)
 
 
+def reduce(hole: jax.Array, *, factor: int) -> jax.Array:
+    """The hole at a size `factor` times smaller, where every pixel that it touches is missing."""
+    b, height, width, _ = hole.shape
+    cells = hole.reshape(b, height // factor, factor, width // factor, factor, 1)
+    return jnp.any(cells, axis=(2, 4))
+
+
 def kinds_for(name: str) -> str:
     """All kinds of hole, for an error message, and the one that `name` may have been meant as."""
     nearest = difflib.get_close_matches(name, KINDS, n=1, cutoff=0.5)

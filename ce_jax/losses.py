@@ -97,3 +97,22 @@ def divergence(mean: Array, log_variance: Array) -> Array:
 def latent_loss(z: Array) -> Array:
     """-log p(z) in nats up to a constant, for z [b, d] standard normal: |z|^2 / 2."""
     return jnp.sum(z**2, axis=1) / 2
+
+
+def total_variation(images: Array, hole: Array) -> Array:
+    """Mean square of the step between neighbours, over all pairs that touch the hole.
+
+    Upsilon of Yang et al. 2016, eq. 5, who take the sum. Pairs of which one pixel is known count
+    too, so that the hole has no seam; where nothing is missing, 0. images [b, h, w, c], hole
+    [b, h, w, 1] -> [b].
+    """
+    total, pairs = jnp.zeros(len(images)), jnp.zeros(len(images))
+    for axis in (1, 2):
+        before, after = (
+            lax.slice_in_dim(hole, i, hole.shape[axis] - 1 + i, axis=axis) for i in (0, 1)
+        )
+        touched = before | after
+        steps = jnp.where(touched, jnp.diff(images, axis=axis), 0.0)
+        total += jnp.sum(steps**2, axis=(1, 2, 3))
+        pairs += jnp.sum(touched, axis=(1, 2, 3)) * images.shape[-1]
+    return total / jnp.maximum(pairs, 1)

@@ -156,7 +156,7 @@ def test_help_lists_every_field(command, program, experiment):
         ("inpaint.py", "--latent.steps many", "many"),
         ("inpaint.py", "--method magic", "context-encoder"),
         ("inpaint.py", "--model None", "--model DIR"),
-        ("inpaint.py", "--frame.size 48", "one of 32, 64, 128, got 48"),
+        ("inpaint.py", "--frame.size 48", "one of 32, 64, 128"),
         ("train.py", "--workdir w --steps 0", "steps must be at least 1, got 0"),
         ("train.py", "--workdir w --generator.rate -1", "rate must be positive, got -1"),
         ("train.py", "--workdir w --model.widht 3", "--model.width"),

@@ -14,6 +14,7 @@ from ce_jax.config import (
     Data,
     Dcgan,
     Frame,
+    HighResolution,
     Inpainting,
     LatentSearch,
     Training,
@@ -35,7 +36,7 @@ def alexnet(**fields):
     [
         (
             lambda: Frame(size=48),
-            "frame.size must be 227 for AlexNet, or one of 32, 64, 128, got 48",
+            "frame.size must be 227 for AlexNet, or one of 32, 64, 128, .* got 48",
         ),
         (lambda: Frame(box=(9, 0, 9, 5)), r"frame.box must be left, top, right, bottom .*\(9, 0"),
         (lambda: Frame(box=(-1, 0, 9, 5)), "frame.box"),
@@ -107,6 +108,17 @@ def alexnet(**fields):
         (lambda: LatentSearch(held_out=1.0), r"latent.held_out must be in \(0, 1\)"),
         (lambda: LatentSearch(trail=1), r"latent.trail must be 0, or .* latent.steps \+ 1 \(1501"),
         (lambda: LatentSearch(steps=3, trail=5), "latent.trail"),
+        (lambda: HighResolution(steps=0), "refine.steps must be at least 1"),
+        (lambda: HighResolution(features="vgg.pth"), "refine.features must be encoder, or a .safe"),
+        (lambda: HighResolution(patch=0), "refine.patch"),
+        (lambda: HighResolution(stride=4), r"refine.stride must be from 1 to refine.patch \(3\)"),
+        (lambda: HighResolution(content=-1.0), "refine.content"),
+        (lambda: HighResolution(texture=-1.0), "refine.texture"),
+        (lambda: HighResolution(variation=-1.0), "refine.variation must be at least 0"),
+        (
+            lambda: Training(model=Dcgan(), data=Data(frame=Frame(size=256))),
+            "data.frame.size must be .* got 256",
+        ),
         (lambda: Inpainting(model="a", candidates=0), "candidates must be from 1 to latent.starts"),
         (
             lambda: Inpainting(model="a", latent=LatentSearch(starts=3), candidates=4),

@@ -9,14 +9,15 @@ own image, hole and key alone: not on its batch-mates, their order, or the numbe
 
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from ce_jax import sharding
-from ce_jax.completion import context_encoder, laplace, latent
+from ce_jax import feature_files, sharding
+from ce_jax.completion import context_encoder, high_resolution, laplace, latent
 from ce_jax.completion.candidates import Candidates, Trails
 from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting, Vae
 from ce_jax.state import Trained
@@ -54,6 +55,7 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
 
     Raises:
         ConfigError: the model is not of the kind that the method needs.
+        FeatureFileError: the method is to compare textures in a VGG19 that cannot be read.
     """
     if config.method == "laplace":
         return partial(_composite, laplace.propose, None)
@@ -64,6 +66,11 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
             propose = latent.method(model, size, config.latent, keep=config.candidates)
         case "context-encoder", ContextEncoder() as model:
             propose = context_encoder.method(model, size)
+        case "high-resolution", ContextEncoder() as model:
+            propose = high_resolution.method(model, size, config.refine)
+            asked = config.refine.features
+            vgg19 = None if asked == "encoder" else feature_files.load(Path(asked))
+            variables = (trained.generator, vgg19)
         case _, model:
             raise ConfigError(
                 f"method {config.method} does not run on {config.model}, which is a "

@@ -5,7 +5,7 @@ every field can be overridden on the command line: `--data.source folder:faces -
 """
 
 from ce_jax.config.data import SIZES, Data, Frame
-from ce_jax.config.inpainting import Inpainting, LatentSearch
+from ce_jax.config.inpainting import HighResolution, Inpainting, LatentSearch
 from ce_jax.config.models import ContextEncoder, Dcgan, Model, Vae
 from ce_jax.config.record import to_dict, training_from_dict
 from ce_jax.config.rules import ConfigError
@@ -21,6 +21,7 @@ __all__ = [
     "Dcgan",
     "Entry",
     "Frame",
+    "HighResolution",
     "Inpainting",
     "LatentSearch",
     "Model",

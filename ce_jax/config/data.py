@@ -11,6 +11,8 @@ SIZES = (32, 64, 128)
 """Sides that networks of kernel 4 and stride 2 halve down to 4x4."""
 ALEXNET_SIZE = 227
 """The side that AlexNet takes down to 6x6."""
+REFINED_SIZES = (256, 512)
+"""Sides beyond those of any network, which a completion is refined up to."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +20,18 @@ class Frame:
     """How a photograph of any size becomes the square that a network sees."""
 
     size: int = 64
-    """Side of the square in pixels: 32, 64 or 128; 227 for AlexNet."""
+    """Side of the square in pixels: 32, 64 or 128; 227 for AlexNet; 256 and 512 for a high-resolution inpainting too."""
     box: tuple[int, int, int, int] | None = None
     """Left, top, right, bottom: cut this out first (pixels of the file)."""
     shorter_side: int | None = None
     """Resize to this shorter side before the crop; None: to `size`, so that only the longer side is cropped."""
 
     def __post_init__(self) -> None:
-        sizes = (*SIZES, ALEXNET_SIZE)
         require(
-            self.size in sizes, "frame.size", self.size, "227 for AlexNet, or one of 32, 64, 128"
+            self.size in (*SIZES, ALEXNET_SIZE, *REFINED_SIZES),
+            "frame.size",
+            self.size,
+            "227 for AlexNet, or one of 32, 64, 128, or 256 or 512 for an inpainting",
         )
         if self.box is not None:
             left, top, right, bottom = self.box

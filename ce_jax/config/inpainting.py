@@ -72,6 +72,46 @@ class LatentSearch:
 
 
 @dataclass(frozen=True, kw_only=True)
+class HighResolution:
+    """The refinement of Yang et al. 2016: a context encoder completes a small version of the image, then the hole is refined scale by scale."""
+
+    steps: int = 100
+    """Steps of L-BFGS at each scale; there is one for the size of the model, and one for each doubling."""
+    features: str = "encoder"
+    """What tells textures apart: encoder (the first two layers of the model), or a .safetensors or .npz file with the weights of VGG19."""
+    patch: int = 3
+    """Side of a neural patch, in places of a feature map."""
+    stride: int = 2
+    """Places from one patch to the next."""
+    content: float = 1.0
+    """Weight of the mean square that the hole has moved away from the scale before, in [-1, 1]."""
+    texture: float = 1.0
+    """Weight of the mean square that its neural patches differ from the known ones they are like, in features of mean square 1."""
+    variation: float = 1.0
+    """Weight of the mean square of the steps between neighbouring pixels (total variation), in [-1, 1]."""
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 1, "refine.steps", self.steps, "at least 1")
+        file = self.features.endswith((".safetensors", ".npz"))
+        require(
+            self.features == "encoder" or file,
+            "refine.features",
+            self.features,
+            "encoder, or a .safetensors or .npz file with the weights of VGG19",
+        )
+        require(self.patch >= 1, "refine.patch", self.patch, "at least 1")
+        require(
+            1 <= self.stride <= self.patch,
+            "refine.stride",
+            self.stride,
+            f"from 1 to refine.patch ({self.patch}), so that no place is left out",
+        )
+        require(self.content >= 0, "refine.content", self.content, "at least 0")
+        require(self.texture >= 0, "refine.texture", self.texture, "at least 0")
+        require(self.variation >= 0, "refine.variation", self.variation, "at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Inpainting:
     """One inpainting of a whole data set: which images, which holes, filled by which method."""
 
@@ -83,15 +123,16 @@ class Inpainting:
     """Folder for images/, manifest.jsonl, metrics.json and report.html."""
     model: str | None = None
     """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
-    method: Literal["latent", "context-encoder", "laplace"] = "latent"
-    """latent: search in a DCGAN or a VAE; context-encoder: one pass; laplace: smoothest continuation, no model."""
+    method: Literal["latent", "context-encoder", "high-resolution", "laplace"] = "latent"
+    """latent: search in a DCGAN or a VAE; context-encoder: one pass; high-resolution: one pass on a small version, refined scale by scale; laplace: smoothest continuation, no model."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
     truth: str | None = None
     """Source of the intact images, for the figures; holes drawn by kind need none: the images are intact."""
     frame: Frame | None = None
-    """How the photographs are framed; None: as the model's training images were."""
+    """How the photographs are framed; None: as the model's training images were, and four times as large for high-resolution."""
     latent: LatentSearch = LatentSearch()
+    refine: HighResolution = HighResolution()
     candidates: int = 1
     """Completions to keep of each image, at most latent.starts: the best in images/, the next in candidates/2/ and so on."""
     batch_size: int = 64

@@ -40,11 +40,10 @@ class ContextEncoder(nn.Module):
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
         size = images.shape[1]
-        widest = min(size // 2, _CHANNELS_DOUBLE_FROM)
         innermost = 4 if self.convolutions is None else size // 2**self.convolutions
 
         def channels(side: int) -> int:
-            return self.width * min(max(widest // side, 1), 8)
+            return _channels(side, size=size, width=self.width)
 
         def normalised(x: Array) -> Array:
             return BatchNorm(train, self.axis)(x)
@@ -68,6 +67,23 @@ class ContextEncoder(nn.Module):
             # [b, 8, 8, 256], [b, 16, 16, 128], [b, 32, 32, 64]
             x = nn.relu(normalised(Upsample(channels(side))(x)))
         return jnp.tanh(Upsample(3)(x))  # [b, 64, 64, 3]
+
+
+class FirstLayers(nn.Module):
+    """images [b, n, n, c] of any size -> what two layers of a ContextEncoder make of them.
+
+    [b, n/2, n/2, width] and [b, n/4, n/4, ...]; the variables are those of a `ContextEncoder` that
+    was trained on `size`-pixel images, whose other layers are not asked.
+    """
+
+    size: int
+    width: int = 64
+
+    @nn.compact
+    def __call__(self, images: Array, *, train: bool) -> tuple[Array, Array]:
+        first = leaky_relu(Downsample(self.width)(images))
+        channels = _channels(self.size // 4, size=self.size, width=self.width)
+        return first, leaky_relu(BatchNorm(train)(Downsample(channels)(first)))
 
 
 def paint(images: Array, hole: Array, *, colour: tuple[int, int, int], hole_channel: bool) -> Array:
@@ -99,6 +115,12 @@ def paste_center(images: Array, prediction: Array) -> Array:
     """The inverse of `center`: images with their middle square replaced by the prediction."""
     middle = _middle(images.shape[1])
     return images.at[:, middle, middle].set(prediction)
+
+
+def _channels(side: int, *, size: int, width: int) -> int:
+    """Channels of the layer with this side in a network for `size`-pixel images."""
+    widest = min(size // 2, _CHANNELS_DOUBLE_FROM)
+    return width * min(max(widest // side, 1), 8)
 
 
 def _middle(size: int) -> slice:
