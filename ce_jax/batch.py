@@ -31,7 +31,8 @@ from ce_jax import (
 )
 from ce_jax import config as configuration
 from ce_jax.completion import Candidates, Complete, Completion, Trails
-from ce_jax.config import ConfigError, Frame, Inpainting
+from ce_jax.completion.framing import frame_of
+from ce_jax.config import Frame, Inpainting
 from ce_jax.hole_files import HoleFiles
 from ce_jax.holes import HoleKind
 from ce_jax.pairing import Failure, Picture, loader, read_ahead
@@ -41,9 +42,6 @@ from ce_jax.state import Trained
 from ce_jax.trails import milestones, principal_plane
 
 _NOT_IDENTITY = ("output", "overwrite", "report_rows", "report_worst")
-
-# Yang et al. 2016 refine what was completed at 128 pixels up to 512.
-_REFINED_TIMES = 4
 
 # Trails are to look at: those of a few of the images shown; of these, the pictures of the best
 # starts, and the way of z through so many points.
@@ -93,7 +91,7 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     hole_kind = hole_files.resolve(config.holes)
     trained = None if config.model is None else checkpointing.load(Path(config.model))
     complete = completion.build(config, trained, mesh)
-    frame = _frame(config, trained)
+    frame = frame_of(config, trained)
     if isinstance(hole_kind, HoleKind):
         holes.check(hole_kind, size=frame.size)
     load = loader(source, frame, hole_kind, truth=config.truth)
@@ -149,39 +147,6 @@ def image_keys(seed: int, names: Sequence[str]) -> jax.Array:
     digests = [hashlib.blake2b(name.encode(), digest_size=4).digest() for name in names]
     numbers = np.array([int.from_bytes(digest, "big") for digest in digests], np.uint32)
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(seed), numbers)
-
-
-def _frame(config: Inpainting, trained: Trained | None) -> Frame:
-    if trained is None:
-        return config.frame or Frame()
-    theirs = trained.config.data.frame
-    if config.method == "high-resolution":
-        return _refined_frame(config, theirs)
-    if config.frame is not None and config.frame.size != theirs.size:
-        raise ConfigError(
-            f"frame.size is {config.frame.size}, but {config.model} was trained on "
-            f"{theirs.size}-pixel images; use that size or another --model."
-        )
-    return config.frame or theirs
-
-
-def _refined_frame(config: Inpainting, theirs: Frame) -> Frame:
-    """The model's frame, so many times as large."""
-    if config.frame is None:
-        side = theirs.shorter_side
-        return dataclasses.replace(
-            theirs,
-            size=_REFINED_TIMES * theirs.size,
-            shorter_side=None if side is None else _REFINED_TIMES * side,
-        )
-    times, rest = divmod(config.frame.size, theirs.size)
-    if rest or times.bit_count() != 1:
-        raise ConfigError(
-            f"frame.size is {config.frame.size}, but method high-resolution doubles the "
-            f"{theirs.size} pixels that {config.model} was trained on; use "
-            f"{' or '.join(str(theirs.size << k) for k in range(1, 4))}, or another --model."
-        )
-    return config.frame
 
 
 def _begin(

@@ -6,16 +6,19 @@ its own part, and the iterator's position belongs into the checkpoint.
 
 import functools
 import logging
+import tempfile
 
 import grain
 import jax
 import numpy as np
+from tqdm import tqdm
 
 from ce_jax import images
 from ce_jax.config import Data, Frame, Training
-from ce_jax.sources import Source, SourceError
+from ce_jax.sources import Source, SourceError, open_source
 
 _log = logging.getLogger(__name__)
+_READERS = 8
 
 
 def framed(image: np.ndarray, frame: Frame, *, at: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
@@ -69,6 +72,31 @@ def examples(data: Data, source: Source, count: int) -> np.ndarray:
             "the warnings say why."
         )
     return np.stack(readable)
+
+
+def collection(spec: str, frame: Frame) -> np.ndarray:
+    """All photographs of a source, framed at the centre: uint8 [n, s, s, 3].
+
+    They lie in a file without a name that ends with the process, and not in memory. Those that
+    cannot be read are left out, each with one warning.
+
+    Raises:
+        SourceError: there is no such source, or none of its photographs can be read.
+    """
+    source = open_source(spec)
+    threads = grain.ReadOptions(num_threads=_READERS, prefetch_buffer_size=64 * _READERS)
+    squares = grain.MapDataset.source(range(len(source))).map(
+        lambda index: _square(source, index, frame)
+    )
+    with tempfile.TemporaryFile() as file:
+        found = np.memmap(file, np.uint8, "w+", shape=(len(source), frame.size, frame.size, 3))
+    count = 0
+    for square in tqdm(squares.to_iter_dataset(threads), total=len(source), unit="image"):
+        found[count] = square
+        count += 1
+    if count == 0:
+        raise SourceError(f"none of the images of {spec} can be read; the warnings say why.")
+    return found[:count]
 
 
 def _picture(source: Source, data: Data, index: int, rng: np.random.Generator) -> np.ndarray | None:

@@ -54,6 +54,10 @@ def latent(source, output, model, **changes):
     return laplace(source, output, method="latent", model=model, latent=search, **changes)
 
 
+def nearest(source, output, collection, **changes):
+    return laplace(source, output, method="nearest", collection=collection, **changes)
+
+
 def strictly(text):
     """JSON as everybody else reads it: without NaN and Infinity."""
 

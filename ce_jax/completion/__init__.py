@@ -17,8 +17,9 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ce_jax import feature_files, sharding
-from ce_jax.completion import context_encoder, high_resolution, laplace, latent
+from ce_jax.completion import context_encoder, high_resolution, laplace, latent, nearest
 from ce_jax.completion.candidates import Candidates, Trails
+from ce_jax.completion.framing import frame_of
 from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting, Vae
 from ce_jax.state import Trained
 
@@ -55,10 +56,15 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
 
     Raises:
         ConfigError: the model is not of the kind that the method needs.
+        SourceError: the collection of photographs that the method is to search cannot be read.
         FeatureFileError: the method is to compare textures in a VGG19 that cannot be read.
     """
     if config.method == "laplace":
         return partial(_composite, laplace.propose, None)
+    if config.method == "nearest":
+        assert config.collection is not None  # the config asks for one
+        propose = nearest.method(config.collection, frame_of(config, trained), mesh)
+        return partial(_composite, propose, None)
     assert trained is not None  # the config asks for a model
     size, variables = trained.config.data.frame.size, (trained.generator, trained.critic)
     match config.method, trained.config.model:

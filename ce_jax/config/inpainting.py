@@ -123,8 +123,8 @@ class Inpainting:
     """Folder for images/, manifest.jsonl, metrics.json and report.html."""
     model: str | None = None
     """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
-    method: Literal["latent", "context-encoder", "high-resolution", "laplace"] = "latent"
-    """latent: search in a DCGAN or a VAE; context-encoder: one pass; high-resolution: one pass on a small version, refined scale by scale; laplace: smoothest continuation, no model."""
+    method: Literal["latent", "context-encoder", "high-resolution", "nearest", "laplace"] = "latent"
+    """latent: search in a DCGAN or a VAE; context-encoder: one pass; high-resolution: one pass on a small version, refined scale by scale; nearest: what of `collection` agrees best with the known pixels, no model; laplace: smoothest continuation, no model."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
     truth: str | None = None
@@ -133,6 +133,8 @@ class Inpainting:
     """How the photographs are framed; None: as the model's training images were, and four times as large for high-resolution."""
     latent: LatentSearch = LatentSearch()
     refine: HighResolution = HighResolution()
+    collection: str | None = None
+    """Photographs that method nearest chooses from; sources as in training, and better none of `images` among them."""
     candidates: int = 1
     """Completions to keep of each image, at most latent.starts: the best in images/, the next in candidates/2/ and so on."""
     batch_size: int = 64
@@ -161,8 +163,14 @@ class Inpainting:
             else f"1 for {self.method}",
         )
         require(
-            self.model is not None or self.method == "laplace",
+            self.model is not None or self.method in ("laplace", "nearest"),
             "model",
             self.model,
             f"the work directory of a training run for method {self.method} (--model DIR)",
+        )
+        require(
+            self.collection is not None or self.method != "nearest",
+            "collection",
+            self.collection,
+            "a source of photographs for method nearest (--collection folder:PATH)",
         )
