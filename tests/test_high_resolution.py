@@ -13,7 +13,7 @@ from folders import manifest, photographs
 from safetensors.numpy import save_file
 from scipy.signal import correlate
 
-from ce_jax import completion, feature_files, holes, images, losses, sharding
+from ce_jax import blending, completion, feature_files, holes, images, losses, sharding
 from ce_jax.batch import inpaint
 from ce_jax.completion import high_resolution, texture
 from ce_jax.config import ConfigError, Frame, HighResolution, Inpainting
@@ -379,3 +379,15 @@ def test_other_sizes_than_doublings_are_refused(tmp_path, model):
         inpaint(replace(refined, frame=Frame(size=227)))
     with pytest.raises(ConfigError, match="trained on 32-pixel images"):
         inpaint(replace(config, method="context-encoder", frame=Frame(size=64)))
+
+
+def test_the_small_completion_is_blended_as_the_sparse_solver_does_it():
+    random = np.random.default_rng(0)
+    photographs, proposals = random.uniform(-1, 1, (2, 3, 16, 16, 3)).astype(np.float32)
+    hole = np.zeros((3, 16, 16, 1), bool)
+    hole[0, 4:12, 4:12] = hole[1, :3] = True
+    hole[2] = random.random((16, 16, 1)) < 0.7
+    ours = jax.jit(high_resolution.blended, compiler_options=tiny.QUICKLY)(
+        photographs, proposals, hole
+    )
+    np.testing.assert_allclose(ours, blending.poisson(photographs, proposals, hole), atol=2e-3)

@@ -59,10 +59,12 @@ def method(
         features = features_of(model, size, networks)
         doublings = (images.shape[1] // size).bit_length() - 1
         missing = holes.reduce(hole, factor=2**doublings)
-        first, _, _ = complete((networks[0], None), shrink(images, 2**doublings), missing, key)
+        small = shrink(images, 2**doublings)
+        first, _, _ = complete((networks[0], None), small, missing, key)
         # Where the context encoder has no opinion, there is nothing to refine, but all else is.
         silent = jnp.isnan(first)
-        content, score = jnp.where(silent, 0.0, first), jnp.zeros(len(images))
+        content = blended(small, jnp.where(silent, 0.0, first), missing)
+        score = jnp.zeros(len(images))
         for factor in (2**k for k in range(doublings, -1, -1)):
             known, missing = shrink(images, factor), holes.reduce(hole, factor=factor)
             start = jnp.where(missing, enlarged(content, known.shape[1]), known)
@@ -90,6 +92,35 @@ def features_of(model: ContextEncoder, size: int, networks: Networks) -> Feature
         return cast(Sequence[Array], maps)  # only `mutable` would make it something else
 
     return features
+
+
+def blended(images: Array, proposal: Array, hole: Array) -> Array:
+    """The proposal in the hole, with what it misses at the rim spread over it, [b, n, n, 3].
+
+    Poisson's equation as `blending.poisson` solves it, by conjugate gradients on the device: what
+    follows takes the known pixels around the hole as they are, and could not mend a seam.
+    """
+
+    def spread(miss: Array, hole: Array) -> Array:
+        known = jnp.where(hole, 0.0, miss)
+
+        def steps(values: Array) -> Array:
+            """What each missing pixel differs from its neighbours within the image, summed."""
+            total = jnp.zeros_like(values)
+            for axis in (0, 1):
+                difference = jnp.diff(values, axis=axis)
+                before, after = [[0, 0]] * 3, [[0, 0]] * 3
+                before[axis], after[axis] = [1, 0], [0, 1]
+                total += jnp.pad(difference, before) - jnp.pad(difference, after)
+            return jnp.where(hole, total, 0.0)
+
+        within, _ = jax.scipy.sparse.linalg.cg(
+            lambda values: steps(jnp.where(hole, values, 0.0)), -steps(known), tol=1e-4, maxiter=500
+        )
+        return within
+
+    miss = jax.vmap(spread)(images - proposal, hole)
+    return jnp.where(hole, jnp.clip(proposal + miss, -1, 1), images)
 
 
 def refine(
