@@ -18,7 +18,7 @@ from jax.sharding import Mesh
 from ce_jax import sharding
 from ce_jax.completion import context_encoder, laplace, latent
 from ce_jax.completion.candidates import Candidates, Trails
-from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting, Vae
+from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting, L2Gan, Vae
 from ce_jax.state import Trained
 
 Array = jax.Array
@@ -62,7 +62,7 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
     match config.method, trained.config.model:
         case "latent", (Dcgan() | Vae()) as model:
             propose = latent.method(model, size, config.latent, keep=config.candidates)
-        case "context-encoder", ContextEncoder() as model:
+        case "context-encoder", (ContextEncoder() | L2Gan()) as model:
             propose = context_encoder.method(model, size)
         case _, model:
             raise ConfigError(

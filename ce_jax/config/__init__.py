@@ -6,7 +6,7 @@ can be overridden on the command line: `--data.source folder:faces --steps 5000`
 
 from ce_jax.config.data import SIZES, Data, Frame
 from ce_jax.config.inpainting import Inpainting, LatentSearch
-from ce_jax.config.models import ContextEncoder, Dcgan, Model, Vae
+from ce_jax.config.models import ContextEncoder, Dcgan, L2Gan, Model, Vae
 from ce_jax.config.record import to_dict, training_from_dict
 from ce_jax.config.rules import ConfigError
 from ce_jax.config.training import Adam, Training
@@ -20,6 +20,7 @@ __all__ = [
     "Dcgan",
     "Frame",
     "Inpainting",
+    "L2Gan",
     "LatentSearch",
     "Model",
     "Training",

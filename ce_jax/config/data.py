@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ce_jax.config.rules import require
+from ce_jax.config.rules import require, require_size
 
 SIZES = (32, 64, 128)
 """Sides that networks of kernel 4 and stride 2 halve down to 4x4."""
 ALEXNET_SIZE = 227
 """The side that AlexNet takes down to 6x6."""
+L2_GAN_SIZES = (88, 175, 350)
+"""350 as published, a half and a quarter: 128 of 350 pixels are 32, 64 and 128."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,17 +20,14 @@ class Frame:
     """How a photograph of any size becomes the square that a network sees."""
 
     size: int = 64
-    """Side of the square in pixels: 32, 64 or 128; 227 for AlexNet."""
+    """Side of the square in pixels: 32, 64 or 128; 227 for AlexNet; 88, 175 or 350 for the L2-GAN."""
     box: tuple[int, int, int, int] | None = None
     """Left, top, right, bottom: cut this out first (pixels of the file)."""
     shorter_side: int | None = None
     """Resize to this shorter side before the crop; None: to `size`, so that only the longer side is cropped."""
 
     def __post_init__(self) -> None:
-        sizes = (*SIZES, ALEXNET_SIZE)
-        require(
-            self.size in sizes, "frame.size", self.size, "227 for AlexNet, or one of 32, 64, 128"
-        )
+        require_size(self.size, (*SIZES, ALEXNET_SIZE, *L2_GAN_SIZES), "frame.size")
         if self.box is not None:
             left, top, right, bottom = self.box
             require(
@@ -53,7 +52,7 @@ class Data:
     source: str = "bundled:photographs"
     """folder:PATH, tfds:NAME@SPLIT, mat:PATH (SVHN), npz:PATH, bundled:digits, bundled:photographs or bundled:tiles; [a:b] behind any of them takes a part."""
     validation: str | None = None
-    """Images that a curriculum is tuned on after every epoch, the first 256 of a source; None: of the training images."""
+    """Images that a curriculum or an L2-GAN is validated on after every epoch, the first 256 of a source; None: of the training images."""
     frame: Frame = Frame()
     crop: Literal["center", "random"] = "center"
     """Where the square lies in a photograph that is larger (`frame.shorter_side` makes room)."""
