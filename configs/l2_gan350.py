@@ -16,7 +16,7 @@ of eq. 6 (0.99 and 0.01: ten times the adversarial weight of Pathak et al., for 
 L2 with the GAN than without); and the width of the border that makes 350 pixels 384.
 
 Meant for a GPU or TPU; on two CPU cores: --data.frame.size 175 --model.width 16
---model.bottleneck 1000 --model.recovery-steps 1500 --steps 2500 --batch-size 32.
+--model.bottleneck 1000 --model.recovery-steps 6000 --steps 9000 --batch-size 32.
 
     python train.py configs/l2_gan350.py --workdir runs/l2-gan \\
         --data.source folder:paris/train --data.validation folder:paris/valid
