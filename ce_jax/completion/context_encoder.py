@@ -1,6 +1,7 @@
 """One forward pass: of the context encoder of Pathak et al. 2016, or the L2-GAN of Salem et al."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -30,10 +31,23 @@ def method(
 def _predict(
     model: ContextEncoder | L2Gan, size: int, variables: Variables, images: Array, hole: Array
 ) -> Array:
-    # Beyond its square a network has no opinion: NaN in a hole, else what is known.
-    beyond = jnp.where(hole, jnp.nan, images)
     if isinstance(model, L2Gan):
         _, refined = l2_gan.fill(model, variables, l2_gan.paint(model, images, hole=hole))
-        return l2_gan.paste(model, beyond, refined)
+        return _in_place(partial(l2_gan.paste, model), images, hole, refined)
     prediction = apply(module_of(model, size=size), variables, paint(model, images, hole))
-    return paste_center(beyond, prediction) if model.predicts == "center" else prediction
+    if model.predicts == "center":
+        return _in_place(paste_center, images, hole, prediction)
+    return prediction
+
+
+def _in_place(
+    paste: Callable[[Array, Array], Array], images: Array, hole: Array, block: Array
+) -> Array:
+    """A predicted square as a proposal for the whole image.
+
+    Beyond its square a network has no opinion: NaN in a hole, else what is known. Next to it, known
+    pixels are as the square's own edge: were they as known, its seam would be among the gradients
+    that Poisson's equation keeps, wherever the hole reaches that far.
+    """
+    continued = jnp.pad(block, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return paste(jnp.where(hole, jnp.nan, paste(images, continued)), block)

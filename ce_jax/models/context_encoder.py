@@ -94,17 +94,16 @@ def center(images: Array) -> Array:
 
     Of an odd side, half is rounded down, so that the square still lies in the middle.
     """
-    middle = _middle(images.shape[1])
+    middle = _middle(size := images.shape[1], size // 2)
     return images[:, middle, middle]
 
 
 def paste_center(images: Array, prediction: Array) -> Array:
-    """The inverse of `center`: images with their middle square replaced by the prediction."""
-    middle = _middle(images.shape[1])
+    """The inverse of `center`: images with a square in their middle replaced by the prediction."""
+    middle = _middle(images.shape[1], prediction.shape[1])
     return images.at[:, middle, middle].set(prediction)
 
 
-def _middle(size: int) -> slice:
-    half = size // 2
-    start = (size - half) // 2
-    return slice(start, start + half)
+def _middle(size: int, side: int) -> slice:
+    start = (size - side) // 2
+    return slice(start, start + side)

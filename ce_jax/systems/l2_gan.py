@@ -40,23 +40,29 @@ def modules(
     return recovery, l2_gan.Refiner(model.width, axis)
 
 
+def place(model: L2Gan, *, size: int, margin: int = 0) -> tuple[slice, slice, slice]:
+    """Where in [b, s, s, c] the square lies that is predicted, with so many pixels around it."""
+    *corner, side = holes.quarter(model.corner, size=size)
+    rows, columns = (slice(start - margin, start + side + margin) for start in corner)
+    return slice(None), rows, columns
+
+
 def cut(model: L2Gan, images: Array, *, margin: int = 0) -> Array:
     """The square that is predicted, and so many pixels around it, of images [b, s, s, c]."""
-    top, left, side = holes.quarter(model.corner, size=images.shape[1])
-    rows, columns = (slice(start - margin, start + side + margin) for start in (top, left))
-    return images[:, rows, columns]
+    return images[place(model, size=images.shape[1], margin=margin)]
 
 
 def paste(model: L2Gan, images: Array, block: Array) -> Array:
-    """The inverse of `cut`: images with their square replaced by a block."""
-    top, left, side = holes.quarter(model.corner, size=images.shape[1])
-    return images.at[:, top : top + side, left : left + side].set(block)
+    """The inverse of `cut`: images with their square replaced, and what the block has beside it."""
+    size = images.shape[1]
+    _, _, side = holes.quarter(model.corner, size=size)
+    return images.at[place(model, size=size, margin=(block.shape[1] - side) // 2)].set(block)
 
 
 def paint(model: L2Gan, images: Array, *, hole: Array | None = None) -> Array:
     """What may be seen of images [b, s, s, 3]: nothing of the square, nor of another hole."""
     missing = jnp.zeros((*images.shape[:-1], 1), bool) if hole is None else hole
-    missing = paste(model, missing, jnp.array(True))
+    missing = missing.at[place(model, size=images.shape[1])].set(True)
     return context_encoder.paint(images, missing, colour=model.fill, hole_channel=False)
 
 
