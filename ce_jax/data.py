@@ -92,8 +92,9 @@ def collection(spec: str, frame: Frame) -> np.ndarray:
         found = np.memmap(file, np.uint8, "w+", shape=(len(source), frame.size, frame.size, 3))
     count = 0
     for square in tqdm(squares.to_iter_dataset(threads), total=len(source), unit="image"):
-        found[count] = square
-        count += 1
+        if square is not None:
+            found[count] = square
+            count += 1
     if count == 0:
         raise SourceError(f"none of the images of {spec} can be read; the warnings say why.")
     return found[:count]

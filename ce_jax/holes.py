@@ -19,11 +19,13 @@ KINDS: Mapping[str, str] = {
     "random": "a share above 0 and below 1, as in random:0.8",
     "pattern": "a share above 0 and below 1, as in pattern:0.25",
     "half": "left, right, top or bottom, as in half:left",
+    "quarter": "top-left, top-right, bottom-left or bottom-right, as in quarter:top-left",
 }
 """The names of all hole kinds, and what may stand behind their colon."""
 
 _USUAL_SHARE = {"random": 0.8, "pattern": 0.25, "blocks": 0.25}
 _EDGES = ("left", "right", "top", "bottom")
+_CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 _BLOCKS_TRIED = 32
 _PIXELS_PER_CELL = 16  # Pathak et al. enlarge their noise by 1 / 0.06
 
@@ -40,7 +42,7 @@ class HoleKind:
         name: one of `KINDS`.
         parameter: the side of `center` and `block` in pixels (None: half the image; two numbers:
             any from the first to the last), the share of missing pixels of `random`, `pattern` and
-            `blocks`, the missing side of `half` (None: by chance).
+            `blocks`, the missing side of `half`, the corner of `quarter` (None: by chance).
     """
 
     name: str
@@ -48,7 +50,7 @@ class HoleKind:
 
     def __post_init__(self) -> None:
         match self.name, self.parameter:
-            case "center" | "block" | "half", None:
+            case "center" | "block" | "half" | "quarter", None:
                 return
             case "center" | "block", int(side) if side > 0:
                 return
@@ -57,6 +59,8 @@ class HoleKind:
             case "random" | "pattern" | "blocks", float(share) if 0 < share < 1:
                 return
             case "half", str(edge) if edge in _EDGES:
+                return
+            case "quarter", str(corner) if corner in _CORNERS:
                 return
             case name, value if name in KINDS:
                 raise HoleError(f"hole kind '{self}': {value!r} is not {KINDS[name]}")
@@ -91,7 +95,8 @@ def draw(kind: HoleKind, key: jax.Array, *, size: int) -> jax.Array:
     regions: the random regions of Pathak et al. (2016, section 3.3), cut at their own quantile so
     that the share is exact. `block` is a square at a random place; `blocks` are squares of an
     eighth to a quarter of the side that may overlap, as many as fit into `share` of the image: the
-    random blocks of Pathak et al., who leave their sizes open.
+    random blocks of Pathak et al., who leave their sizes open. `quarter` is the square of Salem et
+    al. in one corner, as `quarter` says.
 
     Args:
         kind: how to draw; static under `jax.jit`, as is `size`.
@@ -105,6 +110,23 @@ def draw(kind: HoleKind, key: jax.Array, *, size: int) -> jax.Array:
         HoleError: the hole would leave nothing to fill, or nothing to fill it from.
     """
     return jax.vmap(lambda one: _draw_one(kind, one, size))(key)[..., None]
+
+
+def quarter(corner: str, *, size: int) -> tuple[int, int, int]:
+    """Top, left and side of the square that is missing of a quarter of the image, in pixels.
+
+    128 pixels of 350 (Salem et al., section V), in the middle of the quarter: the paper leaves the
+    exact place open. Opposite corners mirror each other.
+
+    Args:
+        corner: top-left, top-right, bottom-left or bottom-right.
+        size: side of the image in pixels.
+    """
+    side = size * 128 // 350
+    near = (size // 2 - side) // 2
+    far = size - side - near
+    vertical, horizontal = corner.split("-")
+    return near if vertical == "top" else far, near if horizontal == "left" else far, side
 
 
 def check(kind: HoleKind, *, size: int) -> None:
@@ -173,6 +195,10 @@ def _draw_one(kind: HoleKind, key: jax.Array, size: int) -> jax.Array:
             return _square_anywhere(key, first, last, size)
         case HoleKind("blocks", float(share)):
             return _blocks(key, _count(kind, share, size), size)
+        case HoleKind("quarter", corner):
+            squares = jnp.array([quarter(corner, size=size) for corner in _CORNERS])
+            top, left, side = squares[_chance(key, _CORNERS, corner)]
+            return _square(top, left, side, size)
         case HoleKind("random", float(share)):
             return _lowest(jax.random.bits(key, (size, size)), _count(kind, share, size))
         case HoleKind("pattern", float(share)):
@@ -226,7 +252,14 @@ def _blocks(key: jax.Array, most: int, size: int) -> jax.Array:
 def _half(key: jax.Array, edge: object, size: int) -> jax.Array:
     left = jnp.tile(jnp.arange(size) < size // 2, (size, 1))
     halves = jnp.stack([left, left[:, ::-1], left.T, left.T[::-1]])  # in the order of _EDGES
-    return halves[jax.random.randint(key, (), 0, 4) if edge is None else _EDGES.index(str(edge))]
+    return halves[_chance(key, _EDGES, edge)]
+
+
+def _chance(key: jax.Array, places: Sequence[str], place: object) -> jax.Array | int:
+    """The number of a place, any of them for None."""
+    if place is None:
+        return jax.random.randint(key, (), 0, len(places))
+    return places.index(str(place))
 
 
 def _lowest(values: jax.Array, count: int) -> jax.Array:

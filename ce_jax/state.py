@@ -64,6 +64,34 @@ class TaughtGame(Game):
     curriculum: Curriculum
 
 
+@struct.dataclass
+class Validation:
+    """What an L2-GAN did on validation images when it was last tried.
+
+    Attributes:
+        recovery: mean L2 of the recovered block, in per cent of the square of the range.
+        l2: that of the refined block.
+        critic: the mean loss of the critic on real and refined blocks.
+    """
+
+    recovery: Array
+    l2: Array
+    critic: Array
+
+
+@struct.dataclass
+class RefinedGame(Game):
+    """A game whose generator refines what a network has recovered that learned before it."""
+
+    recovery: Player
+    validation: Validation
+
+    @property
+    def exhibit(self) -> Variables:
+        """Both networks: what a completion needs."""
+        return {"recovery": self.recovery.variables, "refiner": super().exhibit}
+
+
 class Trained(NamedTuple):
     """What an inpainting needs of a finished (or still running) training run."""
 

@@ -33,9 +33,9 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
     update = sharding.compile_steps(system.step, mesh)
     preview = jax.jit(system.preview)
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
-    epoch, tune = max(len(source) // config.batch_size, 1), None
-    if system.tune is not None:
-        tune = _tuner(system.tune, config, jax.random.fold_in(preview_key, 1))
+    epoch, validate = max(len(source) // config.batch_size, 1), None
+    if system.validate is not None:
+        validate = _validator(system.validate, config, jax.random.fold_in(preview_key, 1))
 
     examples = images.to_float(data.examples(config.data, source, _PREVIEWS))
     preview_keys = jax.random.split(preview_key, len(examples))
@@ -55,15 +55,15 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
             ) as logbook:
                 pending = None
                 while step < config.steps and not stopped():
-                    together = _steps_together(config, step, epoch if tune else config.steps)
+                    together = _steps_together(config, step, epoch if validate else config.steps)
                     game, scalars = update(game, [next(batches) for _ in range(together)], step_key)
                     # One call late, so that the next is already queued on the device.
                     if pending is not None:
                         logbook.write(*pending)
                     pending = (step, scalars)
                     step += together
-                    if tune is not None and step % epoch == 0:
-                        game = tune(game)
+                    if validate is not None and step % epoch == 0:
+                        game = validate(game)
                     if step % config.picture_every == 0 or step == config.steps:
                         same = jax.random.clone(preview_keys)  # one scene, again and again
                         logbook.picture(step, preview(game.exhibit, examples, same))
@@ -89,12 +89,12 @@ def _steps_together(config: Training, step: int, epoch: int) -> int:
     return min(*(every - step % every for every in events), config.steps - step)
 
 
-def _tuner(tune: Callable, config: Training, key: jax.Array) -> Callable[[Game], Game]:
+def _validator(validate: Callable, config: Training, key: jax.Array) -> Callable[[Game], Game]:
     """What begins the next epoch of a game, always on the same validation images and holes."""
     name = config.data.validation or config.data.source
     validation = data.examples(
         dataclasses.replace(config.data, source=name), sources.open_source(name), _VALIDATED
     )
     squares = images.to_float(validation)
-    keys, compiled = jax.random.split(key, len(squares)), jax.jit(tune)
+    keys, compiled = jax.random.split(key, len(squares)), jax.jit(validate)
     return lambda game: compiled(game, squares, jax.random.clone(keys))

@@ -16,6 +16,7 @@ from ce_jax.config import (
     Frame,
     HighResolution,
     Inpainting,
+    L2Gan,
     LatentSearch,
     Training,
     Vae,
@@ -36,7 +37,7 @@ def alexnet(**fields):
     [
         (
             lambda: Frame(size=48),
-            "frame.size must be 227 for AlexNet, or one of 32, 64, 128, .* got 48",
+            "frame.size must be one of 32, 64, 128, 227, 88, 175, 350, 256, 512, got 48",
         ),
         (lambda: Frame(box=(9, 0, 9, 5)), r"frame.box must be left, top, right, bottom .*\(9, 0"),
         (lambda: Frame(box=(-1, 0, 9, 5)), "frame.box"),
@@ -69,10 +70,13 @@ def alexnet(**fields):
         (lambda: alexnet(convolutions=5), "model.convolutions must be None .* got 5"),
         (lambda: alexnet(bottleneck=4000), "model.bottleneck must be channel-wise .* got 4000"),
         (lambda: alexnet(adversarial=0.001), "model.adversarial must be 0 .* got 0.001"),
-        (lambda: Training(model=alexnet()), "data.frame.size must be 227 for an AlexNet.* got 64"),
+        (
+            lambda: Training(model=alexnet()),
+            "data.frame.size must be one of 227 for this ContextEncoder, got 64",
+        ),
         (
             lambda: training(data=Data(frame=Frame(size=227))),
-            "data.frame.size must be .* one of 32, 64, 128 for every other network, got 227",
+            "data.frame.size must be one of 32, 64, 128 for this Dcgan, got 227",
         ),
         (
             lambda: Training(model=ContextEncoder(), data=Data(frame=Frame(size=227))),
@@ -174,6 +178,11 @@ EXPERIMENTS = [
         generator=Adam(l2=1e-5),
     ),
     Training(model=Vae(kernel=5, beta=2.0, scale=0.1, learn_scale=False)),
+    Training(
+        model=L2Gan(corner="bottom-right", fill=(1, 2, 3), recovery_steps=5),
+        data=Data(frame=Frame(size=175)),
+        steps=6,
+    ),
 ]
 
 

@@ -59,7 +59,7 @@ def test_a_batch_holds_as_many_holes_of_each_level_as_it_should():
 def test_equal_shares_stay_equal_and_say_so():
     experiment = tiny.self_tuned(sharing="equal")
     game, (scalars,) = tiny.play(experiment, tiny.batch(0))
-    assert systems.build(experiment).tune is None
+    assert systems.build(experiment).validate is None
     assert game.curriculum.counts.sum() == 16
     assert np.ptp(game.curriculum.counts) == 1
     assert sum(scalars[f"share/level-{i}"] for i in (1, 2, 3)) == pytest.approx(1)
@@ -72,7 +72,7 @@ def test_validation_is_the_mean_psnr_of_each_level_whatever_its_batches(monkeypa
     game = tiny.start(experiment)
     images = jax.random.uniform(jax.random.key(0), (6, 32, 32, 3), minval=-1.0)
     key = jax.random.split(jax.random.key(1), 6)
-    tuned = jax.jit(system.tune)(game, images, jax.random.clone(key))
+    tuned = jax.jit(system.validate)(game, images, jax.random.clone(key))
 
     module = context_encoder.module_of(experiment.model, size=32)
     look = jax.jit(lambda variables, shown: module.apply(variables, shown, train=False))

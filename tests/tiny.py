@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ce_jax import sharding, systems
-from ce_jax.config import Adam, ContextEncoder, Data, Dcgan, Frame, Training, Vae
+from ce_jax.config import Adam, ContextEncoder, Data, Dcgan, Frame, L2Gan, Training, Vae
 from ce_jax.state import Game
 
 # XLA then takes less than half of the time, and what runs once is none the slower for it.
@@ -94,6 +94,15 @@ def alexnet(**changes) -> Training:
     of_model = {name: changes.pop(name) for name in list(changes) if hasattr(model, name)}
     data = replace(_BASE.data, frame=Frame(size=227))
     return replace(_BASE, model=replace(model, **of_model), data=data, **changes)
+
+
+def l2_gan(**changes) -> Training:
+    """Two steps of recovery, two of refinement, at 88 pixels; no part of `EVERY_KIND`. As above."""
+    model = L2Gan(width=2, bottleneck=8, recovery_steps=2, corner="bottom-left", adversarial=0.1)
+    of_model = {name: changes.pop(name) for name in list(changes) if hasattr(model, name)}
+    data = replace(_BASE.data, frame=Frame(size=88))
+    of_run = {"data": data, "average": 0.9, "batch_size": 8} | changes
+    return replace(_BASE, model=replace(model, **of_model), **of_run)
 
 
 EVERY_KIND = {

@@ -20,7 +20,7 @@ from ce_jax import feature_files, sharding
 from ce_jax.completion import context_encoder, high_resolution, laplace, latent, nearest
 from ce_jax.completion.candidates import Candidates, Trails
 from ce_jax.completion.framing import frame_of
-from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting, Vae
+from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting, L2Gan, Vae
 from ce_jax.state import Trained
 
 Array = jax.Array
@@ -70,7 +70,7 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
     match config.method, trained.config.model:
         case "latent", (Dcgan() | Vae()) as model:
             propose = latent.method(model, size, config.latent, keep=config.candidates)
-        case "context-encoder", ContextEncoder() as model:
+        case "context-encoder", (ContextEncoder() | L2Gan()) as model:
             propose = context_encoder.method(model, size)
         case "high-resolution", ContextEncoder() as model:
             propose = high_resolution.method(model, size, config.refine)

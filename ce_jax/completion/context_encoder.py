@@ -1,13 +1,15 @@
-"""One forward pass of the context encoder of Pathak et al. 2016."""
+"""One forward pass: of the context encoder of Pathak et al. 2016, or the L2-GAN of Salem et al."""
 
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 
-from ce_jax.config import ContextEncoder
+from ce_jax.config import ContextEncoder, L2Gan
 from ce_jax.models.context_encoder import paste_center
 from ce_jax.state import Variables, apply
+from ce_jax.systems import l2_gan
 from ce_jax.systems.context_encoder import module_of, paint
 
 Array = jax.Array
@@ -15,16 +17,37 @@ Networks = tuple[Variables, Variables | None]
 
 
 def method(
-    model: ContextEncoder, size: int
+    model: ContextEncoder | L2Gan, size: int
 ) -> Callable[[Networks, Array, Array, Array], tuple[Array, Array, Array]]:
-    """(networks, images, hole, key) -> (proposal, score, steps) for a trained context encoder."""
-    module = module_of(model, size=size)
+    """(networks, images, hole, key) -> (proposal, score, steps) for a trained network."""
 
     def propose(networks: Networks, images: Array, hole: Array, key: Array):
-        proposal = apply(module, networks[0], paint(model, images, hole))
-        if model.predicts == "center":
-            # Beyond the centre the network has no opinion: NaN in a hole, else what is known.
-            proposal = paste_center(jnp.where(hole, jnp.nan, images), proposal)
+        proposal = _predict(model, size, networks[0], images, hole)
         return proposal, jnp.zeros(len(images)), jnp.zeros(len(images), jnp.int32)
 
     return propose
+
+
+def _predict(
+    model: ContextEncoder | L2Gan, size: int, variables: Variables, images: Array, hole: Array
+) -> Array:
+    if isinstance(model, L2Gan):
+        _, refined = l2_gan.fill(model, variables, l2_gan.paint(model, images, hole=hole))
+        return _in_place(partial(l2_gan.paste, model), images, hole, refined)
+    prediction = apply(module_of(model, size=size), variables, paint(model, images, hole))
+    if model.predicts == "center":
+        return _in_place(paste_center, images, hole, prediction)
+    return prediction
+
+
+def _in_place(
+    paste: Callable[[Array, Array], Array], images: Array, hole: Array, block: Array
+) -> Array:
+    """A predicted square as a proposal for the whole image.
+
+    Beyond its square a network has no opinion: NaN in a hole, else what is known. Next to it, known
+    pixels are as the square's own edge: were they as known, its seam would be among the gradients
+    that Poisson's equation keeps, wherever the hole reaches that far.
+    """
+    continued = jnp.pad(block, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    return paste(jnp.where(hole, jnp.nan, paste(images, continued)), block)

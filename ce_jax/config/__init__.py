@@ -6,7 +6,7 @@ every field can be overridden on the command line: `--data.source folder:faces -
 
 from ce_jax.config.data import SIZES, Data, Frame
 from ce_jax.config.inpainting import HighResolution, Inpainting, LatentSearch
-from ce_jax.config.models import ContextEncoder, Dcgan, Model, Vae
+from ce_jax.config.models import ContextEncoder, Dcgan, L2Gan, Model, Vae
 from ce_jax.config.record import to_dict, training_from_dict
 from ce_jax.config.rules import ConfigError
 from ce_jax.config.table import Entry, Table
@@ -23,6 +23,7 @@ __all__ = [
     "Frame",
     "HighResolution",
     "Inpainting",
+    "L2Gan",
     "LatentSearch",
     "Model",
     "Table",

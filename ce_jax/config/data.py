@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ce_jax.config.rules import require
+from ce_jax.config.rules import require, require_size
 
 SIZES = (32, 64, 128)
 """Sides that networks of kernel 4 and stride 2 halve down to 4x4."""
@@ -13,6 +13,8 @@ ALEXNET_SIZE = 227
 """The side that AlexNet takes down to 6x6."""
 REFINED_SIZES = (256, 512)
 """Sides beyond those of any network, which a completion is refined up to."""
+L2_GAN_SIZES = (88, 175, 350)
+"""350 as published, a half and a quarter: 128 of 350 pixels are 32, 64 and 128."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,19 +22,15 @@ class Frame:
     """How a photograph of any size becomes the square that a network sees."""
 
     size: int = 64
-    """Side of the square in pixels: 32, 64 or 128; 227 for AlexNet; 256 and 512 for a high-resolution inpainting too."""
+    """Side of the square in pixels: 32, 64 or 128; 227 for AlexNet; 88, 175 or 350 for the L2-GAN; 256 and 512 for a high-resolution inpainting."""
     box: tuple[int, int, int, int] | None = None
     """Left, top, right, bottom: cut this out first (pixels of the file)."""
     shorter_side: int | None = None
     """Resize to this shorter side before the crop; None: to `size`, so that only the longer side is cropped."""
 
     def __post_init__(self) -> None:
-        require(
-            self.size in (*SIZES, ALEXNET_SIZE, *REFINED_SIZES),
-            "frame.size",
-            self.size,
-            "227 for AlexNet, or one of 32, 64, 128, or 256 or 512 for an inpainting",
-        )
+        sizes = (*SIZES, ALEXNET_SIZE, *L2_GAN_SIZES, *REFINED_SIZES)
+        require_size(self.size, sizes, "frame.size")
         if self.box is not None:
             left, top, right, bottom = self.box
             require(
@@ -57,7 +55,7 @@ class Data:
     source: str = "bundled:photographs"
     """folder:PATH, tfds:NAME@SPLIT, mat:PATH (SVHN), npz:PATH, bundled:digits, bundled:photographs or bundled:tiles; [a:b] behind any of them takes a part."""
     validation: str | None = None
-    """Images that a curriculum is tuned on after every epoch, the first 256 of a source; None: of the training images."""
+    """Images that a curriculum or an L2-GAN is validated on after every epoch, the first 256 of a source; None: of the training images."""
     frame: Frame = Frame()
     crop: Literal["center", "random"] = "center"
     """Where the square lies in a photograph that is larger (`frame.shorter_side` makes room)."""

@@ -118,13 +118,13 @@ class Inpainting:
     images: str = "bundled:photographs"
     """The images to complete; sources as in training."""
     holes: str = "center"
-    """center, block, random:SHARE, pattern, half, a PNG for all images, or a folder with one per image (white = fill)."""
+    """center, block, random:SHARE, pattern, half, quarter:CORNER, a PNG for all images, or a folder with one per image (white = fill)."""
     output: str = "completed"
     """Folder for images/, manifest.jsonl, metrics.json and report.html."""
     model: str | None = None
     """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
     method: Literal["latent", "context-encoder", "high-resolution", "nearest", "laplace"] = "latent"
-    """latent: search in a DCGAN or a VAE; context-encoder: one pass; high-resolution: one pass on a small version, refined scale by scale; nearest: what of `collection` agrees best with the known pixels, no model; laplace: smoothest continuation, no model."""
+    """latent: search in a DCGAN or a VAE; context-encoder: one pass of it or of an L2-GAN; high-resolution: one pass on a small version, refined scale by scale; nearest: what of `collection` agrees best with the known pixels, no model; laplace: smoothest continuation, no model."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
     truth: str | None = None

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
-from ce_jax.config.rules import require
+from ce_jax.config.data import ALEXNET_SIZE, L2_GAN_SIZES, SIZES
+from ce_jax.config.rules import require, require_colour
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dcgan:
     """The generator and critic of Radford et al. 2016 as Yeh et al. 2017 use them."""
 
+    sizes: ClassVar[tuple[int, ...]] = SIZES
+    """Sides of the images that it takes, in pixels."""
     width: int = 64
     """Channels of the layer next to the image; each layer inwards has twice as many (512 at 4x4 for 64x64 images)."""
     latent: int = 100
@@ -41,6 +44,8 @@ class Dcgan:
 class Vae:
     """The variational autoencoder of Kingma & Welling 2014 between a DCGAN's critic and generator."""
 
+    sizes: ClassVar[tuple[int, ...]] = SIZES
+    """Sides of the images that it takes, in pixels."""
     width: int = 64
     """Channels of the layers next to the image; each layer inwards has twice as many."""
     latent: int = 100
@@ -81,7 +86,7 @@ class ContextEncoder:
     predicts: Literal["center", "image"] = "center"
     """`center`: the middle square of half the side, as published; `image`: the whole image, for holes anywhere."""
     holes: tuple[str, ...] = ("center",)
-    """Hole kinds to train with: center, block, block:FROM-TO, blocks, random:SHARE, pattern, half."""
+    """Hole kinds to train with: center, block, block:FROM-TO, blocks, random:SHARE, pattern, half, quarter."""
     sharing: Literal["chance", "equal", "on-demand"] = "chance"
     """How the kinds share a batch: by chance for each image; in equal parts; or, after every epoch, in parts that go with 1 / PSNR of each on `data.validation`, so that the harder ones get more."""
     reconstructs: Literal["hole", "image"] = "hole"
@@ -107,12 +112,7 @@ class ContextEncoder:
             self.convolutions,
             "at least 2",
         )
-        require(
-            len(self.fill) == 3 and all(0 <= value <= 255 for value in self.fill),
-            "model.fill",
-            self.fill,
-            "three numbers from 0 to 255",
-        )
+        require_colour(self.fill)
         require(len(self.holes) >= 1, "model.holes", self.holes, "at least one hole kind")
         require(
             self.predicts == "image" or self.holes == ("center",),
@@ -138,6 +138,11 @@ class ContextEncoder:
     def alexnet(self) -> bool:
         """Whether the encoder is an AlexNet, with pooling or without."""
         return self.encoder != "convolutions"
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Sides of the images that it takes, in pixels."""
+        return (ALEXNET_SIZE,) if self.alexnet else SIZES
 
     def _require_an_alexnet(self) -> None:
         this = f"for model.encoder {self.encoder}"
@@ -167,4 +172,33 @@ class ContextEncoder:
         )
 
 
-Model = Dcgan | Vae | ContextEncoder
+@dataclass(frozen=True, kw_only=True)
+class L2Gan:
+    """The L2-GAN of Salem et al.: an encoder-decoder recovers a square at one place by L2; then it stays as it is, and a refiner plays against a critic with the joint loss (eq. 6)."""
+
+    sizes: ClassVar[tuple[int, ...]] = L2_GAN_SIZES
+    """Sides of the images that it takes, in pixels."""
+    corner: Literal["top-left", "top-right", "bottom-left", "bottom-right"] = "top-left"
+    """The quarter of the image in whose middle the square is missing."""
+    recovery_steps: int = 30_000
+    """The first so many of the run's steps train the encoder-decoder, the others refiner and critic."""
+    width: int = 64
+    """Channels of the layers next to the image, in all three networks."""
+    bottleneck: int = 4000
+    """Units between encoder and decoder that see all features."""
+    fill: tuple[int, int, int] = (117, 104, 123)
+    """8-bit RGB that the hole is painted with, as in the context encoder."""
+    adversarial: float = 0.01
+    """Weight of the adversarial loss (mu_adv); the reconstruction gets the rest (mu_rec)."""
+
+    def __post_init__(self) -> None:
+        corners = ("top-left", "top-right", "bottom-left", "bottom-right")
+        require(self.corner in corners, "model.corner", self.corner, " or ".join(corners))
+        require(self.recovery_steps >= 1, "model.recovery_steps", self.recovery_steps, "at least 1")
+        require(self.width >= 1, "model.width", self.width, "at least 1")
+        require(self.bottleneck >= 1, "model.bottleneck", self.bottleneck, "at least 1")
+        require_colour(self.fill)
+        require(0 < self.adversarial <= 1, "model.adversarial", self.adversarial, "in (0, 1]")
+
+
+Model = Dcgan | Vae | ContextEncoder | L2Gan

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ce_jax.config.data import ALEXNET_SIZE, SIZES, Data
-from ce_jax.config.models import ContextEncoder, Model, Vae
-from ce_jax.config.rules import require, require_seed
+from ce_jax.config.data import Data
+from ce_jax.config.models import ContextEncoder, L2Gan, Model, Vae
+from ce_jax.config.rules import require, require_seed, require_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,15 +77,17 @@ class Training:
             self.critic,
             "left as it is for a Vae, which has none",
         )
-        alexnet = isinstance(self.model, ContextEncoder) and self.model.alexnet
-        require(
-            self.data.frame.size in ((ALEXNET_SIZE,) if alexnet else SIZES),
-            "data.frame.size",
-            self.data.frame.size,
-            "227 for an AlexNet, and one of 32, 64, 128 for every other network",
-        )
+        of = f" for this {type(self.model).__name__}"
+        require_size(self.data.frame.size, self.model.sizes, "data.frame.size", of=of)
         if isinstance(self.model, ContextEncoder):
             self._require_that_fits(self.model)
+        if isinstance(self.model, L2Gan):
+            require(
+                self.model.recovery_steps < self.steps,
+                "model.recovery_steps",
+                self.model.recovery_steps,
+                f"less than steps ({self.steps}), or nothing is left to refine in",
+            )
 
     def _require_that_fits(self, model: ContextEncoder) -> None:
         size, convolutions = self.data.frame.size, model.convolutions

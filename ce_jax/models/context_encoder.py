@@ -5,6 +5,7 @@ decoder doubles them up again: to the middle square of half the side, or to the 
 128x128 images, width 64 and 4000 units these are the layers of the authors' public network. With a
 channel-wise bottleneck, 4 convolutions and 64x64 images they are those of on-demand learning (Gao
 and Grauman 2017), with 6 and 128x128 those of the self-tuned encoder-decoder (Salem et al.).
+Images of three times a power of two are halved down to 6x6, with the channels of a third of them.
 """
 
 from typing import Literal
@@ -40,10 +41,11 @@ class ContextEncoder(nn.Module):
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
         size = images.shape[1]
+        odd = size // (size & -size)  # 1, or 3 for 96, 192 and 384
         innermost = 4 if self.convolutions is None else size // 2**self.convolutions
 
         def channels(side: int) -> int:
-            return _channels(side, size=size, width=self.width)
+            return _channels(side, size=size // odd, width=self.width)
 
         def normalised(x: Array) -> Array:
             return BatchNorm(train, self.axis)(x)
@@ -51,18 +53,19 @@ class ContextEncoder(nn.Module):
         x = leaky_relu(Downsample(self.width)(images))  # [b, 64, 64, 64]
         while (side := x.shape[1] // 2) >= innermost:
             # [b, 32, 32, 64], [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
-            x = leaky_relu(normalised(Downsample(channels(side))(x)))
+            x = leaky_relu(normalised(Downsample(channels(side // odd))(x)))
         if self.bottleneck == "channel-wise":
             x = ChannelWise()(x)
         else:
-            features = x.shape
+            _, side, _, maps = x.shape
+            while self.output % side:
+                side -= 1  # 6x6 are followed by 4x4, which double up to a power of two
             x = nn.Dense(self.bottleneck, use_bias=False, kernel_init=KERNEL_INIT)(
                 x.reshape(len(x), -1)
             )
             x = leaky_relu(normalised(x))  # [b, 4000]
-            places = features[1] * features[2] * features[3]
-            x = nn.Dense(places, use_bias=False, kernel_init=KERNEL_INIT)(x)
-            x = nn.relu(normalised(x.reshape(features)))
+            x = nn.Dense(side * side * maps, use_bias=False, kernel_init=KERNEL_INIT)(x)
+            x = nn.relu(normalised(x.reshape(-1, side, side, maps)))
         while (side := 2 * x.shape[1]) < self.output:
             # [b, 8, 8, 256], [b, 16, 16, 128], [b, 32, 32, 64]
             x = nn.relu(normalised(Upsample(channels(side))(x)))
@@ -107,13 +110,13 @@ def center(images: Array) -> Array:
 
     Of an odd side, half is rounded down, so that the square still lies in the middle.
     """
-    middle = _middle(images.shape[1])
+    middle = _middle(size := images.shape[1], size // 2)
     return images[:, middle, middle]
 
 
 def paste_center(images: Array, prediction: Array) -> Array:
-    """The inverse of `center`: images with their middle square replaced by the prediction."""
-    middle = _middle(images.shape[1])
+    """The inverse of `center`: images with a square in their middle replaced by the prediction."""
+    middle = _middle(images.shape[1], prediction.shape[1])
     return images.at[:, middle, middle].set(prediction)
 
 
@@ -123,7 +126,6 @@ def _channels(side: int, *, size: int, width: int) -> int:
     return width * min(max(widest // side, 1), 8)
 
 
-def _middle(size: int) -> slice:
-    half = size // 2
-    start = (size - half) // 2
-    return slice(start, start + half)
+def _middle(size: int, side: int) -> slice:
+    start = (size - side) // 2
+    return slice(start, start + side)

@@ -29,11 +29,12 @@ class Upsample(nn.Module):
 
     features: int
     side: int = 4
+    kernel_init: nn.initializers.Initializer = KERNEL_INIT
 
     @nn.compact
     def __call__(self, images: Array) -> Array:
         shape = (self.side, self.side, self.features, images.shape[-1])
-        kernel = self.param("kernel", KERNEL_INIT, shape)
+        kernel = self.param("kernel", self.kernel_init, shape)
         return upsample(images, kernel)
 
 

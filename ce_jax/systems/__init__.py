@@ -1,7 +1,7 @@
 """From a config to what a training loop needs: how to start, one update, and what to look at."""
 
-from ce_jax.config import ContextEncoder, Dcgan, Training, Vae
-from ce_jax.systems import context_encoder, dcgan, vae
+from ce_jax.config import ContextEncoder, Dcgan, L2Gan, Training, Vae
+from ce_jax.systems import context_encoder, dcgan, l2_gan, vae
 from ce_jax.systems.system import System
 
 __all__ = ["System", "build"]
@@ -20,3 +20,5 @@ def build(config: Training, *, axis: str | None = None) -> System:
             return vae.build(config, config.model, axis)
         case ContextEncoder():
             return context_encoder.build(config, config.model, axis)
+        case L2Gan():
+            return l2_gan.build(config, config.model, axis)

@@ -24,7 +24,7 @@ from ce_jax.state import (
     mean_over,
 )
 from ce_jax.systems.curriculum import counts_of, levels_of, on_demand
-from ce_jax.systems.system import System, adversarial, begin, judge, network, proceed
+from ce_jax.systems.system import System, begin, network, play_jointly, proceed
 
 Array = jax.Array
 
@@ -77,34 +77,27 @@ def step(
     published = model.predicts == "center"
     truth, missing, weight = (center(x) if published else x for x in (images, hole, weight))
 
-    def shown(prediction):
+    def judged(prediction: Array) -> Array:
         # The published critics judge what the network says; ours a whole image as it is used.
         raw = published or model.reconstructs == "image"
         return prediction if raw else jnp.where(missing, prediction, truth)
 
-    def joint(prediction, player):
-        reconstruction = jnp.mean(losses.reconstruction_loss(prediction, truth, weight))
-        psnr = jnp.mean(_psnr(prediction, truth, missing))
-        scalars = {"loss/reconstruction": reconstruction, "hole/psnr": psnr}
-        loss = (1 - model.adversarial) * reconstruction
-        if critic is not None:
-            scalars["loss/adversarial"] = adversarial(critic, player, shown(prediction))
-            loss += model.adversarial * scalars["loss/adversarial"]
-        return loss, scalars
+    def reconstruct(prediction: Array) -> Scalars:
+        reconstruction = losses.reconstruction_loss(prediction, truth, weight)
+        psnr = _psnr(prediction, truth, missing)
+        return {"loss/reconstruction": jnp.mean(reconstruction), "hole/psnr": jnp.mean(psnr)}
 
-    prediction, pull_back, batch_stats = jax.vjp(
-        lambda params: generator.forward(
-            params, game.generator.batch_stats, paint(model, images, hole)
-        ),
-        game.generator.params,
-        has_aux=True,
+    next_generator, next_critic, scalars = play_jointly(
+        game,
+        paint(model, images, hole),
+        truth,
+        generator=generator,
+        critic=critic,
+        weight=model.adversarial,
+        reconstruct=reconstruct,
+        judged=judged,
     )
-    next_critic, scalars = game.critic, {}
-    if critic is not None and game.critic is not None:
-        next_critic, scalars = judge(critic, game.critic, truth, shown(prediction))
-    (loss, parts), gradient = jax.value_and_grad(joint, has_aux=True)(prediction, next_critic)
-    next_generator = generator.learn(game.generator, pull_back(gradient)[0], batch_stats)
-    scalars |= {"loss/generator": loss, **parts, **_report(curriculum)}
+    scalars |= _report(curriculum)
     return proceed(game, next_generator, next_critic, average), mean_over(generator.axis, scalars)
 
 
@@ -119,10 +112,11 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
     for kind in kinds:
         holes.check(kind, size=size)
     module = module_of(model, size=size, axis=axis)
-    generator = network(module, config.generator, config, axis)
+    generator = network(module, config.generator, axis, steps=config.steps)
     critic = None
     if model.adversarial > 0:
-        critic = network(dcgan.Critic(model.width, axis), config.critic, config, axis)
+        judge = dcgan.Critic(model.width, axis)
+        critic = network(judge, config.critic, axis, steps=config.steps)
     update = partial(
         step,
         generator=generator,

@@ -75,10 +75,9 @@ def build(config: Training, model: Dcgan, axis: str | None) -> System:
     """The system of a config with this model."""
     size = config.data.frame.size
     generator_module, critic_module = modules(model, size=size, axis=axis)
-    generator = network(
-        generator_module, config.generator, config, axis, times=model.generator_steps
-    )
-    critic = network(critic_module, config.critic, config, axis)
+    learned = config.steps * model.generator_steps
+    generator = network(generator_module, config.generator, axis, steps=learned)
+    critic = network(critic_module, config.critic, axis, steps=config.steps)
     update = partial(
         step,
         generator=generator,

@@ -29,21 +29,19 @@ class System(NamedTuple):
         step: (state, images [b, s, s, 3], key [b]) -> (state, scalars), pure.
         preview: (variables of the generator, images [b, s, s, 3], key [b]) -> pictures, one row
             of [s, s] pictures for each image: [b, columns, s, s, 3].
-        tune: (state, validation images [n, s, s, 3], key [n]) -> the state that begins the next
-            epoch; None for systems to which epochs mean nothing.
+        validate: (state, validation images [n, s, s, 3], key [n]) -> the state that begins the
+            next epoch, in which it says what it found; None for systems that do not look.
     """
 
     init: Callable[[Array], Game]
     step: Callable[[Game, Array, Array], tuple[Game, Scalars]]
     preview: Callable[[Variables, Array, Array], Array]
-    tune: Callable[[Game, Array, Array], Game] | None = None
+    validate: Callable[[Game, Array, Array], Game] | None = None
 
 
-def network(
-    module: nn.Module, adam: Adam, config: Training, axis: str | None, *, times: int = 1
-) -> Network:
-    """A module and the optimiser that a run of this config trains it with, so often in a step."""
-    return Network(module, optimizer(adam, steps=times * config.steps), axis)
+def network(module: nn.Module, adam: Adam, axis: str | None, *, steps: int) -> Network:
+    """A module and the optimiser that trains it, so often in a run."""
+    return Network(module, optimizer(adam, steps=steps), axis)
 
 
 def begin(generator: Player, critic: Player | None, config: Training) -> Game:
@@ -80,3 +78,50 @@ def adversarial(critic: Network, player: Player, fake: Array) -> Array:
     """How little the critic is fooled by generated images, averaged over them."""
     logits, _ = critic.forward(player.params, player.batch_stats, fake)
     return jnp.mean(losses.adversarial_loss(logits))
+
+
+def play_jointly(
+    game: Game,
+    inputs: Array,
+    truth: Array,
+    *,
+    generator: Network,
+    critic: Network | None,
+    weight: float,
+    reconstruct: Callable[[Array], Scalars],
+    judged: Callable[[Array], Array] = lambda prediction: prediction,
+) -> tuple[Player, Player | None, Scalars]:
+    """Both players after a step of the joint loss (Pathak et al. 2016, eq. 3; Salem et al., eq. 6).
+
+    The critic learns first. One forward pass of the generator serves both.
+
+    Args:
+        game: where they stand.
+        inputs: what the generator is shown.
+        truth: what the critic takes for real.
+        generator: predicts.
+        critic: None without an adversarial loss.
+        weight: of the adversarial loss; the reconstruction gets the rest.
+        reconstruct: prediction -> scalars, with `loss/reconstruction` among them.
+        judged: prediction -> what of it the critic sees.
+    """
+
+    def joint(prediction: Array, player: Player | None) -> tuple[Array, Scalars]:
+        scalars = reconstruct(prediction)
+        loss = (1 - weight) * scalars["loss/reconstruction"]
+        if critic is not None and player is not None:
+            scalars["loss/adversarial"] = adversarial(critic, player, judged(prediction))
+            loss += weight * scalars["loss/adversarial"]
+        return loss, scalars
+
+    prediction, pull_back, batch_stats = jax.vjp(
+        lambda params: generator.forward(params, game.generator.batch_stats, inputs),
+        game.generator.params,
+        has_aux=True,
+    )
+    next_critic, scalars = game.critic, {}
+    if critic is not None and game.critic is not None:
+        next_critic, scalars = judge(critic, game.critic, truth, judged(prediction))
+    (loss, parts), gradient = jax.value_and_grad(joint, has_aux=True)(prediction, next_critic)
+    next_generator = generator.learn(game.generator, pull_back(gradient)[0], batch_stats)
+    return next_generator, next_critic, scalars | {"loss/generator": loss, **parts}

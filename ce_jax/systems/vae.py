@@ -52,7 +52,7 @@ def build(config: Training, model: Vae, axis: str | None) -> System:
     """The system of a config with this model."""
     size = config.data.frame.size
     module = module_of(model, size=size, axis=axis)
-    autoencoder = network(module, config.generator, config, axis)
+    autoencoder = network(module, config.generator, axis, steps=config.steps)
     update = partial(step, autoencoder=autoencoder, model=model, average=config.average)
 
     def init(key: Array) -> Game:
