@@ -4,10 +4,12 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
 [b, h, w, 1], True where pixels are missing. A module imports only what this list names before it:
 
     config                                   what an experiment is
+    irregular                                shapes of holes
     images holes losses metrics blending     the domain, in pure functions
     trails                                   the way of a search
     models state systems                     networks, what they have learned, how they learn
     sharding                                 the devices
+    hole_sets                                holes that are the same for everybody
     sources data hole_files pairing          images and holes into batches
     checkpointing                            what a run keeps
     completion                               every way to fill a hole
