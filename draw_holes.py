@@ -26,14 +26,12 @@ class Drawing:
     seed: int = 0
     """Seed of a hole kind; a set has its own."""
 
-    def __post_init__(self) -> None:
-        require(self.size >= 1, "size", self.size, "at least 1")
-        require_seed(self.seed)
-
 
 def main(arguments: list[str]) -> int:
     """Draws the holes, and says what the set hashes to."""
     options = tyro.cli(Drawing, args=arguments, prog="draw_holes.py")
+    require(options.size >= 1, "size", options.size, "at least 1")
+    require_seed(options.seed)
     from ce_jax import hole_files, sources
 
     holes = hole_files.resolve(options.holes, seed=options.seed)

@@ -1,5 +1,6 @@
 """A named set is the same for everybody, or refuses to be drawn."""
 
+import functools
 import json
 
 import jax
@@ -9,22 +10,29 @@ import tiny
 from folders import contents, laplace, numbered
 from PIL import Image
 
-from ce_jax import hole_files, hole_sets, holes
+from ce_jax import hole_files, hole_sets, holes, irregular
 from ce_jax.batch import inpaint
 from ce_jax.hole_sets import SETS, HoleSet
 
 
 @pytest.fixture(autouse=True, scope="module")
 def quickly():
-    """Everything here is drawn once or twice."""
-    compiled = jax.jit(
-        holes.draw,
-        static_argnums=0,
-        static_argnames="size",
-        compiler_options=tiny.QUICKLY,
-    )
+    """The same holes, in programs that are compiled quickly; all bins of a size in the same one."""
+
+    def strokes(key, first, last, *, size):
+        paint = functools.partial(irregular.free_form, first=first, last=last, size=size)
+        return jax.vmap(paint)(key)[..., np.newaxis]
+
+    compiled = functools.partial(jax.jit, static_argnames="size", compiler_options=tiny.QUICKLY)
+    strokes, other = compiled(strokes), compiled(holes.draw, static_argnums=0)
+
+    def drawn(kind, key, *, size):
+        if kind.name == "free-form":
+            return strokes(key, *kind.parameter, size=size)
+        return other(kind, key, size=size)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hole_sets, "_draw", compiled)
+        patch.setattr(hole_sets, "_draw", drawn)
         yield
 
 
