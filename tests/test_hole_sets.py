@@ -2,6 +2,7 @@
 
 import functools
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -48,6 +49,13 @@ def test_a_named_set_has_the_holes_that_its_hashes_promise(name):
 def test_all_sets_differ():
     hashes = [value for one in SETS.values() for value in one.hashes.values()]
     assert len(hashes) == len(set(hashes)) == 2 * len(SETS)
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_the_documentation_has_the_same_hashes(name):
+    words = f"set:{name}", str(SETS[name].kind), *SETS[name].hashes.values()
+    row = " | ".join(f"`{word}`" for word in words)
+    assert f"| {row} |" in (Path(__file__).parents[1] / "docs" / "holes.md").read_text()
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])
