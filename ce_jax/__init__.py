@@ -5,10 +5,12 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
 
     config                                   what an experiment is
     files                                    what writes a file whole or not at all
+    irregular                                shapes of holes
     images holes losses metrics blending     the domain, in pure functions
     trails                                   the way of a search
     models state systems                     networks, what they have learned, how they learn
     sharding                                 the devices
+    hole_sets                                holes that are the same for everybody
     sources data hole_files pairing          images and holes into batches
     checkpointing feature_files              what a run keeps; VGG19 from a file
     completion                               every way to fill a hole

@@ -6,8 +6,6 @@ so that a result does not depend on where in a run it was made.
 """
 
 import dataclasses
-import hashlib
-import json
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from importlib.metadata import version
@@ -24,7 +22,6 @@ from ce_jax import (
     checkpointing,
     completion,
     hole_files,
-    holes,
     images,
     metrics,
     sharding,
@@ -34,7 +31,7 @@ from ce_jax.completion import Candidates, Complete, Completion, Trails
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import Frame, Inpainting
 from ce_jax.hole_files import HoleFiles
-from ce_jax.holes import HoleKind
+from ce_jax.hole_sets import HoleSet, hash_of, hash_of_set, image_keys
 from ce_jax.pairing import Failure, Picture, loader, read_ahead
 from ce_jax.results import Results
 from ce_jax.sources import keep_apart, open_source
@@ -88,13 +85,13 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     sharding.check_batch(config.batch_size, mesh)
     source = open_source(config.images)
     keep_apart(config.images, Path(config.output))
-    hole_kind = hole_files.resolve(config.holes)
+    holes = hole_files.resolve(config.holes, seed=config.seed)
     trained = None if config.model is None else checkpointing.load(Path(config.model))
     complete = completion.build(config, trained, mesh)
     frame = frame_of(config, trained)
-    if isinstance(hole_kind, HoleKind):
-        holes.check(hole_kind, size=frame.size)
-    load = loader(source, frame, hole_kind, truth=config.truth)
+    if isinstance(holes, HoleSet):
+        holes.check(size=frame.size)
+    load = loader(source, frame, holes, truth=config.truth)
 
     shown = [source.names[index] for index in _evenly(len(source), config.report_rows)]
     identity = configuration.to_dict(config) | {"model_step": trained.step if trained else None}
@@ -123,7 +120,7 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
         for loaded in read_ahead(load, todo, batch_size=config.batch_size):
             keep(failure for failure in loaded if isinstance(failure, Failure))
             pictures = [picture for picture in loaded if isinstance(picture, Picture)]
-            begun = _begin(pictures, config, hole_kind, complete, frame.size) if pictures else None
+            begun = _begin(pictures, config, holes, complete, frame.size) if pictures else None
             if underway is not None:
                 keep(_finish(underway, config, trailed))
             underway = begun
@@ -142,26 +139,19 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     return Outcome(done, len(results.records) - done, len(source), tried < len(todo))
 
 
-def image_keys(seed: int, names: Sequence[str]) -> jax.Array:
-    """One random key for each image, [b]: the seed and the image's name, and nothing else."""
-    digests = [hashlib.blake2b(name.encode(), digest_size=4).digest() for name in names]
-    numbers = np.array([int.from_bytes(digest, "big") for digest in digests], np.uint32)
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.key(seed), numbers)
-
-
 def _begin(
     pictures: list[Picture],
     config: Inpainting,
-    hole_kind: HoleKind | HoleFiles,
+    holes: HoleSet | HoleFiles,
     complete: Complete,
     size: int,
 ) -> _Batch:
     """Starts a batch on the devices, padded to the full size with copies of its last picture."""
     padded = pictures + [pictures[-1]] * (config.batch_size - len(pictures))
-    keys = image_keys(config.seed, [picture.name for picture in padded])
-    hole_key, start_key = jax.vmap(jax.random.split, out_axes=1)(keys)
-    if isinstance(hole_kind, HoleKind):
-        hole = np.asarray(holes.draw(hole_kind, hole_key, size=size))
+    names = [picture.name for picture in padded]
+    _, start_key = jax.vmap(jax.random.split, out_axes=1)(image_keys(config.seed, names))
+    if isinstance(holes, HoleSet):
+        hole = holes.draw(names, size=size)
     else:
         hole = np.stack([picture.hole for picture in padded if picture.hole is not None])
     photographs = images.to_float(np.stack([picture.image for picture in padded]))
@@ -201,7 +191,7 @@ def _finish(
             "steps": int(steps[i]),
             "score": round(float(score[i]), 4),
             "missing": round(float(hole[i].mean()), 4),
-            "hole": hashlib.sha256(np.packbits(hole[i]).tobytes()).hexdigest()[:16],
+            "hole": hash_of(hole[i]),
             "figures": {
                 method: {k: round(float(v[i]), 5) for k, v in values.items() if np.isfinite(v[i])}
                 for method, values in figures.items()
@@ -285,13 +275,11 @@ def _facts(
 ) -> dict[str, str]:
     """What was run, for the report: enough to run it again."""
     device = jax.devices()[0]
-    holes_of = sorted(
-        (record["name"], record["hole"]) for record in results.records if "hole" in record
-    )
+    hashes = {record["name"]: record["hole"] for record in results.records if "hole" in record}
     facts = {
         "images": config.images,
         "holes": config.holes,
-        "hole set": hashlib.sha256(json.dumps(holes_of).encode()).hexdigest()[:16],
+        "hole set": hash_of_set(hashes),
         "method": config.method,
         "blend": config.blend,
         "seed": str(config.seed),

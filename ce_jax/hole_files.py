@@ -1,6 +1,7 @@
-"""Holes that come as files, drawn by people: white (>= 128) is missing, as in all popular tools."""
+"""Holes in files, drawn by people or for other programs: white (>= 128) is missing, as usual."""
 
 import dataclasses
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
@@ -8,10 +9,12 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from ce_jax import images
-from ce_jax.holes import KINDS, HoleError, HoleKind, kinds_for, parse
+from ce_jax import hole_sets, images
+from ce_jax.hole_sets import HoleSet
+from ce_jax.holes import KINDS, HoleError, kinds_for, parse
 
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".pbm")
+_DRAWN_AT_ONCE = 64
 
 
 def read(path: str | Path) -> np.ndarray:
@@ -81,23 +84,59 @@ def open_files(path: str | Path) -> HoleFiles:
     return HoleFiles(path, dict(by_stem))
 
 
-def resolve(holes: str) -> HoleKind | HoleFiles:
-    """What HOLES on the command line means: a hole kind, or else the path of a file or folder.
+def resolve(holes: str, *, seed: int) -> HoleSet | HoleFiles:
+    """What HOLES on the command line means: set:NAME, a hole kind, or the path of a file or folder.
 
     A folder called `center` is written `./center`.
 
+    Args:
+        holes: as written.
+        seed: of the holes that are drawn by kind; a named set has its own.
+
     Raises:
-        HoleError: it is neither, or `parse` or `open_files` refuse it.
+        HoleError: it is nothing of these, or `named`, `parse` or `open_files` refuse it.
     """
-    name = holes.partition(":")[0]
+    name, _, of_set = holes.partition(":")
+    if name == "set":
+        return hole_sets.named(of_set)
     if name in KINDS:
-        return parse(holes)
+        return HoleSet(parse(holes), seed)
     if Path(holes).exists():
         return open_files(holes)
     raise HoleError(
         f"holes '{holes}' are neither a file or folder that exists nor a hole kind; "
-        f"{kinds_for(name)}"
+        f"{kinds_for(name)}; sets are {', '.join(f'set:{one}' for one in hole_sets.SETS)}"
     )
+
+
+def write(holes: HoleSet, names: Sequence[str], folder: Path, *, size: int) -> str:
+    """Draws the holes of images into a new folder: `NAME.png`, white = missing, and `holes.json`.
+
+    `holes.json` says of each hole its hash and the share that is missing, and of all of them what
+    they were drawn from and what the report of an inpainting calls their hole set.
+
+    Returns:
+        The hash of the set.
+
+    Raises:
+        HoleError: the folder is not empty, or `HoleSet.check` refuses the set.
+    """
+    holes.check(size=size)
+    if folder.exists() and any(folder.iterdir()):
+        raise HoleError(f"{folder} is not empty; choose a new folder for the holes")
+    drawn = {}
+    for first in range(0, len(names), _DRAWN_AT_ONCE):
+        some = names[first : first + _DRAWN_AT_ONCE]
+        for name, hole in zip(some, holes.draw(some, size=size), strict=True):
+            white = np.where(hole, np.uint8(255), np.uint8(0))
+            images.write_png(folder / f"{name}.png", np.repeat(white, 3, axis=-1))
+            missing = round(float(hole.mean()), 4)
+            drawn[name] = {"hole": hole_sets.hash_of(hole), "missing": missing}
+    hash_of_all = hole_sets.hash_of_set({name: one["hole"] for name, one in drawn.items()})
+    facts = {"set": holes.name, "kind": str(holes.kind), "seed": holes.seed, "size": size}
+    text = json.dumps(facts | {"hash": hash_of_all, "holes": drawn}, indent=1)
+    (folder / "holes.json").write_text(text + "\n", encoding="utf-8")
+    return hash_of_all
 
 
 def _luma(path: str | Path) -> np.ndarray:

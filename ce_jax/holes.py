@@ -6,11 +6,12 @@ A hole is bool, True where pixels are missing.
 import contextlib
 import dataclasses
 import difflib
-import math
 from collections.abc import Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+
+from ce_jax.irregular import free_form, lowest, smooth_noise
 
 KINDS: Mapping[str, str] = {
     "center": "a side in whole pixels, as in center:24",
@@ -18,16 +19,16 @@ KINDS: Mapping[str, str] = {
     "blocks": "a share above 0 and below 1, as in blocks:0.25",
     "random": "a share above 0 and below 1, as in random:0.8",
     "pattern": "a share above 0 and below 1, as in pattern:0.25",
+    "free-form": "two whole per cents from 0 to 99, as in free-form:20-30",
     "half": "left, right, top or bottom, as in half:left",
     "quarter": "top-left, top-right, bottom-left or bottom-right, as in quarter:top-left",
 }
 """The names of all hole kinds, and what may stand behind their colon."""
 
-_USUAL_SHARE = {"random": 0.8, "pattern": 0.25, "blocks": 0.25}
+_USUAL = {"random": 0.8, "pattern": 0.25, "blocks": 0.25, "free-form": (1, 60)}
 _EDGES = ("left", "right", "top", "bottom")
 _CORNERS = ("top-left", "top-right", "bottom-left", "bottom-right")
 _BLOCKS_TRIED = 32
-_PIXELS_PER_CELL = 16  # Pathak et al. enlarge their noise by 1 / 0.06
 
 
 class HoleError(ValueError):
@@ -42,7 +43,8 @@ class HoleKind:
         name: one of `KINDS`.
         parameter: the side of `center` and `block` in pixels (None: half the image; two numbers:
             any from the first to the last), the share of missing pixels of `random`, `pattern` and
-            `blocks`, the missing side of `half`, the corner of `quarter` (None: by chance).
+            `blocks`, the bin of `free-form` in per cent, the missing side of `half`, the corner of
+            `quarter` (None: by chance).
     """
 
     name: str
@@ -57,6 +59,8 @@ class HoleKind:
             case "block", (int(first), int(last)) if 0 < first <= last:
                 return
             case "random" | "pattern" | "blocks", float(share) if 0 < share < 1:
+                return
+            case "free-form", (int(first), int(last)) if 0 <= first < last < 100:
                 return
             case "half", str(edge) if edge in _EDGES:
                 return
@@ -84,7 +88,7 @@ def parse(kind: str) -> HoleKind:
         HoleError: the name is unknown, or the parameter is not one that it takes.
     """
     name, colon, parameter = kind.partition(":")
-    return HoleKind(name, _parameter(parameter) if colon else _USUAL_SHARE.get(name))
+    return HoleKind(name, _parameter(parameter) if colon else _USUAL.get(name))
 
 
 def draw(kind: HoleKind, key: jax.Array, *, size: int) -> jax.Array:
@@ -95,8 +99,9 @@ def draw(kind: HoleKind, key: jax.Array, *, size: int) -> jax.Array:
     regions: the random regions of Pathak et al. (2016, section 3.3), cut at their own quantile so
     that the share is exact. `block` is a square at a random place; `blocks` are squares of an
     eighth to a quarter of the side that may overlap, as many as fit into `share` of the image: the
-    random blocks of Pathak et al., who leave their sizes open. `quarter` is the square of Salem et
-    al. in one corner, as `quarter` says.
+    random blocks of Pathak et al., who leave their sizes open. `free-form` are brush strokes as in
+    Yu et al. (2019) whose share lies in (first, last] per cent, the bins of Liu et al. (2018).
+    `quarter` is the square of Salem et al. in one corner, as `quarter` says.
 
     Args:
         kind: how to draw; static under `jax.jit`, as is `size`.
@@ -200,9 +205,13 @@ def _draw_one(kind: HoleKind, key: jax.Array, size: int) -> jax.Array:
             top, left, side = squares[_chance(key, _CORNERS, corner)]
             return _square(top, left, side, size)
         case HoleKind("random", float(share)):
-            return _lowest(jax.random.bits(key, (size, size)), _count(kind, share, size))
+            return lowest(jax.random.bits(key, (size, size)), _count(kind, share, size))
         case HoleKind("pattern", float(share)):
-            return _lowest(_smooth_noise(key, size), _count(kind, share, size))
+            return lowest(smooth_noise(key, size=size), _count(kind, share, size))
+        case HoleKind("free-form", (int(first), int(last))):
+            if size**2 * first // 100 == size**2 * last // 100:
+                raise HoleError(f"hole '{kind}' takes no whole pixel of {size}x{size}; use more")
+            return free_form(key, first, last, size=size)
         case _:
             return _half(key, kind.parameter, size)
 
@@ -260,38 +269,3 @@ def _chance(key: jax.Array, places: Sequence[str], place: object) -> jax.Array |
     if place is None:
         return jax.random.randint(key, (), 0, len(places))
     return places.index(str(place))
-
-
-def _lowest(values: jax.Array, count: int) -> jax.Array:
-    """True at exactly `count` lowest values: by place, so that equal values cannot add a pixel."""
-    places = jnp.argsort(values.ravel())[:count]
-    return jnp.zeros(values.size, bool).at[places].set(True).reshape(values.shape)
-
-
-def _smooth_noise(key: jax.Array, size: int) -> jax.Array:
-    """Uniform noise enlarged bicubically, its grid shifted at random, int `[size, size]`.
-
-    In integers, which sum the same in any order: a hole is equal to the last bit under jit, in
-    another batch and on another device, even where the noise just misses the threshold.
-    """
-    noise_key, shift_key = jax.random.split(key)
-    cells = math.ceil(size / _PIXELS_PER_CELL) + 4  # the kernel reaches two cells beyond each end
-    noise = jax.random.randint(noise_key, (cells, cells), 0, 2**12)
-    rows, columns = (
-        _bicubic_weights(_PIXELS_PER_CELL + shift + jnp.arange(size), cells)
-        for shift in jax.random.randint(shift_key, (2,), 0, _PIXELS_PER_CELL)
-    )
-    return (rows @ noise // (2 * _PIXELS_PER_CELL**3)) @ columns.T  # below 2^27
-
-
-def _bicubic_weights(at: jax.Array, cells: int) -> jax.Array:
-    """Keys' kernel (1981, eq. 15), a = -1/2, times 2p³ for p pixels per cell; rows sum to 2p³.
-
-    Returns:
-        int `[len(at), cells]`, what each cell gives to the pixels `at`.
-    """
-    p = _PIXELS_PER_CELL
-    d = jnp.abs(at[:, None] - p * jnp.arange(cells)[None, :])
-    near = 3 * d**3 - 5 * d**2 * p + 2 * p**3
-    far = -(d**3) + 5 * d**2 * p - 8 * d * p**2 + 4 * p**3
-    return jnp.where(d < p, near, jnp.where(d < 2 * p, far, 0))

@@ -14,7 +14,8 @@ import numpy as np
 from ce_jax import data, images
 from ce_jax.config import Frame
 from ce_jax.hole_files import HoleFiles
-from ce_jax.holes import HoleError, HoleKind
+from ce_jax.hole_sets import HoleSet
+from ce_jax.holes import HoleError
 from ce_jax.sources import Source, SourceError, open_source
 
 _READERS = 8
@@ -40,14 +41,14 @@ Load = Callable[[int], Picture | Failure]
 
 
 def loader(
-    source: Source, frame: Frame, holes: HoleKind | HoleFiles, *, truth: str | None = None
+    source: Source, frame: Frame, holes: HoleSet | HoleFiles, *, truth: str | None = None
 ) -> Load:
     """How to load the image with a given index of the source.
 
     Args:
         source: of the images to complete.
         frame: how they become squares; their holes and truths go the same way.
-        holes: a kind, to be drawn later, or files.
+        holes: a set, to be drawn later, or files.
         truth: source of the intact images, found by name. Without one, images whose holes are drawn
             are their own truth, and the truth of images with holes from files is not known.
 
@@ -86,11 +87,11 @@ def read_ahead(
 
 
 def _intact(
-    source: Source, holes: HoleKind | HoleFiles, truth: str | None
+    source: Source, holes: HoleSet | HoleFiles, truth: str | None
 ) -> Callable[[str, np.ndarray], np.ndarray | None]:
     """name, image -> the intact image, None where there is no way to know it."""
     if truth is None:
-        return lambda _, image: image if isinstance(holes, HoleKind) else None
+        return lambda _, image: image if isinstance(holes, HoleSet) else None
     whole = open_source(truth)
     places = {name: index for index, name in enumerate(whole.names)}
     if places.keys().isdisjoint(source.names):

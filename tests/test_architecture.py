@@ -20,9 +20,19 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 LAYERS = re.findall(r"^    (\w+(?: \w+)*)(?:  .*)?$", str(ce_jax.__doc__), re.MULTILINE)
 ORDER = [module for layer in LAYERS for module in layer.split()]
 
-COMPILE = {"sharding", "training", "completion"}
+COMPILE = {"sharding", "training", "completion", "hole_sets"}
 """Modules that may call `jax.jit` or `jax.pmap`; everything else is a function to be compiled."""
-WORLDLESS = {"config", "losses", "metrics", "blending", "trails", "models", "state", "systems"}
+WORLDLESS = {
+    "config",
+    "irregular",
+    "losses",
+    "metrics",
+    "blending",
+    "trails",
+    "models",
+    "state",
+    "systems",
+}
 """Modules that touch no file, clock, thread, process or log."""
 WORLD = {"io", "logging", "os", "pathlib", "random", "shutil", "signal", "sys", "threading", "time"}
 

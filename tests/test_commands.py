@@ -348,3 +348,34 @@ def test_an_inpainting_that_is_stopped_keeps_what_is_done_and_continues(
     assert "Traceback" not in error
     code, out, _ = command("inpaint.py", *arguments)
     assert (code, out.split(";")[0]) == (0, "20 of 20 images completed, 0 failed")
+
+
+def test_holes_are_drawn_for_other_programs(command, tmp_path):
+    source = photographs(tmp_path / "in", 2)
+    drawing = "draw_holes.py", "block:9", "--images", source, "--size", "16", "--output"
+    code, out, error = command(*drawing, tmp_path / "holes")
+    assert (code, error) == (0, "")
+    said = json.loads((tmp_path / "holes" / "holes.json").read_text())
+    assert out == f"2 holes in {tmp_path / 'holes'}; hole set {said['hash']}\n"
+    assert images.read(tmp_path / "holes" / "01.png").sum() == 9 * 9 * 3 * 255
+
+
+@pytest.mark.parametrize(
+    ("holes", "more", "told"),
+    [
+        ("set:half", (), r"no hole set 'half'; did you mean set:yeh2017-half\? sets are yeh2017-c"),
+        ("block:9", ("--size", "0"), "size must be at least 1, got 0"),
+        ("block:9", ("--seed", "-1"), "seed must be in"),
+        ("block:99", (), "'block:99' does not fit into 64 pixels"),
+        (".", (), r"holes \. "),
+    ],
+)
+def test_holes_that_cannot_be_drawn_are_refused_in_one_line(command, tmp_path, holes, more, told):
+    source = photographs(tmp_path / "in", 1)
+    output = tmp_path / "holes"
+    code, out, error = command(
+        "draw_holes.py", holes, "--images", source, "--output", output, *more
+    )
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert re.match(f"draw_holes.py: .*{told}", error)
+    assert not output.exists()

@@ -17,7 +17,7 @@ from ce_jax.config import Inpainting, Table, Training
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "ce_jax").rglob("*.py"))
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
-SCRIPTS = [*PACKAGE, *CONFIGS, ROOT / "train.py", ROOT / "inpaint.py"]
+SCRIPTS = [*PACKAGE, *CONFIGS, ROOT / "train.py", ROOT / "inpaint.py", ROOT / "draw_holes.py"]
 
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from ce_jax import hole_files, holes
+from ce_jax.hole_sets import HoleSet
 
 
 def saved(path, values, mode=None):
@@ -104,12 +105,12 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
 def test_holes_on_the_command_line_are_a_kind_or_a_path(tmp_path, disc, monkeypatch):
     monkeypatch.chdir(tmp_path)
     saved(tmp_path / "center" / "a.png", disc)
-    assert hole_files.resolve("center") == holes.HoleKind("center")
-    assert isinstance(hole_files.resolve("./center"), hole_files.HoleFiles)
-    assert isinstance(hole_files.resolve("center/a.png"), hole_files.HoleFiles)
+    assert hole_files.resolve("center", seed=3) == HoleSet(holes.HoleKind("center"), 3)
+    assert isinstance(hole_files.resolve("./center", seed=0), hole_files.HoleFiles)
+    assert isinstance(hole_files.resolve("center/a.png", seed=0), hole_files.HoleFiles)
     with pytest.raises(holes.HoleError, match=r"'centr' are neither a file .* did you mean center"):
-        hole_files.resolve("centr")
+        hole_files.resolve("centr", seed=0)
     with pytest.raises(holes.HoleError, match="is not a share"):
-        hole_files.resolve("random:80")
+        hole_files.resolve("random:80", seed=0)
     with pytest.raises(holes.HoleError, match="no such file"):
         hole_files.open_files("nowhere")

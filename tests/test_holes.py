@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
-from scipy.interpolate import CubicHermiteSpline
 
 from ce_jax import holes
 
@@ -42,7 +41,9 @@ def drawn(spec, *seeds, size=37):
     return np.asarray(compiled(holes.parse(spec), keys_of(*seeds), size=size))
 
 
-@pytest.mark.parametrize("spec", [*PIXELS_OF_37X37, "block:7-12", "blocks", "blocks:0.1"])
+@pytest.mark.parametrize(
+    "spec", [*PIXELS_OF_37X37, "block:7-12", "blocks", "blocks:0.1", "free-form", "free-form:0-9"]
+)
 def test_a_kind_is_hashable_and_written_as_it_is_read(spec):
     kind = holes.parse(spec)
     assert holes.parse(str(kind)) == kind
@@ -66,6 +67,8 @@ def test_a_kind_is_hashable_and_written_as_it_is_read(spec):
         ("block:12-7", r"\(12, 7\) is not a side"),
         ("block:7-", "'7-' is not a side"),
         ("blocks:2", "2 is not a share"),
+        ("free-form:20", "20 is not two whole per cents from 0 to 99, as in free-form:20-30"),
+        ("free-form:50-100", r"\(50, 100\) is not two"),
         ("half:middle", "'middle' is not left, right, top or bottom"),
         ("half:", "'' is not left, right, top or bottom"),
     ],
@@ -92,7 +95,7 @@ def test_every_hole_has_exactly_the_pixels_its_kind_promises(spec, pixels):
 
 
 @pytest.mark.parametrize(
-    "spec", ["center", "block", "block:2-9", "blocks", "random", "pattern", "half"]
+    "spec", ["center", "block", "block:2-9", "blocks", "random", "pattern", "free-form", "half"]
 )
 def test_a_hole_depends_on_its_own_key_alone(spec):
     np.testing.assert_array_equal(drawn(spec, 3, 7, 5)[1], drawn(spec, 7)[0])
@@ -104,7 +107,9 @@ def test_a_hole_is_the_same_without_jit(spec):
     np.testing.assert_array_equal(drawn(spec, 7, 5), uncompiled)
 
 
-@pytest.mark.parametrize("spec", ["block", "block:2-9", "blocks", "random", "pattern", "half"])
+@pytest.mark.parametrize(
+    "spec", ["block", "block:2-9", "blocks", "random", "pattern", "free-form", "half"]
+)
 def test_other_keys_give_other_holes(spec):
     assert len({hole.tobytes() for hole in drawn(spec, 3, 7, 5)}) > 1
 
@@ -115,6 +120,11 @@ def test_each_key_chooses_among_kinds_by_itself():
     batch = np.asarray(draw_any(kinds, keys_of(*range(16)), size=37))
     assert set(batch.sum((1, 2, 3))) == {3 * 3, 1095, 20 * 20}
     np.testing.assert_array_equal(draw_any(kinds, keys_of(9), size=37)[0], batch[9])
+
+
+def test_strokes_that_can_take_no_whole_pixel_are_refused():
+    with pytest.raises(holes.HoleError, match="'free-form:0-1' takes no whole pixel of 8x8; use m"):
+        holes.check(holes.parse("free-form:0-1"), size=8)
 
 
 def test_center_is_the_middle_square():
@@ -172,10 +182,3 @@ def test_pattern_is_smooth_and_favours_no_place():
     hole = drawn("pattern", *range(400), size=64)[..., 0]
     assert np.diff(hole, axis=1).mean() < 0.06  # of independent pixels, 0.375 differ
     assert abs(hole.mean(0) - 0.25).max() < 0.15
-
-
-def test_noise_is_enlarged_bicubically():
-    cells, at = np.random.default_rng(0).random(8), np.arange(16, 96)
-    weights = np.asarray(holes._bicubic_weights(jnp.asarray(at), 8)) / (2 * 16**3)
-    catmull_rom = CubicHermiteSpline(np.arange(8), cells, np.gradient(cells))
-    np.testing.assert_allclose(weights @ cells, catmull_rom(at / 16), atol=1e-12)

@@ -118,7 +118,7 @@ class Inpainting:
     images: str = "bundled:photographs"
     """The images to complete; sources as in training."""
     holes: str = "center"
-    """center, block, random:SHARE, pattern, half, quarter:CORNER, a PNG for all images, or a folder with one per image (white = fill)."""
+    """center, block, blocks, random:SHARE, pattern, half, quarter:CORNER, free-form:FROM-TO (brush strokes over so many per cent), set:NAME (holes that are the same for everybody; docs/holes.md), a PNG for all images, or a folder with one per image (white = fill)."""
     output: str = "completed"
     """Folder for images/, manifest.jsonl, metrics.json and report.html."""
     model: str | None = None
@@ -140,7 +140,7 @@ class Inpainting:
     batch_size: int = 64
     """Images per batch, over all devices together; the last batch is padded."""
     seed: int = 0
-    """Seed of the holes and of the starts; each image adds its own name."""
+    """Seed of the holes drawn by kind and of the starts; each image adds its own name."""
     report_rows: int = 60
     """Images that the report shows as pictures, taken evenly from all."""
     report_worst: int = 20

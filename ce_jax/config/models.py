@@ -86,7 +86,7 @@ class ContextEncoder:
     predicts: Literal["center", "image"] = "center"
     """`center`: the middle square of half the side, as published; `image`: the whole image, for holes anywhere."""
     holes: tuple[str, ...] = ("center",)
-    """Hole kinds to train with: center, block, block:FROM-TO, blocks, random:SHARE, pattern, half, quarter."""
+    """Hole kinds to train with: center, block, block:FROM-TO, blocks, random:SHARE, pattern, half, quarter, free-form:FROM-TO."""
     sharing: Literal["chance", "equal", "on-demand"] = "chance"
     """How the kinds share a batch: by chance for each image; in equal parts; or, after every epoch, in parts that go with 1 / PSNR of each on `data.validation`, so that the harder ones get more."""
     reconstructs: Literal["hole", "image"] = "hole"
