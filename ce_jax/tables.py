@@ -129,6 +129,7 @@ def _inpainting(config: Table, entry: Entry, holes: str) -> Inpainting:
         how,
         images=located(how.images),
         truth=None if how.truth is None else located(how.truth),
+        collection=None if how.collection is None else located(how.collection),
         model=None if how.model is None else str(PurePath(config.models, how.model)),
         holes=holes,
         output=str(Path(config.output, "cells", *place)),
@@ -173,17 +174,21 @@ def _result(cell: Cell, refused: dict[Cell, str]) -> Result:
 
 
 def _contained(inpainting: Inpainting) -> Iterator[str]:
-    """Says how many of the images a network was trained on, where it was, by their pixels."""
-    if inpainting.model is None:
-        return
+    """Says how many of the images a method has seen before, by their pixels."""
     try:
-        learned = _all_digests(checkpointing.read_config(Path(inpainting.model)).data.source)
+        seen = {}
+        if inpainting.model is not None:
+            training = checkpointing.read_config(Path(inpainting.model))
+            seen["trained on"] = _all_digests(training.data.source)
+        if inpainting.collection is not None:
+            seen["chooses from"] = _all_digests(inpainting.collection)
+        images = _all_digests(inpainting.images)
     except ValueError as error:
-        yield f"whether it was trained on these images is not known: {error}"
+        yield f"whether it has seen these images before is not known: {error}"
         return
-    images = _all_digests(inpainting.images)
-    if both := len(images & learned):
-        yield f"trained on {both} of these {len(images)} images"
+    for how, pictures in seen.items():
+        if both := len(images & pictures):
+            yield f"{how} {both} of these {len(images)} images"
 
 
 @cache
