@@ -85,8 +85,8 @@ def _steps_together(config: Training, step: int, epoch: int) -> int:
 
     A function of the step alone, so that a resumed run compiles what the first one did.
     """
-    ahead = (every - step % every for every in (config.picture_every, config.checkpoint_every, epoch))
-    return min(config.steps_per_call, *ahead, config.steps - step)
+    events = (config.picture_every, config.checkpoint_every, epoch)
+    return min(config.steps_per_call, *(e - step % e for e in events), config.steps - step)
 
 
 def _validator(validate: Callable, config: Training, key: jax.Array) -> Callable[[Game], Game]:

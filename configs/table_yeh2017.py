@@ -2,15 +2,14 @@
 
 Rows: the context encoder of Pathak et al., latent search, and what needs no training: retrieval,
 total variation, low rank, PatchMatch, and the fills of scikit-image and OpenCV. Columns: centre,
-random pattern, random 80 % and half; faces (CelebA), house numbers (SVHN) and cars (Stanford), 64x64.
+random pattern, random 80 % and half; faces (CelebA), house numbers (SVHN) and cars (Stanford), all
+at 64x64.
 
     python inpaint.py configs/table_yeh2017.py --data DATA --models RUNS --output runs/table
 
-DATA holds celeba/, svhn/ and cars/ with train and valid (or test) parts, RUNS the work directories
-dcgan-celeba, encoder-celeba, dcgan-svhn, and so on, trained with
-
-    python train.py configs/dcgan_celeba64.py --workdir RUNS/dcgan-celeba --data.source ...
-    python train.py configs/context_encoder_celeba64.py --workdir RUNS/encoder-celeba --data.source ...
+DATA holds celeba/, svhn/ and cars/ with train and valid (or test) parts. RUNS holds the work
+directories dcgan-celeba, encoder-celeba, dcgan-svhn and so on, of configs/dcgan_celeba64.py and
+configs/context_encoder_celeba64.py with another --data.source and --data.frame.box.
 
 A cell whose network or library is missing says so, and the others go on: to begin with, --only-data
 CelebA or --only-methods laplace tv. Of the images, the first 200 of each set are taken; the holes

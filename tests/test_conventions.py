@@ -119,7 +119,6 @@ def test_every_committed_experiment_still_exists():
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_an_experiment_says_how_to_run_it(path):
     text = ast.get_docstring(ast.parse(path.read_text())) or ""
-    script = {Training: "train.py", Inpainting: "inpaint.py"}[
-        type(runpy.run_path(str(path))["get_config"]())
-    ]
+    experiment = runpy.run_path(str(path))["get_config"]()
+    script = "train.py" if isinstance(experiment, Training) else "inpaint.py"
     assert f"python {script} configs/{path.name}" in text
