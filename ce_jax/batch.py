@@ -30,7 +30,7 @@ from ce_jax import (
     sharding,
 )
 from ce_jax import config as configuration
-from ce_jax.completion import Candidates, Complete, Completion, Trails
+from ce_jax.completion import Candidates, Complete, Completion, Trails, why_not
 from ce_jax.config import ConfigError, Frame, Inpainting
 from ce_jax.hole_files import HoleFiles
 from ce_jax.holes import HoleKind
@@ -201,8 +201,7 @@ def _finish(
     seconds = round((time.monotonic() - batch.begun) / count, 4)
     for i, picture in enumerate(batch.pictures):
         if not served[i]:
-            reason = f"{config.method} proposes nothing for a part of this hole"
-            yield Failure(picture.name, reason)
+            yield Failure(picture.name, why_not(config.method))
             continue
         record = {
             "name": picture.name,
@@ -311,7 +310,17 @@ def _facts(
     }
     if trained is not None:
         facts["model"] = f"{config.model}, {trained.step} steps"
-    if config.method == "latent":
-        search = dataclasses.asdict(config.latent)
-        facts["search"] = ", ".join(f"{name} {value}" for name, value in search.items())
+    settings = {
+        "latent": ("search", config.latent),
+        "tv": ("total variation", config.tv),
+        "low-rank": ("low rank", config.low_rank),
+        "neighbours": ("neighbours", config.neighbours),
+        "telea": ("OpenCV", config.opencv),
+        "navier-stokes": ("OpenCV", config.opencv),
+        "patchmatch": ("patches", config.patchmatch),
+    }
+    if config.method in settings:
+        name, chosen = settings[config.method]
+        each = dataclasses.asdict(chosen).items()
+        facts[name] = ", ".join(f"{field} {value}" for field, value in each)
     return facts

@@ -16,6 +16,11 @@ from ce_jax.config import (
     Frame,
     Inpainting,
     LatentSearch,
+    LowRank,
+    Neighbours,
+    OpenCv,
+    PatchMatch,
+    TotalVariation,
     Training,
     Vae,
 )
@@ -107,6 +112,19 @@ def alexnet(**fields):
         (lambda: LatentSearch(held_out=1.0), r"latent.held_out must be in \(0, 1\)"),
         (lambda: LatentSearch(trail=1), r"latent.trail must be 0, or .* latent.steps \+ 1 \(1501"),
         (lambda: LatentSearch(steps=3, trail=5), "latent.trail"),
+        (lambda: TotalVariation(rho=0.0), "tv.rho must be positive, got 0.0"),
+        (lambda: TotalVariation(steps=0), "tv.steps"),
+        (lambda: TotalVariation(tolerance=-1.0), "tv.tolerance"),
+        (lambda: LowRank(algorithm="svt"), "low_rank.algorithm must be tnnr or irnn"),
+        (lambda: LowRank(steps=0), "low_rank.steps"),
+        (lambda: LowRank(rank=-1), "low_rank.rank must be at least 0, got -1"),
+        (lambda: LowRank(rho=0.0), "low_rank.rho"),
+        (lambda: LowRank(tolerance=-1.0), "low_rank.tolerance"),
+        (lambda: LowRank(p=0.0), r"low_rank.p must be in \(0, 1\]"),
+        (lambda: Neighbours(count=0), "neighbours.count"),
+        (lambda: Neighbours(power=-1.0), "neighbours.power"),
+        (lambda: OpenCv(radius=0.0), "opencv.radius must be positive"),
+        (lambda: PatchMatch(radius=0), "patchmatch.radius must be at least 1, got 0"),
         (lambda: Inpainting(model="a", candidates=0), "candidates must be from 1 to latent.starts"),
         (
             lambda: Inpainting(model="a", latent=LatentSearch(starts=3), candidates=4),
@@ -139,6 +157,8 @@ def test_the_limits_themselves_are_allowed():
     )
     Training(model=ContextEncoder(overlap=7), data=Data(frame=Frame(size=32)), seed=2**32 - 1)
     Inpainting(method="laplace")
+    Inpainting(method="tv")
+    LowRank(rank=0, p=1.0, tolerance=0.0)
     LatentSearch(window=1, prior=0.0, momentum=0.0, decay=1.0, decay_every=1)
     search = LatentSearch(starts=2, choose="held-out", steps=3, trail=4)
     Inpainting(model="runs/a", latent=search, candidates=2)

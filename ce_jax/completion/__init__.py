@@ -16,7 +16,15 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ce_jax import sharding
-from ce_jax.completion import context_encoder, laplace, latent
+from ce_jax.completion import (
+    context_encoder,
+    laplace,
+    latent,
+    library,
+    low_rank,
+    neighbours,
+    total_variation,
+)
 from ce_jax.completion.candidates import Candidates, Trails
 from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting, Vae
 from ce_jax.state import Trained
@@ -53,10 +61,40 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
     """The method of a config, compiled over the mesh where it runs on the device.
 
     Raises:
-        ConfigError: the model is not of the kind that the method needs.
+        ConfigError: the model is not of the kind that the method needs, or a library is missing.
     """
     if config.method == "laplace":
         return partial(_composite, laplace.propose, None)
+    if config.method in library.METHODS:
+        return partial(_composite, library.method(config), None)
+    propose, variables = _on_device(config, trained)
+    shared, whole = sharding.split(mesh), sharding.replicated(mesh)
+    compiled = jax.jit(
+        partial(_composite, propose),
+        in_shardings=(whole, shared, shared, shared),
+        out_shardings=shared,
+    )
+    return partial(compiled, jax.device_put(variables, whole))
+
+
+def why_not(method: str) -> str:
+    """Why a method proposes nothing, or no number, for a part of a hole: the manifest says it."""
+    if method == "low-rank":
+        return "low-rank cannot fill a row or a column that is missing whole"
+    if method in library.METHODS:
+        return f"{method} cannot fill an image of which nothing is known"
+    return f"{method} proposes nothing for a part of this hole"
+
+
+def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, Any]:
+    """The method and the variables of its networks, if it has any."""
+    match config.method:
+        case "tv":
+            return partial(total_variation.propose, config.tv), None
+        case "low-rank":
+            return partial(low_rank.propose, config.low_rank), None
+        case "neighbours":
+            return partial(neighbours.propose, config.neighbours), None
     assert trained is not None  # the config asks for a model
     size, variables = trained.config.data.frame.size, (trained.generator, trained.critic)
     match config.method, trained.config.model:
@@ -69,13 +107,7 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
                 f"method {config.method} does not run on {config.model}, which is a "
                 f"{type(model).__name__}; name another --model or --method."
             )
-    shared, whole = sharding.split(mesh), sharding.replicated(mesh)
-    compiled = jax.jit(
-        partial(_composite, propose),
-        in_shardings=(whole, shared, shared, shared),
-        out_shardings=shared,
-    )
-    return partial(compiled, jax.device_put(variables, whole))
+    return propose, variables
 
 
 def _composite(

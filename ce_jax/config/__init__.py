@@ -4,6 +4,7 @@ Every file in `configs/` returns one of the two roots, `Training` or `Inpainting
 can be overridden on the command line: `--data.source folder:faces --steps 5000`.
 """
 
+from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import SIZES, Data, Frame
 from ce_jax.config.inpainting import Inpainting, LatentSearch
 from ce_jax.config.models import ContextEncoder, Dcgan, Model, Vae
@@ -21,7 +22,12 @@ __all__ = [
     "Frame",
     "Inpainting",
     "LatentSearch",
+    "LowRank",
     "Model",
+    "Neighbours",
+    "OpenCv",
+    "PatchMatch",
+    "TotalVariation",
     "Training",
     "Vae",
     "to_dict",

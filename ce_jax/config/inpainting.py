@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import Frame
 from ce_jax.config.rules import require, require_seed
 
@@ -83,8 +84,19 @@ class Inpainting:
     """Folder for images/, manifest.jsonl, metrics.json and report.html."""
     model: str | None = None
     """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
-    method: Literal["latent", "context-encoder", "laplace"] = "latent"
-    """latent: search in a DCGAN or a VAE; context-encoder: one pass; laplace: smoothest continuation, no model."""
+    method: Literal[
+        "latent",
+        "context-encoder",
+        "laplace",
+        "tv",
+        "low-rank",
+        "neighbours",
+        "biharmonic",
+        "telea",
+        "navier-stokes",
+        "patchmatch",
+    ] = "latent"
+    """latent: search in a DCGAN or a VAE; context-encoder: one pass; the others need no model. laplace: smoothest continuation; tv: least total variation; low-rank: matrix completion; neighbours: vote of the nearest. With ce_jax[classical]: biharmonic (scikit-image), telea and navier-stokes (OpenCV), patchmatch (PyPatchMatch)."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
     truth: str | None = None
@@ -92,6 +104,11 @@ class Inpainting:
     frame: Frame | None = None
     """How the photographs are framed; None: as the model's training images were."""
     latent: LatentSearch = LatentSearch()
+    tv: TotalVariation = TotalVariation()
+    low_rank: LowRank = LowRank()
+    neighbours: Neighbours = Neighbours()
+    opencv: OpenCv = OpenCv()
+    patchmatch: PatchMatch = PatchMatch()
     candidates: int = 1
     """Completions to keep of each image, at most latent.starts: the best in images/, the next in candidates/2/ and so on."""
     batch_size: int = 64
@@ -117,7 +134,7 @@ class Inpainting:
             else f"1 for {self.method}",
         )
         require(
-            self.model is not None or self.method == "laplace",
+            self.model is not None or self.method not in ("latent", "context-encoder"),
             "model",
             self.model,
             f"the work directory of a training run for method {self.method} (--model DIR)",
