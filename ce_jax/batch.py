@@ -27,7 +27,7 @@ from ce_jax import (
     sharding,
 )
 from ce_jax import config as configuration
-from ce_jax.completion import Candidates, Complete, Completion, Trails
+from ce_jax.completion import Candidates, Complete, Completion, Trails, why_not
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import Frame, Inpainting
 from ce_jax.hole_files import HoleFiles
@@ -181,8 +181,7 @@ def _finish(
     seconds = round((time.monotonic() - batch.begun) / count, 4)
     for i, picture in enumerate(batch.pictures):
         if not served[i]:
-            reason = f"{config.method} proposes nothing for a part of this hole"
-            yield Failure(picture.name, reason)
+            yield Failure(picture.name, why_not(config.method))
             continue
         record = {
             "name": picture.name,
@@ -292,6 +291,12 @@ def _facts(
     settings = {
         "latent": ("search", config.latent),
         "high-resolution": ("refinement", config.refine),
+        "tv": ("total variation", config.tv),
+        "low-rank": ("low rank", config.low_rank),
+        "neighbours": ("neighbours", config.neighbours),
+        "telea": ("OpenCV", config.opencv),
+        "navier-stokes": ("OpenCV", config.opencv),
+        "patchmatch": ("patches", config.patchmatch),
     }
     if config.method in settings:
         name, chosen = settings[config.method]

@@ -1,6 +1,8 @@
 """Laplace fill: what no network at all does, exactly and at once. No model is needed.
 
 python inpaint.py configs/laplace.py --images folder:photos --holes holes/ --output filled
+
+`--method tv` and the others of docs/classical.md need no model either.
 """
 
 from ce_jax.config import Frame, Inpainting

@@ -18,6 +18,11 @@ from ce_jax.config import (
     Inpainting,
     L2Gan,
     LatentSearch,
+    LowRank,
+    Neighbours,
+    OpenCv,
+    PatchMatch,
+    TotalVariation,
     Training,
     Vae,
 )
@@ -123,6 +128,19 @@ def alexnet(**fields):
             lambda: Training(model=Dcgan(), data=Data(frame=Frame(size=256))),
             "data.frame.size must be .* got 256",
         ),
+        (lambda: TotalVariation(rho=0.0), "tv.rho must be positive, got 0.0"),
+        (lambda: TotalVariation(steps=0), "tv.steps"),
+        (lambda: TotalVariation(tolerance=-1.0), "tv.tolerance"),
+        (lambda: LowRank(algorithm="svt"), "low_rank.algorithm must be tnnr or irnn"),
+        (lambda: LowRank(steps=0), "low_rank.steps"),
+        (lambda: LowRank(rank=-1), "low_rank.rank must be at least 0, got -1"),
+        (lambda: LowRank(rho=0.0), "low_rank.rho"),
+        (lambda: LowRank(tolerance=-1.0), "low_rank.tolerance"),
+        (lambda: LowRank(p=0.0), r"low_rank.p must be in \(0, 1\]"),
+        (lambda: Neighbours(count=0), "neighbours.count"),
+        (lambda: Neighbours(power=-1.0), "neighbours.power"),
+        (lambda: OpenCv(radius=0.0), "opencv.radius must be positive"),
+        (lambda: PatchMatch(radius=0), "patchmatch.radius must be at least 1, got 0"),
         (lambda: Inpainting(model="a", candidates=0), "candidates must be from 1 to latent.starts"),
         (
             lambda: Inpainting(model="a", latent=LatentSearch(starts=3), candidates=4),
@@ -155,6 +173,8 @@ def test_the_limits_themselves_are_allowed():
     )
     Training(model=ContextEncoder(overlap=7), data=Data(frame=Frame(size=32)), seed=2**32 - 1)
     Inpainting(method="laplace")
+    Inpainting(method="tv")
+    LowRank(rank=0, p=1.0, tolerance=0.0)
     LatentSearch(window=1, prior=0.0, momentum=0.0, decay=1.0, decay_every=1)
     search = LatentSearch(starts=2, choose="held-out", steps=3, trail=4)
     Inpainting(model="runs/a", latent=search, candidates=2)

@@ -17,7 +17,17 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ce_jax import feature_files, sharding
-from ce_jax.completion import context_encoder, high_resolution, laplace, latent, nearest
+from ce_jax.completion import (
+    context_encoder,
+    high_resolution,
+    laplace,
+    latent,
+    library,
+    low_rank,
+    nearest,
+    neighbours,
+    total_variation,
+)
 from ce_jax.completion.candidates import Candidates, Trails
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting, L2Gan, Vae
@@ -55,16 +65,50 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
     """The method of a config, compiled over the mesh where it runs on the device.
 
     Raises:
-        ConfigError: the model is not of the kind that the method needs.
+        ConfigError: the model is not of the kind that the method needs, or a library is missing.
         SourceError: the collection of photographs that the method is to search cannot be read.
         FeatureFileError: the method is to compare textures in a VGG19 that cannot be read.
     """
+    if (on_host := _on_host(config, trained, mesh)) is not None:
+        return partial(_composite, on_host, None)
+    propose, variables = _on_device(config, trained)
+    shared, whole = sharding.split(mesh), sharding.replicated(mesh)
+    compiled = jax.jit(
+        partial(_composite, propose),
+        in_shardings=(whole, shared, shared, shared),
+        out_shardings=shared,
+    )
+    return partial(compiled, jax.device_put(variables, whole))
+
+
+def why_not(method: str) -> str:
+    """Why a method proposes nothing, or no number, for a part of a hole: the manifest says it."""
+    if method == "low-rank":
+        return "low-rank cannot fill a row or a column that is missing whole"
+    if method in library.METHODS:
+        return f"{method} cannot fill an image of which nothing is known"
+    return f"{method} proposes nothing for a part of this hole"
+
+
+def _on_host(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Propose | None:
+    """The method, if it is one that cannot be compiled whole."""
     if config.method == "laplace":
-        return partial(_composite, laplace.propose, None)
+        return laplace.propose
     if config.method == "nearest":
         assert config.collection is not None  # the config asks for one
-        propose = nearest.method(config.collection, frame_of(config, trained), mesh)
-        return partial(_composite, propose, None)
+        return nearest.method(config.collection, frame_of(config, trained), mesh)
+    return library.method(config) if config.method in library.METHODS else None
+
+
+def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, Any]:
+    """The method and the variables of its networks, if it has any."""
+    match config.method:
+        case "tv":
+            return partial(total_variation.propose, config.tv), None
+        case "low-rank":
+            return partial(low_rank.propose, config.low_rank), None
+        case "neighbours":
+            return partial(neighbours.propose, config.neighbours), None
     assert trained is not None  # the config asks for a model
     size, variables = trained.config.data.frame.size, (trained.generator, trained.critic)
     match config.method, trained.config.model:
@@ -82,13 +126,7 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
                 f"method {config.method} does not run on {config.model}, which is a "
                 f"{type(model).__name__}; name another --model or --method."
             )
-    shared, whole = sharding.split(mesh), sharding.replicated(mesh)
-    compiled = jax.jit(
-        partial(_composite, propose),
-        in_shardings=(whole, shared, shared, shared),
-        out_shardings=shared,
-    )
-    return partial(compiled, jax.device_put(variables, whole))
+    return propose, variables
 
 
 def _composite(

@@ -4,6 +4,7 @@ Every file in `configs/` returns one of the three roots, `Training`, `Inpainting
 every field can be overridden on the command line: `--data.source folder:faces --steps 5000`.
 """
 
+from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import SIZES, Data, Frame
 from ce_jax.config.inpainting import HighResolution, Inpainting, LatentSearch
 from ce_jax.config.models import ContextEncoder, Dcgan, L2Gan, Model, Vae
@@ -25,8 +26,13 @@ __all__ = [
     "Inpainting",
     "L2Gan",
     "LatentSearch",
+    "LowRank",
     "Model",
+    "Neighbours",
+    "OpenCv",
+    "PatchMatch",
     "Table",
+    "TotalVariation",
     "Training",
     "Vae",
     "to_dict",

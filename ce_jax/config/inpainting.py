@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import Frame
 from ce_jax.config.rules import require, require_seed
+
+NEED_A_MODEL = ("latent", "context-encoder", "high-resolution")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,8 +126,21 @@ class Inpainting:
     """Folder for images/, manifest.jsonl, metrics.json and report.html."""
     model: str | None = None
     """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
-    method: Literal["latent", "context-encoder", "high-resolution", "nearest", "laplace"] = "latent"
-    """latent: search in a DCGAN or a VAE; context-encoder: one pass of it or of an L2-GAN; high-resolution: one pass on a small version, refined scale by scale; nearest: what of `collection` agrees best with the known pixels, no model; laplace: smoothest continuation, no model."""
+    method: Literal[
+        "latent",
+        "context-encoder",
+        "high-resolution",
+        "nearest",
+        "laplace",
+        "tv",
+        "low-rank",
+        "neighbours",
+        "biharmonic",
+        "telea",
+        "navier-stokes",
+        "patchmatch",
+    ] = "latent"
+    """latent: search in a DCGAN or a VAE; context-encoder: one pass of it or of an L2-GAN; high-resolution: one pass on a small version, refined scale by scale; the others need no model. nearest: what of `collection` agrees best with the known pixels; laplace: smoothest continuation; tv: least total variation; low-rank: matrix completion; neighbours: vote of the nearest. With ce_jax[classical]: biharmonic (scikit-image), telea and navier-stokes (OpenCV), patchmatch (PyPatchMatch)."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
     truth: str | None = None
@@ -135,6 +151,11 @@ class Inpainting:
     refine: HighResolution = HighResolution()
     collection: str | None = None
     """Photographs that method nearest chooses from; sources as in training, and better none of `images` among them."""
+    tv: TotalVariation = TotalVariation()
+    low_rank: LowRank = LowRank()
+    neighbours: Neighbours = Neighbours()
+    opencv: OpenCv = OpenCv()
+    patchmatch: PatchMatch = PatchMatch()
     candidates: int = 1
     """Completions to keep of each image, at most latent.starts: the best in images/, the next in candidates/2/ and so on."""
     batch_size: int = 64
@@ -163,7 +184,7 @@ class Inpainting:
             else f"1 for {self.method}",
         )
         require(
-            self.model is not None or self.method in ("laplace", "nearest"),
+            self.model is not None or self.method not in NEED_A_MODEL,
             "model",
             self.model,
             f"the work directory of a training run for method {self.method} (--model DIR)",
