@@ -80,6 +80,9 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
 def run(main: Callable[[list[str]], int]) -> int:
     """Runs a command; what a user can mend becomes one line on standard error, not a traceback."""
+    # Read when NumPy is loaded, which is later. The matrices here are too small to share: with
+    # threads, a decomposition of 64x64 took 20 times the processor time on busy cores.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path need not be text

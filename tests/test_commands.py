@@ -289,6 +289,14 @@ def test_running_out_of_memory_is_answered_with_a_smaller_batch(monkeypatch, cap
         commands.run(ending_with(RuntimeError("a defect")))
 
 
+@pytest.mark.parametrize(("theirs", "threads"), [(None, 1), ("3", 3)])
+def test_small_matrices_are_not_shared_among_threads_unless_asked(monkeypatch, theirs, threads):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", theirs or "")
+    if theirs is None:
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+    assert commands.run(lambda _: int(os.environ["OPENBLAS_NUM_THREADS"])) == threads
+
+
 def test_an_interruption_at_once_is_no_traceback(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["train.py"])
     assert commands.run(ending_with(KeyboardInterrupt())) == 130

@@ -73,7 +73,7 @@ def truncated_nuclear_norm(
     first = State(start, start, jnp.zeros_like(start), jnp.array(True), jnp.array(0))
     last = lax.while_loop(unfinished, step, first)
     completed = jnp.where(known, matrix, last.low)
-    values = jnp.linalg.svd(completed, compute_uv=False)
+    _, values, _ = _svd(completed)
     return completed, jnp.sum(values[settings.rank :]), last.step
 
 
@@ -99,13 +99,24 @@ def reweighted_nuclear_norm(
     first = _FIRST_WEIGHT * jnp.max(jnp.where(known, matrix, 0))
     low = lax.fori_loop(0, settings.steps, step, jnp.zeros_like(matrix))
     completed = jnp.where(known, matrix, low)
-    values = jnp.linalg.svd(completed, compute_uv=False)
+    _, values, _ = _svd(completed)
     return completed, jnp.sum(values**settings.p), jnp.array(settings.steps)
 
 
-def _svd(matrix: Array) -> tuple[Array, Array, Array]:
+@jax.custom_batching.sequential_vmap
+def _one_by_one(matrix: Array) -> tuple[Array, Array, Array]:
+    return _at_once(matrix)
+
+
+def _at_once(matrix: Array) -> tuple[Array, Array, Array]:
     left, values, right = jnp.linalg.svd(matrix, full_matrices=False)
     return left, values, right
+
+
+def _svd(matrix: Array) -> tuple[Array, Array, Array]:
+    # On CPU, a batch of decompositions is shared out among the same threads that run the devices:
+    # with several simulated devices, each waits for a thread that another one holds, for ever.
+    return lax.platform_dependent(matrix, cpu=_one_by_one, default=_at_once)
 
 
 def _product(left: Array, values: Array, right: Array) -> Array:
