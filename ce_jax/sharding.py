@@ -75,26 +75,6 @@ def compile_steps(step: Callable, mesh: Mesh) -> Callable:
     )
 
 
-def compile_rows(function: Callable, mesh: Mesh) -> Callable:
-    """`jax.jit` of (weights, rows, ...) -> rows, in which no row depends on another.
-
-    Each device computes its own rows and hears nothing of the others, so that a loop that goes on
-    until all of its rows have converged waits for nobody else's.
-    """
-
-    def compiled(whole: Any, *rows: jax.Array) -> Any:
-        own = jax.shard_map(
-            function,
-            mesh=mesh,
-            in_specs=(P(), *(P(AXIS) for _ in rows)),
-            out_specs=P(AXIS),
-            check_vma=False,
-        )
-        return own(whole, *rows)
-
-    return jax.jit(compiled)
-
-
 def pmap_step(step: Callable, devices: Sequence[Any]) -> Callable:
     """`jax.pmap` of a pure step that was built with `axis=AXIS`: (state, images, key) as above.
 

@@ -98,19 +98,6 @@ def test_a_batch_that_cannot_be_shared_is_refused_with_the_nearest_sizes(batch_s
     sharding.check_batch(batch_size, sharding.make_mesh(jax.devices()[:1]))
 
 
-def test_rows_wait_for_nobody():
-    """Halving until it is below 1 takes each device as long as its own rows need."""
-
-    def halved(limit, row):
-        return jax.lax.while_loop(lambda x: jnp.any(x > limit), lambda x: x / 2, row)
-
-    compiled = sharding.compile_rows(halved, sharding.make_mesh())
-    rows = jnp.asarray(2.0 ** np.arange(16))
-    program = compiled.lower(1.0, rows).compile().as_text()
-    assert not re.search("all-|collective-", program)
-    np.testing.assert_array_equal(compiled(1.0, rows), [0.5, 1.0] * 8)
-
-
 def test_images_are_split_and_weights_copied():
     mesh = sharding.make_mesh()
     images = jax.device_put(np.zeros((16, 4, 4, 3)), sharding.split(mesh))

@@ -72,8 +72,13 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
     if (on_host := _on_host(config, trained, mesh)) is not None:
         return partial(_composite, on_host, None)
     propose, variables = _on_device(config, trained)
-    compiled = sharding.compile_rows(partial(_composite, propose), mesh)
-    return partial(compiled, jax.device_put(variables, sharding.replicated(mesh)))
+    shared, whole = sharding.split(mesh), sharding.replicated(mesh)
+    compiled = jax.jit(
+        partial(_composite, propose),
+        in_shardings=(whole, shared, shared, shared),
+        out_shardings=shared,
+    )
+    return partial(compiled, jax.device_put(variables, whole))
 
 
 def why_not(method: str) -> str:
