@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tyro.conf import Fixed
+from tyro.conf import Suppress
 
 from ce_jax.config.inpainting import Inpainting
 from ce_jax.config.rules import require
@@ -26,7 +26,7 @@ class Entry:
 class Table:
     """Methods on data sets over kinds of hole."""
 
-    entries: Fixed[tuple[Entry, ...]]
+    entries: Suppress[tuple[Entry, ...]]
     """The lines, in order; written in the experiment's file alone."""
     title: str = "Comparison"
     """Heading of the report."""
