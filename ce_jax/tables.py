@@ -34,6 +34,7 @@ from ce_jax.results import OutputError, psnr_of
 from ce_jax.sources import digests, open_source
 
 _FILES = ("folder", "mat", "npz")
+_NOT_RUN = "not run yet"
 
 # What the text table shows of each figure: its heading, its factor, its decimals.
 _SHOWN = {"psnr": ("PSNR", 1, 2), "ssim": ("SSIM", 1, 3), "l1": ("L1, %", 100, 2)}
@@ -150,7 +151,7 @@ def _result(cell: Cell, refused: dict[Cell, str]) -> Result:
     folder = Path(cell.inpainting.output)
     metrics = folder / "metrics.json"
     if cell in refused or not metrics.is_file():
-        return Result(cell, note=refused.get(cell, "not run yet"))
+        return Result(cell, note=refused.get(cell, _NOT_RUN))
     summary = json_object(metrics.read_text(encoding="utf-8"))
     records = list(Manifest(folder).read().values())
     reasons = Counter(record["reason"] for record in records if record["status"] != "done")
@@ -326,8 +327,12 @@ def _worst(method: str, config: Table, results: Sequence[Result]) -> Iterator[Ro
 
 
 def _grouped(results: Sequence[Result]) -> dict[str, list[Result]]:
-    """The lines of each table, by its caption."""
+    """The lines of each table of which something has been run, by its caption."""
     groups: dict[str, list[Result]] = {}
     for result in results:
         groups.setdefault(f"{result.cell.data}, {result.cell.holes}", []).append(result)
-    return groups
+    return {
+        caption: group
+        for caption, group in groups.items()
+        if any(result.note != _NOT_RUN for result in group)
+    }

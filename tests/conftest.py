@@ -13,6 +13,7 @@ os.environ["XLA_FLAGS"] = (
     " --xla_backend_optimization_level=2"  # LLVM's -O2 gives the same loops as -O3 much sooner
 )
 os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as the programs have it
 
 # One compilation serves all tests of a run, its workers, and the programs that they start.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
