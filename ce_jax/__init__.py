@@ -14,6 +14,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     sources data hole_files pairing          images and holes into batches
     checkpointing feature_files              what a run keeps; VGG19 from a file
     completion                               every way to fill a hole
+    finishing                                blended on the host, measured, described
     logbook report manifest results          what is written for people
     training batch                           the two loops
     tables                                   many inpaintings, side by side

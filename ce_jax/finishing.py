@@ -1,0 +1,140 @@
+"""From what the devices propose to what is kept: blended on the host, measured, and described."""
+
+import time
+from collections.abc import Container, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from ce_jax import blending, images, metrics
+from ce_jax.completion import Candidates, Completion, Trails, why_not
+from ce_jax.config import Inpainting
+from ce_jax.hole_sets import hash_of
+from ce_jax.pairing import Failure, Picture
+from ce_jax.trails import milestones, principal_plane
+
+# Trails are to look at: of an image, the pictures of the best starts, and the way of z through so
+# many points.
+_TRAILED_STARTS, _TRAIL_POINTS = 4, 64
+
+
+class Batch(NamedTuple):
+    """A batch on its way: what went in, what will come out, and when it began."""
+
+    pictures: Sequence[Picture]
+    hole: np.ndarray
+    completion: Completion
+    begun: float
+
+
+class Finished(NamedTuple):
+    """A completed image: its line of the manifest, its files, and what the report shows of it."""
+
+    record: dict[str, Any]
+    ranked: np.ndarray
+    panel: list[np.ndarray]
+    strips: np.ndarray | None
+
+
+def finish(
+    batch: Batch, config: Inpainting, trailed: Container[str]
+) -> Iterator[Failure | Finished]:
+    """Waits for a batch, blends it on the host, and measures it where the truth is known."""
+    count, hole, completion = len(batch.pictures), batch.hole, batch.completion
+    score, steps = (np.asarray(array)[:count] for array in (completion.score, completion.steps))
+    proposals = np.asarray(completion.proposal)[:count, np.newaxis]
+    if completion.candidates is not None:
+        proposals = np.asarray(completion.candidates.proposal)[:count]
+    finite = np.isfinite(proposals)
+    served = np.isfinite(score) & np.all(finite | ~hole[:, np.newaxis], axis=(1, 2, 3, 4))
+    proposals = np.where(finite, proposals, 0)
+    photographs = np.stack([picture.image for picture in batch.pictures])
+    ranked = _blended(photographs, proposals, hole, config)
+    laplace = images.to_uint8(blending.harmonic(images.to_float(photographs), hole))
+    filled = {config.method: ranked[:, 0], "laplace": np.where(hole, laplace, photographs)}
+    truth = np.stack([p.image if p.truth is None else p.truth for p in batch.pictures])
+    figures = {method: metrics.figures(result, truth, hole) for method, result in filled.items()}
+    seconds = round((time.monotonic() - batch.begun) / count, 4)
+    for i, picture in enumerate(batch.pictures):
+        if not served[i]:
+            yield Failure(picture.name, why_not(config.method))
+            continue
+        record = {
+            "name": picture.name,
+            "status": "done",
+            "seconds": seconds,
+            "steps": int(steps[i]),
+            "score": round(float(score[i]), 4),
+            "missing": round(float(hole[i].mean()), 4),
+            "hole": hash_of(hole[i]),
+            "figures": {
+                method: {k: round(float(v[i]), 5) for k, v in values.items() if np.isfinite(v[i])}
+                for method, values in figures.items()
+                if picture.truth is not None
+            },
+            "note": _note(hole[i]),
+        }
+        if completion.candidates is not None:
+            record["candidates"] = _ranks(completion.candidates, i)
+        strips = None
+        if completion.trails is not None and picture.name in trailed:
+            # A start that ended in NaN is not the best, and must not end the run.
+            trails = jax.tree.map(lambda array, i=i: np.nan_to_num(array[i]), completion.trails)
+            record["trail"] = _trail(trails)
+            best = trails.proposal[np.newaxis, :_TRAILED_STARTS]
+            strips = _blended(photographs[i : i + 1], best, hole[i : i + 1], config)[0]
+        seen = np.where(hole[i], np.uint8(255), picture.image)
+        panel = [picture.image, seen, images.to_uint8(proposals[i, 0]), *ranked[i]]
+        panel += [] if config.method == "laplace" else [filled["laplace"][i]]
+        panel += [] if picture.truth is None else [picture.truth]
+        yield Finished(record, ranked[i], panel, strips)
+
+
+def _blended(
+    photographs: np.ndarray, proposals: np.ndarray, hole: np.ndarray, config: Inpainting
+) -> np.ndarray:
+    """Proposals [b, ..., s, s, 3] in the photographs of [b], uint8; known pixels as they were."""
+    blend = {"poisson": blending.poisson, "overlay": blending.overlay}[config.blend]
+    shape = proposals.shape
+    proposals = proposals.reshape(-1, *shape[-3:])
+    each = len(proposals) // len(photographs)
+    photographs, hole = (np.repeat(array, each, axis=0) for array in (photographs, hole))
+    completed = images.to_uint8(blend(images.to_float(photographs), proposals, hole))
+    return np.where(hole, completed, photographs).reshape(shape)
+
+
+def captions_of(config: Inpainting) -> list[str]:
+    """Of the pictures in a panel; the truth is not known of every image."""
+    others = [f"candidate {rank}" for rank in range(2, config.candidates + 1)]
+    # The completion of the method laplace is the Laplace fill.
+    laplace = [] if config.method == "laplace" else ["laplace"]
+    return ["photograph", "hole", "proposal", "completion", *others, *laplace, "truth"]
+
+
+def _ranks(candidates: Candidates, i: int) -> list[dict[str, Any]]:
+    """What the manifest says of the candidates of an image, the best of which is its completion."""
+    each = zip(np.asarray(candidates.score[i]), np.asarray(candidates.start[i]), strict=True)
+    return [
+        {"rank": rank, "score": round(float(score), 4), "start": int(start)}
+        for rank, (score, start) in enumerate(each, 1)
+    ]
+
+
+def _trail(trails: Trails) -> dict[str, Any]:
+    """What the manifest says of the trails of an image: losses [k, n] and places [k, points, 2]."""
+    steps = trails.z.shape[1] - 1
+    plane, share = principal_plane(np.asarray(trails.z))
+    points = milestones(steps, count=min(steps + 1, _TRAIL_POINTS))
+    numbers = {"context": trails.context, "prior": trails.prior, "plane": plane[:, points]}
+    return {
+        "steps": milestones(steps, count=trails.context.shape[1]).tolist(),
+        **{name: np.round(array.astype(float), 6).tolist() for name, array in numbers.items()},
+        "share": round(share, 4),
+    }
+
+
+def _note(hole: np.ndarray) -> str:
+    if not hole.any():
+        return "nothing to do: the hole is empty"
+    return "no pixel is known: the proposal alone" if hole.all() else ""
