@@ -17,6 +17,6 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     finishing                                blended on the host, measured, described
     logbook report manifest results          what is written for people
     training batch                           the two loops
-    tables                                   many inpaintings, side by side
+    table_files tables                       many inpaintings, side by side
     commands                                 what train.py and inpaint.py share
 """

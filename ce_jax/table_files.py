@@ -1,0 +1,205 @@
+"""A table as it is read: by programs, in a text, and as a page to be sorted.
+
+table.json    all cells: figures with their intervals, seconds, what failed and why
+table.csv     the same, a line for each cell
+table.md      the same, to be read in a text
+report.html   the same, to be sorted, with the worst images of each method
+"""
+
+import csv
+import heapq
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from ce_jax import files
+from ce_jax.config import Inpainting, Table
+from ce_jax.manifest import Manifest
+from ce_jax.metrics import Estimate
+from ce_jax.report import Line, Row, write_report
+from ce_jax.results import psnr_of
+
+NOT_RUN = "not run yet"
+"""The note of a result of a cell that nobody has begun."""
+
+# What the text table shows of each figure: its heading, its factor, its decimals.
+_SHOWN = {"psnr": ("PSNR", 1, 2), "ssim": ("SSIM", 1, 3), "l1": ("L1, %", 100, 2)}
+_SHOWN["l2"] = ("L2, %", 100, 2)
+
+
+class Cell(NamedTuple):
+    """An entry over one kind of hole, ready to be run."""
+
+    data: str
+    holes: str
+    method: str
+    inpainting: Inpainting
+
+
+class Result(NamedTuple):
+    """What has come of a cell so far.
+
+    Attributes:
+        cell: which one.
+        done: how many images have a completion.
+        failed: how many have none.
+        note: what went wrong, in a sentence; empty where nothing did.
+        figures: means with their intervals, and `seconds`, the median with the 2.5th and the 97.5th
+            percentile of what an image took.
+        facts: what was run, the hash of the holes among it.
+        captions: of the pictures in its panels.
+    """
+
+    cell: Cell
+    done: int = 0
+    failed: int = 0
+    note: str = ""
+    figures: Mapping[str, Estimate] = MappingProxyType({})
+    facts: Mapping[str, str] = MappingProxyType({})
+    captions: Sequence[str] = ()
+
+
+def write_tables(folder: Path, config: Table, results: Sequence[Result]) -> None:
+    """Writes table.json, table.csv and table.md."""
+    files.write_text(folder / "table.json", json.dumps(_as_json(config, results), indent=2) + "\n")
+    files.write_text(folder / "table.csv", _as_csv(results))
+    files.write_text(folder / "table.md", _as_markdown(config, results))
+
+
+def _as_json(config: Table, results: Sequence[Result]) -> dict[str, Any]:
+    return {
+        "title": config.title,
+        "seed": config.seed,
+        "cells": [
+            {
+                **{name: getattr(result.cell, name) for name in ("data", "holes", "method")},
+                "images": result.cell.inpainting.images,
+                "done": result.done,
+                "failed": result.failed,
+                "note": result.note,
+                "figures": {name: one._asdict() for name, one in result.figures.items()},
+                "facts": dict(result.facts),
+                "folder": str(Path(result.cell.inpainting.output).relative_to(config.output)),
+            }
+            for result in results
+        ],
+    }
+
+
+def _as_csv(results: Sequence[Result]) -> str:
+    names = list(dict.fromkeys(name for result in results for name in result.figures))
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    bounds = (column for name in names for column in (name, f"{name}/low", f"{name}/high"))
+    writer.writerow(["data", "holes", "method", "done", "failed", *bounds, "hole set", "note"])
+    for result in results:
+        figures = [
+            value
+            for name in names
+            for value in (result.figures[name][:3] if name in result.figures else ("", "", ""))
+        ]
+        cell, hashed = result.cell, result.facts.get("hole set", "")
+        row = [cell.data, cell.holes, cell.method, result.done, result.failed, *figures]
+        writer.writerow([*row, hashed, result.note])
+    return text.getvalue()
+
+
+def _as_markdown(config: Table, results: Sequence[Result]) -> str:
+    lines = [f"# {config.title}"]
+    for caption, group in _grouped(results).items():
+        hashes = {result.facts["hole set"] for result in group if "hole set" in result.facts}
+        lines += ["", f"## {caption}", "", f"Hole set {' and '.join(sorted(hashes)) or 'unknown'}."]
+        regions = [f"{region} {_SHOWN[m][0]}" for region in ("hole", "image") for m in _SHOWN]
+        header = ["method", "n", *regions, "s / image"]
+        lines += ["", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
+        lines += [f"| {' | '.join(_markdown_cells(result))} |" for result in group]
+        lines += ["", *(f"- {r.cell.method}: {r.note}" for r in group if r.note)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _markdown_cells(result: Result) -> list[str]:
+    def shown(name: str) -> str:
+        if name not in result.figures:
+            return "–"
+        _, factor, decimals = _SHOWN[name.partition("/")[2]]
+        mean, low, high = (f"{factor * x:.{decimals}f}" for x in result.figures[name][:3])
+        return f"{mean} ({low}–{high})" if name.startswith("hole") else mean
+
+    figures = [shown(f"{region}/{measure}") for region in ("hole", "image") for measure in _SHOWN]
+    seconds = result.figures.get("seconds")
+    return [
+        result.cell.method,
+        str(result.done),
+        *figures,
+        f"{seconds.mean:.3g}" if seconds else "–",
+    ]
+
+
+def write_page(folder: Path, config: Table, results: Sequence[Result]) -> None:
+    """Writes report.html, with the images that each method did worst, in whichever cell."""
+    done = sum(result.done for result in results)
+    lines = {
+        caption: [Line(r.cell.method, r.figures, r.note) for r in group]
+        for caption, group in _grouped(results).items()
+    }
+    hashes = {f"holes of {caption}": _hash(group) for caption, group in _grouped(results).items()}
+    versions = {result.facts["versions"] for result in results if "versions" in result.facts}
+    devices = {result.facts["device"] for result in results if "device" in result.facts}
+    write_report(
+        folder / "report.html",
+        title=config.title,
+        completed=done,
+        facts={
+            "seed": str(config.seed),
+            "device": ", ".join(sorted(devices)),
+            "versions": ", ".join(sorted(versions)),
+            "seconds": "an image, median with the 2.5th and 97.5th percentile",
+            **hashes,
+        },
+        figures=lines,
+        rows=[row for method in _methods(results) for row in _worst(method, config, results)],
+        failures=[],
+    )
+
+
+def _hash(group: Sequence[Result]) -> str:
+    hashes = sorted({result.facts["hole set"] for result in group if "hole set" in result.facts})
+    return ", ".join(hashes)
+
+
+def _methods(results: Sequence[Result]) -> list[str]:
+    return list(dict.fromkeys(result.cell.method for result in results))
+
+
+def _worst(method: str, config: Table, results: Sequence[Result]) -> Iterator[Row]:
+    """The images that a method completed worst, in whichever cell."""
+    found = [
+        (psnr_of(record), str(record["name"]), number)
+        for number, result in enumerate(results)
+        if result.cell.method == method
+        for record in Manifest(Path(result.cell.inpainting.output)).read().values()
+        if record["status"] == "done"
+    ]
+    for _, name, number in heapq.nsmallest(config.worst, found):
+        cell, captions = results[number].cell, results[number].captions
+        manifest = Manifest(Path(cell.inpainting.output))
+        record = manifest.read()[name]
+        where = f"{cell.data}, {cell.holes}, {method}"
+        row = manifest.row(record | {"note": where}, captions, group=method)
+        if row is not None:
+            yield row
+
+
+def _grouped(results: Sequence[Result]) -> dict[str, list[Result]]:
+    """The lines of each table of which something has been run, by its caption."""
+    groups: dict[str, list[Result]] = {}
+    for result in results:
+        groups.setdefault(f"{result.cell.data}, {result.cell.holes}", []).append(result)
+    return {
+        caption: group
+        for caption, group in groups.items()
+        if any(result.note != NOT_RUN for result in group)
+    }
