@@ -101,7 +101,9 @@ def test_a_hole_depends_on_its_own_key_alone(spec):
     np.testing.assert_array_equal(drawn(spec, 3, 7, 5)[1], drawn(spec, 7)[0])
 
 
-@pytest.mark.parametrize("spec", ["block:2-9", "random"])
+@pytest.mark.parametrize(
+    "spec", ["center", "block", "block:2-9", "blocks", "random", "pattern", "half"]
+)
 def test_a_hole_is_the_same_without_jit(spec):
     uncompiled = holes.draw(holes.parse(spec), keys_of(7, 5), size=37)
     np.testing.assert_array_equal(drawn(spec, 7, 5), uncompiled)
