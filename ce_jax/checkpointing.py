@@ -6,6 +6,7 @@ device works on, so that a run that was stopped continues as if it had not been.
 
 import json
 import textwrap
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from orbax.checkpoint.experimental import v1 as ocp
 
 from ce_jax import config as configuration
 from ce_jax import files, systems
-from ce_jax.config import Training
-from ce_jax.state import Game, Trained
+from ce_jax.config import LatentEncoder, Training
+from ce_jax.state import Game, GuessingGame, Searched, Trained
 
 _FREE_TO_CHANGE = {"steps_per_call", "log_every", "picture_every", "checkpoint_every"}
 _KEPT = 3
@@ -155,6 +156,30 @@ def load(workdir: Path) -> Trained:
         raise CheckpointError(f"{checkpoint} is damaged: {reason}") from error
     critic = None if game.critic is None else game.critic.variables
     return Trained(config, game.exhibit, critic, steps[-1])
+
+
+def inherit(config: Training, state: Game) -> Game:
+    """The state in which a run begins: with the DCGAN of another run, where the config asks so.
+
+    Raises:
+        CheckpointError: that run is not there, or trained something else.
+    """
+    model = config.model
+    if not isinstance(model, LatentEncoder):
+        return state
+    trained = load(Path(model.run))
+    theirs, ours = trained.config, (model.dcgan, config.data.frame.size)
+    if (theirs.model, theirs.data.frame.size) != ours or trained.critic is None:
+        raise CheckpointError(
+            f"{model.run} trained {theirs.model} on {theirs.data.frame.size} pixels, but this "
+            f"config says model.dcgan = {model.dcgan} on {ours[1]}; change it, or --model.run."
+        )
+    assert isinstance(state, GuessingGame)
+    networks = Searched(trained.generator, trained.critic)
+    alike = jax.tree.map(
+        lambda new, old: jax.device_put(new, old.sharding), networks, state.searched
+    )
+    return replace(state, searched=alike)
 
 
 def _shapes(state: Any) -> set[tuple[str, tuple[int, ...]]]:

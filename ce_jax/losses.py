@@ -34,6 +34,18 @@ def reconstruction_loss(prediction: Array, truth: Array, weight: Array) -> Array
     return jnp.sum(weight * (prediction - truth) ** 2, axis=(1, 2, 3)) / jnp.maximum(pixels, 1)
 
 
+def hole_psnr(prediction: Array, truth: Array, hole: Array) -> Array:
+    """PSNR over the missing pixels in dB: what the reconstruction loss is on the scale of metrics.
+
+    Args:
+        prediction: [b, h, w, c] in [-1, 1].
+        truth: [b, h, w, c].
+        hole: [b, h, w, 1].
+    """
+    square = reconstruction_loss(prediction, truth, hole.astype(truth.dtype))
+    return 10 * jnp.log10(4 / square)  # peak to peak is 2
+
+
 def overlap_weight(hole: Array, *, overlap: int, weight: float) -> Array:
     """1 in the hole, `weight` on the known pixels within `overlap` pixels of it, 0 elsewhere.
 

@@ -92,6 +92,25 @@ class RefinedGame(Game):
         return {"recovery": self.recovery.variables, "refiner": super().exhibit}
 
 
+class Searched(NamedTuple):
+    """The networks of the DCGAN in whose z is searched."""
+
+    generator: Variables
+    critic: Variables
+
+
+@struct.dataclass
+class GuessingGame(Game):
+    """A game whose generator is the encoder; the DCGAN stays as it is."""
+
+    searched: Searched
+
+    @property
+    def exhibit(self) -> Variables:
+        """All three networks: what a latent search needs."""
+        return {"encoder": super().exhibit, "searched": self.searched}
+
+
 class Trained(NamedTuple):
     """What an inpainting needs of a finished (or still running) training run."""
 

@@ -44,6 +44,8 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
         checkpointing.claim(workdir, config)  # after everything that may refuse to begin
         with checkpointing.Checkpoints(workdir) as checkpoints:
             game = jax.jit(system.init, out_shardings=sharding.replicated(mesh))(init_key)
+            if checkpoints.latest is None:
+                game = checkpointing.inherit(config, game)
             game = checkpoints.restore(game, batches)
             start = step = int(game.step)
             with Logbook(

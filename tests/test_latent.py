@@ -11,6 +11,8 @@ import untrained
 
 from ce_jax import completion, holes, losses, sharding
 from ce_jax.completion import latent
+from ce_jax.completion.space import Networks, Space, space_of
+from ce_jax.completion.starts import draw_starts
 from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.state import apply
 from ce_jax.systems import dcgan
@@ -50,26 +52,36 @@ def problem(networks):
 
 def space(networks, settings):
     form = {"saturating": losses.prior_loss, "non-saturating": losses.adversarial_loss}
-    return latent.Space(
+    return Space(
         dimensions=8,
-        generate=networks["generate"],
-        surprise=lambda _, images: form[settings.prior_form](networks["judge"](images)),
         prior="uniform",
+        features=lambda z: z,
+        paint=networks["generate"],
+        surprise=lambda _, images: form[settings.prior_form](networks["judge"](images)),
     )
 
 
-def search(networks, settings, images, hole, start):
-    """The z reached, its objective, and its way."""
+def search(networks, settings, images, hole, start, *, where=None):
+    """The objective of the best z, and all z on the way, [b, steps + 1, d]."""
+    settings = replace(settings, trail=2)
 
     def run(images, hole, start):
-        weight = latent.context_weight(hole, settings)
-        punish = latent.losses_of(
-            images, weight, space=space(networks, settings), settings=settings
-        )
-        z, way = latent.search(start, punish=punish, settings=settings, bound=1.0)
-        return z, jnp.add(*punish(z)), way
+        looked_in = where or space(networks, settings)
+        problem = latent.Problem(images, hole, keys(), looked_in, settings)
+        ended, way = latent.search(problem, latent.begin(problem, None)._replace(z=start[:, None]))
+        return latent.conclude(problem, ended, None)[1], way[:, 0]
 
     return quickly(run)(images, hole, start)
+
+
+def restated_scores(networks, settings, way, images, hole):
+    """The objective of the papers at every z of a way, [b, steps + 1]."""
+    weight = restated_weight(np.asarray(hole), settings)
+    each = [
+        restated_objective(networks, settings, way[:, step], images, weight)
+        for step in range(way.shape[1])
+    ]
+    return np.stack(each, axis=1)
 
 
 # The objective
@@ -99,16 +111,14 @@ def test_a_planted_answer_is_found(networks, problem):
     images, _, start = problem
     hole = holes.draw(holes.parse("center"), keys(), size=SIZE)
     settings = LatentSearch(steps=300, rate=0.03, prior=0)
-    z, score, _ = search(networks, settings, images, hole, start)
+    score, way = search(networks, settings, images, hole, start)
     weight = restated_weight(np.asarray(hole), settings)
     before = restated_objective(networks, settings, start, images, weight)
     assert np.median(score / before) < 0.1
     inside = np.broadcast_to(hole, images.shape)
-    errors = [
-        np.abs(networks["generate"](latents) - images)[inside].mean() for latents in (start, z)
-    ]
+    errors = [np.abs(networks["generate"](z) - images)[inside].mean() for z in (start, way[:, -1])]
     assert errors[1] < 0.3 * errors[0]
-    assert np.abs(z).max() <= 1
+    assert np.abs(way).max() <= 1
 
 
 @pytest.mark.parametrize(
@@ -119,15 +129,14 @@ def test_a_planted_answer_is_found(networks, problem):
         {"norm": "l2", "prior_form": "non-saturating"},
     ],
 )
-def test_the_score_is_the_objective_of_the_papers_at_the_z_that_is_returned(
-    networks, problem, changes
-):
+def test_the_score_is_the_objective_of_the_papers_at_the_best_z_of_all(networks, problem, changes):
+    """With so large a rate, the last is not always the best."""
     images, hole, start = problem
-    settings = LatentSearch(steps=3, rate=0.1, prior=2.0, **changes)
-    z, score, _ = search(networks, settings, images, hole, start)
-    weight = restated_weight(np.asarray(hole), settings)
-    expected = restated_objective(networks, settings, z, images, weight)
-    np.testing.assert_allclose(score, expected, rtol=1e-5)
+    settings = LatentSearch(steps=6, rate=0.6, prior=2.0, **changes)
+    score, way = search(networks, settings, images, hole, start)
+    scores = restated_scores(networks, settings, way, images, hole)
+    np.testing.assert_allclose(score, scores.min(axis=1), rtol=1e-5)
+    assert np.any(scores.argmin(axis=1) < settings.steps)
 
 
 def test_without_a_prior_the_critic_is_not_asked(networks, problem):
@@ -188,7 +197,7 @@ def test_the_search_is_its_optimiser_within_the_box(networks, problem, restated,
         return np.asarray(gradient(jnp.asarray(z, jnp.float32)), np.float64)
 
     expected = restated(np.asarray(start, np.float64), slope, settings)
-    found, _, _ = search(networks, settings, images, hole, start)
+    found = search(networks, settings, images, hole, start)[1][:, -1]
     np.testing.assert_allclose(found, expected, atol=1e-4)
     assert np.abs(found - start).max() > 1e-2
     assert (np.abs(expected) == 1).any() == (settings.decay < 1)
@@ -216,10 +225,8 @@ SOME = LatentSearch(steps=4, rate=0.1)
 def found(problem, settings, *, keep=1):
     """Proposal, score, steps, candidates and trails, as arrays of NumPy."""
     images, hole, _ = problem
-    propose = jax.jit(
-        latent.method(RUN.model, SIZE, settings, keep=keep), compiler_options=tiny.EXACTLY
-    )
-    networks = TRAINED.generator, TRAINED.critic
+    propose = jax.jit(latent.method(RUN.model, settings, keep=keep), compiler_options=tiny.EXACTLY)
+    networks = Networks(TRAINED.generator, TRAINED.critic)
     return jax.tree.map(np.asarray, propose(networks, images, hole, keys()))
 
 
@@ -266,10 +273,7 @@ def test_only_so_many_are_kept_and_a_trail_changes_no_bit_of_them(problem, five)
 @pytest.mark.parametrize("kind", ["prior", "normal"])
 def test_starts_lie_in_the_box_and_the_first_are_the_same_however_many_there_are(kind):
     few, many = (
-        latent.draw_starts(keys(), LatentSearch(start=kind, starts=k), dimensions=200).reshape(
-            BATCH, k, 200
-        )
-        for k in (2, 4)
+        draw_starts(keys(), LatentSearch(start=kind, starts=k), dimensions=200) for k in (2, 4)
     )
     assert np.array_equal(few, many[:, :2])
     assert len(np.unique(many.reshape(-1, 200), axis=0)) == 4 * BATCH
@@ -282,17 +286,21 @@ def test_starts_lie_in_the_box_and_the_first_are_the_same_however_many_there_are
 HELD_OUT = replace(SOME, starts=3, choose="held-out", held_out=0.2, trail=2)
 
 
+def held_out(hole, settings):
+    return latent.held_out(latent.Problem(None, hole, keys(), None, settings))
+
+
 def test_what_is_held_out_is_a_share_of_what_is_known(problem):
     _, hole, _ = problem
-    unseen = latent.draw_held_out(keys(), hole, HELD_OUT)
+    unseen = held_out(hole, HELD_OUT)
     assert not np.any(unseen & hole)
     assert np.sum(unseen) / np.sum(~hole) == pytest.approx(0.2, abs=0.02)
-    assert not np.any(latent.draw_held_out(keys(), hole, SOME))
+    assert not np.any(held_out(hole, SOME))
 
 
 def test_the_search_does_not_see_what_is_held_out_and_is_judged_by_that_alone(networks, problem):
     images, hole, start = problem
-    unseen = latent.draw_held_out(keys(), hole, HELD_OUT)
+    unseen = held_out(hole, HELD_OUT)
     noise = np.random.default_rng(0).uniform(-1, 1, images.shape).astype(np.float32)
     before = found(problem, HELD_OUT, keep=3)
     after = found((jnp.where(unseen, noise, images), hole, start), HELD_OUT, keep=3)
@@ -311,14 +319,17 @@ def test_the_search_does_not_see_what_is_held_out_and_is_judged_by_that_alone(ne
 
 def test_a_trail_leads_from_the_start_to_the_completion(five):
     *_, candidates, trails = five
-    start = latent.draw_starts(keys(), replace(SOME, starts=5), dimensions=8)
+    start = draw_starts(keys(), replace(SOME, starts=5), dimensions=8)
     assert trails.z.shape == (BATCH, 5, SOME.steps + 1, 8)
-    assert np.array_equal(by_start(trails.z, candidates)[:, :, 0], start.reshape(BATCH, 5, 8))
+    assert np.array_equal(by_start(trails.z, candidates)[:, :, 0], start)
     assert np.all(np.abs(np.diff(trails.z, axis=2)).max(axis=-1) > 0)
-    np.testing.assert_allclose(trails.proposal[:, :, -1], candidates.proposal, atol=1e-6)
     objective = trails.context + trails.prior
-    np.testing.assert_allclose(objective[..., -1], candidates.score, rtol=1e-6)
-    assert np.all(objective[:, 0, -1] < objective[:, 0, 0])
+    assert np.all(candidates.score <= objective.min(axis=-1) * (1 + 1e-6))
+    last = objective[..., -1] <= candidates.score * (1 + 1e-6)
+    assert last.mean() > 0.5
+    np.testing.assert_allclose(
+        trails.proposal[:, :, -1][last], candidates.proposal[last], atol=1e-6
+    )
 
 
 def test_a_trail_shows_the_images_of_its_milestones(networks, five):
@@ -333,34 +344,30 @@ def test_a_trail_shows_the_images_of_its_milestones(networks, five):
 
 def test_a_vae_is_searched_without_bounds_for_what_is_probable():
     model, networks = tiny.vae().model, untrained.networks(tiny.vae())
-    networks = networks.generator, None
     settings = LatentSearch(steps=4, rate=0.5, prior=0.1)
-    decoder = latent.space_of(model, networks, size=SIZE, settings=settings)
+    decoder = space_of(model, Networks(networks.generator, None), settings)
     hole = jnp.zeros((BATCH, SIZE, SIZE, 1), bool).at[:, 8:24, 8:24].set(True)
     pictures = jax.random.uniform(jax.random.key(0), (BATCH, SIZE, SIZE, 3), minval=-1.0)
-    weight = latent.context_weight(hole, settings)
-
-    @quickly
-    def run(start):
-        punish = latent.losses_of(pictures, weight, space=decoder, settings=settings)
-        z, _ = latent.search(start, punish=punish, settings=settings, bound=np.inf)
-        return z, jnp.add(*punish(z)), decoder.generate(z)
-
-    z, score, generated = run(3 * jax.random.normal(jax.random.key(1), (BATCH, model.latent)))
-    context = (weight * jnp.abs(generated - pictures)).sum((1, 2, 3))
-    np.testing.assert_allclose(score, context + 0.1 * (z**2).sum(1) / 2, rtol=1e-5)
-    assert np.abs(z).max() > 1
+    start = 3 * jax.random.normal(jax.random.key(1), (BATCH, model.latent))
+    score, way = search(None, settings, pictures, hole, start, where=decoder)
+    weight = restated_weight(np.asarray(hole), settings)
+    scores = [
+        (weight * jnp.abs(decoder.generate(z) - pictures)).sum((1, 2, 3)) + 0.1 * (z**2).sum(1) / 2
+        for z in jnp.moveaxis(way, 1, 0)
+    ]
+    np.testing.assert_allclose(score, np.min(scores, axis=0), rtol=1e-5)
+    assert np.abs(way).max() > 1
     assert decoder.prior == "normal"
 
 
 def test_a_generator_of_normal_latents_is_searched_from_normal_starts_and_beyond_one():
     model = replace(RUN.model, prior="normal")
     trained = untrained.networks(tiny.dcgan(model=model))
-    networks = trained.generator, trained.critic
+    networks = Networks(trained.generator, trained.critic)
     settings = LatentSearch(steps=1, rate=1e-7)
     nothing_known = jnp.zeros((BATCH, SIZE, SIZE, 3)), jnp.ones((BATCH, SIZE, SIZE, 1), bool)
-    proposal, *_ = quickly(latent.method(model, SIZE, settings))(networks, *nothing_known, keys())
-    start = latent.draw_starts(keys(), settings, dimensions=8, prior="normal")
+    proposal, *_ = quickly(latent.method(model, settings))(networks, *nothing_known, keys())
+    start = draw_starts(keys(), settings, dimensions=8, prior="normal")[:, 0]
     assert np.abs(start).max() > 1
-    space = latent.space_of(model, networks, size=SIZE, settings=settings)
-    np.testing.assert_allclose(proposal, space.generate(start), atol=1e-4)
+    generated = space_of(model, networks, settings).generate(start)
+    np.testing.assert_allclose(proposal, generated, atol=1e-4)

@@ -30,7 +30,17 @@ from ce_jax.completion import (
 )
 from ce_jax.completion.candidates import Candidates, Trails
 from ce_jax.completion.framing import frame_of
-from ce_jax.config import ConfigError, ContextEncoder, Dcgan, Inpainting, L2Gan, Vae
+from ce_jax.completion.space import Networks, space_of
+from ce_jax.completion.starts import draw_pool
+from ce_jax.config import (
+    ConfigError,
+    ContextEncoder,
+    Dcgan,
+    Inpainting,
+    L2Gan,
+    LatentEncoder,
+    Vae,
+)
 from ce_jax.state import Trained
 
 Array = jax.Array
@@ -112,8 +122,9 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
     assert trained is not None  # the config asks for a model
     size, variables = trained.config.data.frame.size, (trained.generator, trained.critic)
     match config.method, trained.config.model:
-        case "latent", (Dcgan() | Vae()) as model:
-            propose = latent.method(model, size, config.latent, keep=config.candidates)
+        case "latent", (Dcgan() | Vae() | LatentEncoder()) as model:
+            propose = latent.method(model, config.latent, keep=config.candidates)
+            variables = _searched(config, model, trained)
         case "context-encoder", (ContextEncoder() | L2Gan()) as model:
             propose = context_encoder.method(model, size)
         case "high-resolution", ContextEncoder() as model:
@@ -127,6 +138,24 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
                 f"{type(model).__name__}; name another --model or --method."
             )
     return propose, variables
+
+
+def _searched(config: Inpainting, model: Dcgan | Vae | LatentEncoder, trained: Trained) -> Networks:
+    """The networks of a latent search; a pool is the same for all of a seed."""
+    networks = Networks(trained.generator, trained.critic)
+    match config.latent.start:
+        case "encoder" if not isinstance(model, LatentEncoder):
+            raise ConfigError(
+                f"latent.start encoder needs a --model that has one, and {config.model} is a "
+                f"{type(model).__name__}; train configs/latent_encoder_celeba64.py with it."
+            )
+        case "pool":
+            key, count = jax.random.key(config.seed), config.latent.pool
+            pool = jax.jit(
+                lambda networks: draw_pool(key, space_of(model, networks, config.latent), count)
+            )
+            return networks._replace(pool=pool(networks))
+    return networks
 
 
 def _composite(

@@ -1,12 +1,14 @@
 """Latent search (Yeh et al. 2016, 2017): the z whose image agrees with the known pixels, batched.
 
-An image may be searched for from several starts; all of them are one batch on the device, and the
+A `Problem` is what to search for and where; `Searching` is how far that has come. `begin` makes
+one, `advance` moves it on, `conclude` says what was found. Every image counts its own steps and
+ends on its own, so that it does not matter when the others began. Of several starts of an image the
 best is chosen by what is known alone.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -16,202 +18,344 @@ from jax import lax
 
 from ce_jax import losses
 from ce_jax.completion.candidates import Candidates, Trails
-from ce_jax.config import Dcgan, LatentSearch, Vae
-from ce_jax.models.vae import decoder_of
-from ce_jax.state import Variables, apply
-from ce_jax.systems.dcgan import Prior, draw_latent, latent_bound, modules
-from ce_jax.systems.vae import module_of
+from ce_jax.completion.space import Networks, Pool, Space, space_of
+from ce_jax.completion.starts import starts
+from ce_jax.config import Dcgan, LatentEncoder, LatentSearch, Vae
+from ce_jax.systems.dcgan import latent_bound
 from ce_jax.trails import milestones
 
 Array = jax.Array
-Networks = tuple[Variables, Variables]
 Found = tuple[Array, Array, Array, Candidates | None, Trails | None]
-Losses = Callable[[Array], tuple[Array, Array]]
 
-_BEYOND_ALL_STARTS = np.uint32(2**32 - 1)
+# Keys for what is drawn beside the starts, which have the numbers from 0 on.
+_HELD_OUT, _REDRAWN = np.uint32(2**32 - 1), np.uint32(2**32 - 2)
 
 
-class Space(NamedTuple):
-    """Where to search: images as a function of z, and how little one has to expect of both.
+class Problem(NamedTuple):
+    """What is searched for, and how.
 
     Attributes:
-        dimensions: d.
-        generate: G, [b, d] -> [b, s, s, 3], with frozen BatchNorm.
-        surprise: (z, G(z)) -> the prior loss without its lambda, [b].
-        prior: what z was drawn from in training.
+        images: y, [b, s, s, 3].
+        hole: [b, s, s, 1].
+        key: one for each image, [b].
+        space: where to search.
+        settings: the objective, the optimiser, and when to stop.
     """
 
-    dimensions: int
-    generate: Callable[[Array], Array]
-    surprise: Callable[[Array, Array], Array]
-    prior: Prior
+    images: Array
+    hole: Array
+    key: Array
+    space: Space
+    settings: LatentSearch
+
+
+class Searching(NamedTuple):
+    """Searches under way: b images, each from k starts.
+
+    Attributes:
+        z: where the searches stand, [b, k, d].
+        moments: what the optimiser remembers of each.
+        best: the z of the least objective so far, [b, k, d].
+        score: that objective, [b, k]; infinite before the first step.
+        mark: the objective at the last progress that was worth waiting for, [b, k].
+        idle: steps since then, int32 [b, k].
+        taken: all steps, int32 [b].
+    """
+
+    z: Array
+    moments: Any
+    best: Array
+    score: Array
+    mark: Array
+    idle: Array
+    taken: Array
+
+
+class Opinion(NamedTuple):
+    """The prior loss of n searches, [n], and its slope in z [n, d] and in the images."""
+
+    value: Array
+    slope: tuple[Array, Array]
+
+
+class Objective(NamedTuple):
+    """Context and prior loss of images [n, s, s, 3], generated at z [n, d] (2017, eq. 4 and 5)."""
+
+    context: Callable[[Array], Array]
+    prior: Callable[[Array, Array], Array]
+
+    def __call__(self, z: Array, images: Array) -> Array:
+        """L_c + L_p, [n]."""
+        return self.context(images) + self.prior(z, images)
 
 
 def method(
-    model: Dcgan | Vae, size: int, settings: LatentSearch, *, keep: int = 1
+    model: Dcgan | Vae | LatentEncoder, settings: LatentSearch, *, keep: int = 1
 ) -> Callable[[Networks, Array, Array, Array], Found]:
     """(networks, images, hole, key) -> (proposal, score, steps, candidates, trails).
 
     Candidates are given if more than one is to be kept, trails if the settings ask for them.
     """
-    each = partial(jnp.repeat, repeats=settings.starts, axis=0)  # [b, ...] -> [b * k, ...]
 
     def propose(networks: Networks, images: Array, hole: Array, key: Array) -> Found:
-        space = space_of(model, networks, size=size, settings=settings)
-        weight = context_weight(hole, settings)
-        unseen = draw_held_out(key, hole, settings)
-        start = draw_starts(key, settings, dimensions=model.latent, prior=space.prior)
-        seen_weight = each(jnp.where(unseen, 0.0, weight))
-        punish = losses_of(each(images), seen_weight, space=space, settings=settings)
-        z, way = search(start, punish=punish, settings=settings, bound=latent_bound(space.prior))
-        proposal = space.generate(z)
-        if settings.choose == "held-out":
-            rest = each(jnp.where(unseen, weight, 0.0))
-            score = losses.context_loss(proposal, each(images), rest, norm=settings.norm)
-        else:
-            score = jnp.add(*punish(z))
-
-        # The objective has nothing of the hole in it, and neither has what is held out.
-        order = jnp.argsort(score.reshape(len(images), settings.starts), axis=1)
-
-        def ranked(array: Array) -> Array:
-            """[b * k, ...] -> [b, k, ...], the best first."""
-            by_image = array.reshape(*order.shape, *array.shape[1:])
-            return jax.vmap(lambda starts, order: starts[order])(by_image, order)
-
-        proposal, score = ranked(proposal), ranked(score)
-        steps = jnp.full(len(images), settings.steps, jnp.int32)
-        candidates = Candidates(proposal[:, :keep], score[:, :keep], order[:, :keep])
-        seen = None if way is None else trails(way, space.generate, punish, count=settings.trail)
-        return (
-            proposal[:, 0],
-            score[:, 0],
-            steps,
-            candidates if keep > 1 else None,
-            jax.tree.map(ranked, seen),
-        )
+        problem = Problem(images, hole, key, space_of(model, networks, settings), settings)
+        searching, way = search(problem, begin(problem, networks.pool))
+        return conclude(problem, searching, way, keep=keep)
 
     return propose
 
 
-def space_of(model: Dcgan | Vae, networks: Networks, *, size: int, settings: LatentSearch) -> Space:
-    """A trained DCGAN, whose critic is the prior (Yeh et al. 2017, eq. 5), or the decoder of a VAE.
-
-    In a VAE, where nobody judges, the prior loss is -log p(z) = |z|^2 / 2: with lambda, the most
-    probable z where the error of a known pixel of weight 1 has a Laplace distribution of that
-    scale.
-    """
-    match model:
-        case Dcgan():
-            generator, critic = modules(model, size=size)
-            form = {"saturating": losses.prior_loss, "non-saturating": losses.adversarial_loss}
-            return Space(
-                model.latent,
-                partial(apply, generator, networks[0]),
-                lambda _, image: form[settings.prior_form](apply(critic, networks[1], image)),
-                model.prior,
-            )
-        case Vae():
-            decoder = module_of(model, size=size).decoder
-            return Space(
-                model.latent,
-                partial(apply, decoder, decoder_of(networks[0])),
-                lambda z, _: losses.latent_loss(z),
-                "normal",
-            )
+def begin(problem: Problem, pool: Pool | None) -> Searching:
+    """Searches that have taken no step; from a pool if the settings ask for one."""
+    images, hole, key, space, settings = problem
+    z = starts(images, hole, seen(problem), key, space=space, pool=pool, settings=settings)
+    never, none = jnp.full(z.shape[:2], jnp.inf), jnp.zeros(z.shape[:2], jnp.int32)
+    moments = jax.vmap(jax.vmap(optimizer_of(settings).init))(z)
+    return Searching(z, moments, z, never, never, none, none[:, 0])
 
 
-def search(
-    start: Array, *, punish: Losses, settings: LatentSearch, bound: float
-) -> tuple[Array, Array | None]:
-    """argmin_z L_c(z) + L_p(z) by gradient descent within bounds (Yeh et al. 2017, eq. 2).
-
-    Args:
-        start: z to begin with, [b, d].
-        punish: L_c and L_p of z, as `losses_of` gives them.
-        settings: steps and optimiser.
-        bound: what z is cut off at, in magnitude, after every step.
+def search(problem: Problem, searching: Searching) -> tuple[Searching, Array | None]:
+    """argmin_z L_c(z) + L_p(z) (Yeh et al. 2017, eq. 2), until no search is under way.
 
     Returns:
-        The z reached, [b, d]; and, if the settings ask for a trail, all from the start to the end,
-        [b, steps + 1, d].
+        The searches; and, if the settings ask for a trail, every z from the start to the end,
+        [b, k, steps + 1, d].
     """
-    optimizer = optimizer_of(settings)
+    settings = problem.settings
+    if settings.patience:
+        ended = lax.while_loop(
+            lambda searching: jnp.any(under_way(searching, settings)),
+            lambda searching: advance(problem, searching)[0],
+            searching,
+        )
+        return ended, None
+    blocks = -(-settings.steps // settings.prior_every)
+    ended, steps = lax.scan(lambda s, _: advance(problem, s), searching, length=blocks)
+    if steps is None:
+        return ended, None
+    way = jnp.concatenate([searching.z[None], steps.reshape(-1, *searching.z.shape)])
+    return ended, jnp.moveaxis(way[: settings.steps + 1], 0, 2)
 
-    def objective(z: Array) -> Array:
-        # The sum, so that no image's step depends on the batch size.
-        return jnp.sum(jnp.add(*punish(z)))
 
-    def step(carry, _):
-        z, moments = carry
-        updates, moments = optimizer.update(jax.grad(objective)(z), moments)
-        z = jnp.clip(z + cast(Array, updates), -bound, bound)
-        return (z, moments), z if settings.trail else None
-
-    (z, _), way = lax.scan(step, (start, optimizer.init(start)), length=settings.steps)
-    return z, None if way is None else jnp.moveaxis(jnp.concatenate([start[None], way]), 0, 1)
+def under_way(searching: Searching, settings: LatentSearch) -> Array:
+    """Whether an image has steps left, and one of its searches has lately made progress: [b]."""
+    left = searching.taken < settings.steps
+    if settings.patience == 0:
+        return left
+    return left & jnp.any(searching.idle < settings.patience, axis=1)
 
 
-def losses_of(images: Array, weight: Array, *, space: Space, settings: LatentSearch) -> Losses:
-    """z [b, d] -> L_c and L_p, [b] each (Yeh et al. 2017, eq. 4 and 5).
+def advance(problem: Problem, searching: Searching) -> tuple[Searching, Array | None]:
+    """`settings.prior_every` steps of every search that is under way.
+
+    The critic is asked at the first of them; its slope in the images is kept for the others.
+
+    Returns:
+        The searches; and, if the settings ask for a trail, z after each step, [steps, b, k, d].
+    """
+    settings, k = problem.settings, searching.z.shape[1]
+    go = partial(step, problem, objective_of(problem, seen(problem), starts=k))
+    after, opinion = go(searching, None)
+    if settings.prior_every == 1:
+        return after, after.z[None] if settings.trail else None
+
+    def again(searching: Searching, _: None) -> tuple[Searching, Array | None]:
+        after = go(searching, opinion)[0]
+        return after, after.z if settings.trail else None
+
+    last, way = lax.scan(again, after, length=settings.prior_every - 1)
+    return last, None if way is None else jnp.concatenate([after.z[None], way])
+
+
+def step(
+    problem: Problem, objective: Objective, searching: Searching, opinion: Opinion | None
+) -> tuple[Searching, Opinion]:
+    """One step down the objective, of every search that is under way; best z and progress noted.
 
     Args:
-        images: y, [b, s, s, 3]; read only where they have a weight.
-        weight: W, [b, s, s, 1].
-        space: where z lies; without a prior, nobody is asked for the surprise.
-        settings: norm and lambda.
+        problem: where to search, and how.
+        objective: what to go down.
+        searching: where they stand.
+        opinion: what the prior said at an earlier step; None: it is asked now.
+
+    Returns:
+        Where they stand then, and what the prior said.
     """
+    space, settings = problem.space, problem.settings
+    z = searching.z.reshape(-1, space.dimensions)
+    pictures, pull_back = jax.vjp(space.generate, z)
+    context, slope = _with_slope(objective.context)(pictures)
+    if opinion is None:
+        opinion = Opinion(*_with_slope(objective.prior, of=(0, 1))(z, pictures))
+    slope_of_z, slope_of_pictures = opinion.slope
+    gradient = pull_back(slope + slope_of_pictures)[0] + slope_of_z
+    update = jax.vmap(jax.vmap(optimizer_of(settings).update))
+    updates, moments = update(gradient.reshape(searching.z.shape), searching.moments)
+    score = (context + opinion.value).reshape(searching.score.shape)
+    better = score < searching.score
+    worth = settings.tolerance * jnp.abs(searching.mark)
+    progress = score < searching.mark - jnp.where(jnp.isfinite(worth), worth, 0)
+    after = Searching(
+        z=project(problem, searching.z + cast(Array, updates), searching.taken),
+        moments=moments,
+        best=jnp.where(better[..., None], searching.z, searching.best),
+        score=jnp.where(better, score, searching.score),
+        mark=jnp.where(progress, score, searching.mark),
+        idle=jnp.where(progress, 0, searching.idle + 1),
+        taken=searching.taken + 1,
+    )
+    return choose(under_way(searching, settings), after, searching), opinion
 
-    def punish(z: Array) -> tuple[Array, Array]:
-        generated = space.generate(z)
-        context = losses.context_loss(generated, images, weight, norm=settings.norm)
+
+def conclude(problem: Problem, searching: Searching, way: Array | None, *, keep: int = 1) -> Found:
+    """What was found: the best of each search, taken beyond z where that is asked for, and ranked.
+
+    Args:
+        problem: what was searched for.
+        searching: at its end.
+        way: z from the start to the end, [b, k, steps + 1, d]; None without a trail.
+        keep: candidates, if more than one.
+    """
+    space, settings = problem.space, problem.settings
+    b, k, d = searching.z.shape
+    objective = objective_of(problem, seen(problem), starts=k)
+    last, best = searching.z.reshape(-1, d), searching.best.reshape(-1, d)
+    improved = objective(last, space.generate(last)) < searching.score.reshape(-1)
+    z = jnp.where(improved[:, None], last, best)
+    proposal = beyond(problem, objective, z) if settings.beyond.steps else space.generate(z)
+    score = objective(z, proposal)
+    if settings.choose == "held-out":
+        score = objective_of(problem, unseen(problem), starts=k).context(proposal)
+
+    # The objective has nothing of the hole in it, and neither has what is held out.
+    order = jnp.argsort(score.reshape(b, k), axis=1)
+
+    def ranked(array: Array) -> Array:
+        """[b * k, ...] -> [b, k, ...], the best first."""
+        by_image = array.reshape(b, k, *array.shape[1:])
+        return jax.vmap(lambda starts, order: starts[order])(by_image, order)
+
+    trails = None
+    if way is not None:
+        way = way.reshape(b * k, *way.shape[2:])
+        trails = jax.tree.map(ranked, trails_of(way, objective, space, count=settings.trail))
+    proposal, score = ranked(proposal), ranked(score)
+    candidates = Candidates(proposal[:, :keep], score[:, :keep], order[:, :keep])
+    steps = searching.taken + settings.beyond.steps
+    return proposal[:, 0], score[:, 0], steps, candidates if keep > 1 else None, trails
+
+
+def beyond(problem: Problem, objective: Objective, z: Array) -> Array:
+    """Images of feature maps near those of z that agree better still with the known pixels.
+
+    Intermediate layer optimisation (Daras et al. 2021) in its plain form: Adam on the maps, which
+    stay within a ball around those of z; the best are taken. [n, d] -> [n, s, s, 3].
+    """
+    space, settings = problem.space, problem.settings.beyond
+    around = space.features(z).astype(jnp.float32)
+    length = partial(jnp.linalg.vector_norm, axis=(1, 2, 3), keepdims=True)
+    radius = settings.radius * length(around)
+    rate = optax.cosine_decay_schedule(settings.rate, settings.steps)
+    optimizer = optax.adam(rate)
+
+    def total(away: Array) -> tuple[Array, Array]:
+        each = objective(z, space.paint(around + away))
+        return jnp.sum(each), each
+
+    def step(carry, _):
+        away, moments, best, score = carry
+        gradient, each = jax.grad(total, has_aux=True)(away)
+        better = each < score
+        best = jnp.where(better[:, None, None, None], away, best)
+        updates, moments = optimizer.update(gradient, moments)
+        moved = away + cast(Array, updates)
+        moved *= jnp.minimum(1, radius / jnp.maximum(length(moved), 1e-12))
+        return (moved, moments, best, jnp.where(better, each, score)), None
+
+    here = jnp.zeros_like(around)
+    begun = here, optimizer.init(here), here, jnp.full(len(z), jnp.inf)
+    (last, _, best, score), _ = lax.scan(step, begun, length=settings.steps)
+    improved = total(last)[1] < score
+    return space.paint(around + jnp.where(improved[:, None, None, None], last, best))
+
+
+def objective_of(problem: Problem, weight: Array, *, starts: int) -> Objective:
+    """The objective of all searches, [b * k]; without a prior, nobody is asked for the surprise.
+
+    Args:
+        problem: its images are read only where they have a weight.
+        weight: W, [b, s, s, 1].
+        starts: k.
+    """
+    settings, each = problem.settings, partial(jnp.repeat, repeats=starts, axis=0)
+    images, weight = each(problem.images), each(weight)
+
+    def prior(z: Array, pictures: Array) -> Array:
         if settings.prior == 0:
-            return context, jnp.zeros_like(context)
-        return context, settings.prior * space.surprise(z, generated)
+            return jnp.zeros(len(z))
+        return settings.prior * problem.space.surprise(z, pictures)
 
-    return punish
-
-
-def context_weight(hole: Array, settings: LatentSearch) -> Array:
-    """How much each known pixel counts; 0 in the hole, [b, s, s, 1] as the result."""
-    if settings.weighting == "uniform":
-        return jnp.where(hole, 0.0, 1.0)
-    return losses.importance_weight(hole, window=settings.window)
+    return Objective(
+        lambda pictures: losses.context_loss(pictures, images, weight, norm=settings.norm), prior
+    )
 
 
-def draw_held_out(key: Array, hole: Array, settings: LatentSearch) -> Array:
+def seen(problem: Problem) -> Array:
+    """How much each known pixel counts for the search; 0 for others, [b, s, s, 1]."""
+    return jnp.where(held_out(problem), 0.0, context_weight(problem))
+
+
+def unseen(problem: Problem) -> Array:
+    """How much each pixel counts for those who judge the search by what it did not see."""
+    return jnp.where(held_out(problem), context_weight(problem), 0.0)
+
+
+def context_weight(problem: Problem) -> Array:
+    """How much each known pixel counts; 0 in the hole, [b, s, s, 1]."""
+    if problem.settings.weighting == "uniform":
+        return jnp.where(problem.hole, 0.0, 1.0)
+    return losses.importance_weight(problem.hole, window=problem.settings.window)
+
+
+def held_out(problem: Problem) -> Array:
     """Known pixels that the search must not see, so that they can judge it: bool [b, s, s, 1]."""
+    hole, settings = problem.hole, problem.settings
     if settings.choose == "objective":
         return jnp.zeros_like(hole)
-    key = jax.vmap(jax.random.fold_in, (0, None))(key, _BEYOND_ALL_STARTS)
+    key = jax.vmap(jax.random.fold_in, (0, None))(problem.key, _HELD_OUT)
     lots = jax.vmap(lambda key: jax.random.uniform(key, hole.shape[1:]))(key)
     return ~hole & (lots < settings.held_out)
 
 
-def draw_starts(
-    key: Array, settings: LatentSearch, *, dimensions: int, prior: Prior = "uniform"
-) -> Array:
-    """z of all starts, one image after the other: [b] -> [b * k, dimensions].
+def project(problem: Problem, z: Array, taken: Array) -> Array:
+    """z [b, k, d] within the bounds of the prior: cut off there, or drawn anew where it left them.
 
-    The first starts of an image are the same, however many there are.
+    The second is stochastic clipping (Lipton and Tripathi 2017): a number that was cut off often
+    stays at the bound, where few images of the training lie. `taken` [b] are the steps so far.
     """
-    numbers = jnp.arange(settings.starts)
-    key = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(key, numbers).reshape(-1)
-    if settings.start == "prior":
-        return draw_latent(key, dimensions=dimensions, prior=prior)
-    bound = latent_bound(prior)
-    return jnp.clip(draw_latent(key, dimensions=dimensions, prior="normal"), -bound, bound)
+    bound = latent_bound(problem.space.prior)
+    if problem.settings.projection == "clip" or bound == np.inf:
+        return jnp.clip(z, -bound, bound)
+
+    def draw(key: Array, taken: Array) -> Array:
+        key = jax.random.fold_in(jax.random.fold_in(key, _REDRAWN), taken)
+        return jax.random.uniform(key, z.shape[1:], minval=-bound, maxval=bound)
+
+    return jnp.where(jnp.abs(z) > bound, jax.vmap(draw)(problem.key, taken), z)
 
 
 def optimizer_of(settings: LatentSearch) -> optax.GradientTransformation:
-    """Adam, or momentum after Nesterov, with a rate that goes down in steps.
+    """Adam, or momentum after Nesterov, with a rate that goes down in steps or as a cosine.
 
     Nesterov as in the public code: v' = m v - rate g and z' = z + m v' - rate g, so that a rate
     that has gone down slows what is still to come and not what is already under way.
     """
-    rate = optax.exponential_decay(
-        settings.rate, settings.decay_every, settings.decay, staircase=True
-    )
+    if settings.schedule == "cosine":
+        rate = optax.cosine_decay_schedule(settings.rate, settings.steps)
+    else:
+        rate = optax.exponential_decay(
+            settings.rate, settings.decay_every, settings.decay, staircase=True
+        )
     if settings.optimizer == "adam":
         return optax.adam(rate, b1=settings.momentum)
     return optax.chain(
@@ -219,12 +363,36 @@ def optimizer_of(settings: LatentSearch) -> optax.GradientTransformation:
     )
 
 
-def trails(way: Array, generate: Callable[[Array], Array], punish: Losses, *, count: int) -> Trails:
-    """What the search saw on its way z [b, t + 1, d], at so many of its steps."""
+def trails_of(way: Array, objective: Objective, space: Space, *, count: int) -> Trails:
+    """What searches saw on their way z [n, t + 1, d], at so many of its steps."""
     steps = milestones(way.shape[1] - 1, count=count)
 
     def look(z: Array) -> tuple[Array, Array, Array]:
-        return generate(z), *punish(z)
+        pictures = space.generate(z)
+        return pictures, objective.context(pictures), objective.prior(z, pictures)
 
     seen = lax.map(look, jnp.moveaxis(way[:, steps], 1, 0))
     return Trails(way, *(jnp.moveaxis(array, 0, 1) for array in seen))
+
+
+def choose(which: Array, first: Searching, second: Searching) -> Searching:
+    """The searches of the first where `which` [b] says so, of the second elsewhere."""
+
+    def one(a: Array, b: Array) -> Array:
+        return jnp.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(one, first, second)
+
+
+def _with_slope(function: Callable[..., Array], of: Any = 0) -> Callable[..., tuple[Array, Any]]:
+    """What a function of n searches says of each, [n], and how that changes with its arguments."""
+
+    def total(*arguments: Array) -> tuple[Array, Array]:
+        each = function(*arguments)
+        return jnp.sum(each), each  # the sum, so that no image's step depends on the others
+
+    def both(*arguments: Array) -> tuple[Array, Any]:
+        slope, each = jax.grad(total, argnums=of, has_aux=True)(*arguments)
+        return each, slope
+
+    return both

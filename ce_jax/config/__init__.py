@@ -6,16 +6,18 @@ every field can be overridden on the command line: `--data.source folder:faces -
 
 from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import SIZES, Data, Frame
-from ce_jax.config.inpainting import HighResolution, Inpainting, LatentSearch
-from ce_jax.config.models import ContextEncoder, Dcgan, L2Gan, Model, Vae
+from ce_jax.config.inpainting import POOL_PART, Beyond, HighResolution, Inpainting, LatentSearch
+from ce_jax.config.models import ContextEncoder, Dcgan, L2Gan, LatentEncoder, Model, Vae
 from ce_jax.config.record import to_dict, training_from_dict
 from ce_jax.config.rules import ConfigError
 from ce_jax.config.table import Entry, Table
 from ce_jax.config.training import Adam, Training
 
 __all__ = [
+    "POOL_PART",
     "SIZES",
     "Adam",
+    "Beyond",
     "ConfigError",
     "ContextEncoder",
     "Data",
@@ -25,6 +27,7 @@ __all__ = [
     "HighResolution",
     "Inpainting",
     "L2Gan",
+    "LatentEncoder",
     "LatentSearch",
     "LowRank",
     "Model",

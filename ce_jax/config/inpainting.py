@@ -9,7 +9,30 @@ from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, Tot
 from ce_jax.config.data import Frame
 from ce_jax.config.rules import require, require_seed
 
+POOL_PART = 512
+"""Images of a pool that are drawn, or looked at, together."""
+
 NEED_A_MODEL = ("latent", "context-encoder", "high-resolution")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beyond:
+    """After z, a search among the first feature maps of the generator, near those of z (Daras et al. 2021): for holes around which much is known, and more than z can express."""
+
+    steps: int = 0
+    """Steps of Adam, its rate going down as a cosine; 0: z alone."""
+    depth: int = 2
+    """The maps behind so many layers of the generator."""
+    rate: float = 0.02
+    """Learning rate on the maps."""
+    radius: float = 1.0
+    """How far they may go from those of z, in lengths of these."""
+
+    def __post_init__(self) -> None:
+        require(self.steps >= 0, "latent.beyond.steps", self.steps, "at least 0")
+        require(1 <= self.depth <= 3, "latent.beyond.depth", self.depth, "from 1 to 3")
+        require(self.rate > 0, "latent.beyond.rate", self.rate, "positive")
+        require(self.radius > 0, "latent.beyond.radius", self.radius, "positive")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,12 +47,22 @@ class LatentSearch:
     """Learning rate on z (not stated in the papers)."""
     momentum: float = 0.9
     """beta1 of Adam, or the momentum of Nesterov."""
+    schedule: Literal["decay", "cosine"] = "decay"
+    """How the rate goes down: as `decay` says, or as a cosine to 0 at the last step."""
     decay: float = 1.0
     """What the rate is multiplied by every `decay_every` steps; 1 keeps it."""
     decay_every: int = 100
     """Steps between two of these."""
-    start: Literal["prior", "normal"] = "prior"
-    """Where z begins: where it was drawn from in training, uniform in [-1, 1] in the papers; or standard normal, cut off there (authors' code)."""
+    projection: Literal["clip", "redraw"] = "clip"
+    """What becomes of numbers in z that leave their bounds: cut off there, or drawn anew (stochastic clipping)."""
+    patience: int = 0
+    """An image is done when for so many steps its objective has not gone down by `tolerance`; 0: after all steps."""
+    tolerance: float = 0.001
+    """What part of the objective is worth waiting for."""
+    start: Literal["prior", "normal", "pool", "encoder"] = "prior"
+    """Where z begins: where it was drawn from in training, uniform in [-1, 1] in the papers; standard normal, cut off there (authors' code); at what agrees best with the known pixels among the images of `pool`; or where an encoder puts it (--model: a run of a LatentEncoder)."""
+    pool: int = 16384
+    """Images to choose from; they are drawn once, in whole 512s."""
     weighting: Literal["importance", "uniform"] = "importance"
     """importance: known pixels count by the missing ones around them (2017, eq. 3); uniform: all alike (2016, eq. 2)."""
     window: int = 7
@@ -38,6 +71,8 @@ class LatentSearch:
     """What the context loss sums up: absolute differences, or their squares."""
     prior: float = 0.003
     """Weight of the prior loss (lambda in 2017, eq. 5). 0: the critic is not asked."""
+    prior_every: int = 1
+    """Steps that go by one word of the critic, which is half of the work."""
     prior_form: Literal["saturating", "non-saturating"] = "saturating"
     """saturating: log(1 - D), as in the papers; non-saturating: -log D, as in the authors' code."""
     starts: int = 1
@@ -46,6 +81,9 @@ class LatentSearch:
     """What makes a search the best: its objective, or its context loss on known pixels that no search has seen."""
     held_out: float = 0.05
     """Share of the known pixels to hold out for that, drawn for each image."""
+    beyond: Beyond = Beyond()
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What the networks compute in; z and what the optimiser remembers are float32."""
     trail: int = 0
     """Steps, from the start to the end, at which the report shows the way of z; 0: none."""
 
@@ -58,7 +96,22 @@ class LatentSearch:
         odd = self.window > 0 and self.window % 2 == 1
         require(odd, "latent.window", self.window, "odd and positive")
         require(self.prior >= 0, "latent.prior", self.prior, "at least 0")
+        require(self.prior_every >= 1, "latent.prior_every", self.prior_every, "at least 1")
+        require(self.patience >= 0, "latent.patience", self.patience, "at least 0 steps")
+        require(0 <= self.tolerance < 1, "latent.tolerance", self.tolerance, "in [0, 1)")
         require(self.starts >= 1, "latent.starts", self.starts, "at least 1")
+        require(
+            self.starts == 1 or self.start != "encoder",
+            "latent.starts",
+            self.starts,
+            "1 for the start encoder, which has one guess",
+        )
+        require(
+            self.start != "pool" or self.starts <= POOL_PART <= self.pool,
+            "latent.pool",
+            self.pool,
+            f"at least {POOL_PART}, and no more than that for latent.starts ({self.starts})",
+        )
         require(
             self.choose == "objective" or self.starts > 1,
             "latent.choose",
@@ -71,6 +124,12 @@ class LatentSearch:
             "latent.trail",
             self.trail,
             f"0, or from 2 to latent.steps + 1 ({self.steps + 1})",
+        )
+        require(
+            self.trail == 0 or self.patience == 0,
+            "latent.trail",
+            self.trail,
+            "0 with latent.patience, where nobody knows how many steps there will be",
         )
 
 

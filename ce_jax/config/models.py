@@ -68,6 +68,35 @@ class Vae:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LatentEncoder:
+    """A network that guesses z from the known pixels, so that a latent search begins near its end; the DCGAN of another run stays as it is."""
+
+    sizes: ClassVar[tuple[int, ...]] = SIZES
+    """Sides of the images that it takes, in pixels."""
+    run: str = "runs/dcgan"
+    """Work directory of the DCGAN; read when training begins, and not needed any more from then on."""
+    dcgan: Dcgan = Dcgan()
+    """What was trained there."""
+    width: int = 64
+    """Channels of the layer next to the image; each layer inwards has twice as many."""
+    holes: tuple[str, ...] = ("center", "pattern", "random:0.8", "half")
+    """Hole kinds to train with, as for a context encoder."""
+    photographs: float = 0.5
+    """Share of the pictures to learn from that are photographs; the others are drawn by the generator."""
+    hole_weight: float = 2.0
+    """How much more an error in the hole counts than one in the known pixels."""
+    latent_weight: float = 0.1
+    """Weight of the mean square by which z is missed, where it is known."""
+
+    def __post_init__(self) -> None:
+        require(self.width >= 1, "model.width", self.width, "at least 1")
+        require(len(self.holes) >= 1, "model.holes", self.holes, "at least one hole kind")
+        require(0 <= self.photographs <= 1, "model.photographs", self.photographs, "in [0, 1]")
+        require(self.hole_weight > 0, "model.hole_weight", self.hole_weight, "positive")
+        require(self.latent_weight >= 0, "model.latent_weight", self.latent_weight, "at least 0")
+
+
+@dataclass(frozen=True, kw_only=True)
 class ContextEncoder:
     """The encoder-decoder of Pathak et al. 2016 and its patch critic, with their joint loss (eq. 3)."""
 
@@ -201,4 +230,4 @@ class L2Gan:
         require(0 < self.adversarial <= 1, "model.adversarial", self.adversarial, "in (0, 1]")
 
 
-Model = Dcgan | Vae | ContextEncoder | L2Gan
+Model = Dcgan | Vae | LatentEncoder | ContextEncoder | L2Gan

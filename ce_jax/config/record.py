@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from ce_jax.config.data import Data, Frame
 from ce_jax.config.inpainting import Inpainting
-from ce_jax.config.models import Model
+from ce_jax.config.models import Dcgan, Model
 from ce_jax.config.rules import ConfigError
 from ce_jax.config.training import Adam, Training
 
@@ -29,6 +29,8 @@ def training_from_dict(plain: dict[str, Any]) -> Training:
     try:
         model = dict(plain["model"])
         kind = {kind.__name__: kind for kind in get_args(Model)}[model.pop("kind")]
+        if "dcgan" in model:
+            model["dcgan"] = Dcgan(**model["dcgan"])
         data = dict(plain["data"])
         frame = Frame(**_tuples(data.pop("frame")))
         rest = {k: v for k, v in plain.items() if k not in ("model", "data", "generator", "critic")}

@@ -84,7 +84,7 @@ def step(
 
     def reconstruct(prediction: Array) -> Scalars:
         reconstruction = losses.reconstruction_loss(prediction, truth, weight)
-        psnr = _psnr(prediction, truth, missing)
+        psnr = losses.hole_psnr(prediction, truth, missing)
         return {"loss/reconstruction": jnp.mean(reconstruction), "hole/psnr": jnp.mean(psnr)}
 
     next_generator, next_critic, scalars = play_jointly(
@@ -184,7 +184,7 @@ def validate(
             [holes.draw(kind, k, size=len(image)) for kind, k in zip(kinds, keys, strict=True)]
         )
         truth = jnp.broadcast_to(image, (len(kinds), *image.shape))
-        return _psnr(apply(module, variables, paint(model, truth, hole)), truth, hole)
+        return losses.hole_psnr(apply(module, variables, paint(model, truth, hole)), truth, hole)
 
     psnr = jax.lax.map(lambda pair: filled(*pair), (images, key), batch_size=_AT_A_TIME)
     return jnp.mean(psnr, axis=0)
@@ -231,11 +231,6 @@ def _holes_of_batch(
     if axis is not None:
         position += len(key) * jax.lax.axis_index(axis)
     return holes.draw_chosen(kinds, levels_of(state.counts, position), key, size=size)
-
-
-def _psnr(prediction: Array, truth: Array, hole: Array) -> Array:
-    square = losses.reconstruction_loss(prediction, truth, hole.astype(truth.dtype))
-    return 10 * jnp.log10(4 / square)  # peak to peak is 2
 
 
 def _report(state: Curriculum | None) -> Scalars:

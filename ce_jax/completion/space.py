@@ -1,0 +1,103 @@
+"""What a latent search looks in: the z of a trained generator, and the images made of them."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ce_jax import losses
+from ce_jax.config import Dcgan, LatentEncoder, LatentSearch, Vae
+from ce_jax.models import frozen
+from ce_jax.models.latent_encoder import see
+from ce_jax.models.vae import decoder_of
+from ce_jax.state import Variables, apply
+from ce_jax.systems.dcgan import Prior
+from ce_jax.systems.latent_encoder import module_of
+
+Array = jax.Array
+
+
+class Pool(NamedTuple):
+    """Images of a generator to choose a start from: z [n, d], and G(z) as bytes [n, s, s, 3]."""
+
+    z: Array
+    images: Array
+
+
+class Networks(NamedTuple):
+    """What a search needs of a run: the variables of its networks, and a pool where one is used."""
+
+    generator: Any
+    critic: Variables | None
+    pool: Pool | None = None
+
+
+class Space(NamedTuple):
+    """Where to search: images as a function of z, and how little one has to expect of both.
+
+    Attributes:
+        dimensions: d.
+        prior: what z was drawn from in training.
+        features: z [b, d] -> the feature maps behind the first layers of the generator.
+        paint: these feature maps [b, n, n, c] -> images [b, s, s, 3].
+        surprise: (z, images) -> the prior loss without its lambda, [b].
+        guess: (images, hole) -> z [b, d], by a trained encoder; None without one.
+    """
+
+    dimensions: int
+    prior: Prior
+    features: Callable[[Array], Array]
+    paint: Callable[[Array], Array]
+    surprise: Callable[[Array, Array], Array]
+    guess: Callable[[Array, Array], Array] | None = None
+
+    def generate(self, z: Array) -> Array:
+        """G(z), [b, d] -> [b, s, s, 3]."""
+        return self.paint(self.features(z))
+
+
+def space_of(
+    model: Dcgan | Vae | LatentEncoder, networks: Networks, settings: LatentSearch
+) -> Space:
+    """The space of a trained run, its networks frozen, in the precision of the settings."""
+    match model:
+        case Dcgan():
+            return _of_dcgan(model, networks, settings)
+        case LatentEncoder():
+            encoder, own = module_of(model), networks.generator["encoder"]
+            searched = Networks(*networks.generator["searched"])
+            space = _of_dcgan(model.dcgan, searched, settings)
+            return space._replace(guess=lambda images, hole: apply(encoder, own, see(images, hole)))
+        case Vae():
+            return _of_vae(model, networks, settings)
+
+
+def _of_dcgan(model: Dcgan, networks: Networks, settings: LatentSearch) -> Space:
+    """A DCGAN, whose critic is the prior (Yeh et al. 2017, eq. 5)."""
+    assert networks.critic is not None
+    form = {"saturating": losses.prior_loss, "non-saturating": losses.adversarial_loss}
+    critic = frozen.fold_critic(networks.critic, jnp.dtype(settings.precision))
+
+    def surprise(_: Array, images: Array) -> Array:
+        return form[settings.prior_form](frozen.judge(critic, images))
+
+    return Space(model.latent, model.prior, *_halves(networks.generator, settings), surprise)
+
+
+def _of_vae(model: Vae, networks: Networks, settings: LatentSearch) -> Space:
+    """The decoder of a VAE, where nobody judges: the prior loss is -log p(z) = |z|^2 / 2.
+
+    With lambda, a search then finds the most probable z where the error of a known pixel of weight
+    1 has a Laplace distribution of that scale.
+    """
+    halves = _halves(decoder_of(networks.generator), settings)
+    return Space(model.latent, "normal", *halves, lambda z, _: losses.latent_loss(z))
+
+
+def _halves(generator: Variables, settings: LatentSearch) -> tuple[Callable, Callable]:
+    """A generator, cut behind as many layers as the search is to go into."""
+    layers = frozen.fold_generator(generator, jnp.dtype(settings.precision))
+    depth = settings.beyond.depth
+    return partial(frozen.features, layers, depth=depth), partial(frozen.paint, layers, depth=depth)

@@ -1,0 +1,110 @@
+"""Where a latent search begins: anywhere, at the best of a pool, or at the guess of an encoder."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from ce_jax import images as photographs
+from ce_jax.completion.space import Pool, Space
+from ce_jax.config import POOL_PART, LatentSearch
+from ce_jax.systems.dcgan import Prior, draw_latent, latent_bound
+
+Array = jax.Array
+
+
+def starts(
+    images: Array,
+    hole: Array,
+    weight: Array,
+    key: Array,
+    *,
+    space: Space,
+    pool: Pool | None,
+    settings: LatentSearch,
+) -> Array:
+    """z of all starts, [b, k, d], the most promising first where there is something to tell it by.
+
+    Args:
+        images: [b, s, s, 3].
+        hole: [b, s, s, 1].
+        weight: what each known pixel counts, [b, s, s, 1].
+        key: one for each image, [b].
+        space: where to search.
+        pool: for the start `pool`.
+        settings: which start, and how many.
+    """
+    if settings.start == "encoder":
+        assert space.guess is not None
+        return space.guess(images, hole)[:, None]
+    if settings.start == "pool":
+        assert pool is not None
+        return pool.z[screen(images, weight, pool.images, count=settings.starts)]
+    return draw_starts(key, settings, dimensions=space.dimensions, prior=space.prior)
+
+
+def draw_starts(
+    key: Array, settings: LatentSearch, *, dimensions: int, prior: Prior = "uniform"
+) -> Array:
+    """z of random starts, [b] -> [b, k, d]. The first are the same, however many there are."""
+    numbers = jnp.arange(settings.starts)
+    key = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(key, numbers)
+    if settings.start == "prior":
+        draw = partial(draw_latent, dimensions=dimensions, prior=prior)
+        return jax.vmap(draw)(key)
+    bound = latent_bound(prior)
+    z = jax.vmap(partial(draw_latent, dimensions=dimensions, prior="normal"))(key)
+    return jnp.clip(z, -bound, bound)
+
+
+def draw_pool(key: Array, space: Space, count: int) -> Pool:
+    """A pool of so many z as the generator was trained on, and its images of them.
+
+    Args:
+        key: a single one; the first images of a pool are the same, however many there are.
+        space: where to search.
+        count: rounded up to whole calls of the generator.
+    """
+    numbers = jnp.arange(-(-count // POOL_PART) * POOL_PART).reshape(-1, POOL_PART)
+
+    def draw(numbers: Array) -> Pool:
+        keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
+        z = draw_latent(keys, dimensions=space.dimensions, prior=space.prior)
+        return Pool(z, photographs.to_uint8(space.generate(z)))
+
+    drawn = lax.map(draw, numbers)
+    return jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), drawn)
+
+
+def screen(images: Array, weight: Array, pool: Array, *, count: int) -> Array:
+    """The places in a pool of what agrees best with the known pixels, the best first: [b, count].
+
+    With W the weights, y the image and t one of the pool, sum W (y - t)^2 is, but for what is the
+    same for all of the pool, W . t^2 - 2 (W y) . t: two matrix products.
+
+    Args:
+        images: [b, s, s, 3]; read only where they have a weight.
+        weight: [b, s, s, 1].
+        pool: bytes [n, s, s, 3], n in whole parts of those that are looked at together.
+        count: k, at most so many as are looked at together.
+    """
+    b, parts = len(images), pool.reshape(-1, POOL_PART, images[0].size)
+    weight = jnp.broadcast_to(weight, images.shape)
+    weighted = jnp.where(weight > 0, weight * images, 0.0).reshape(b, -1)
+    weight = weight.reshape(b, -1)
+
+    def better(best: tuple[Array, Array], part: tuple[Array, Array]):
+        first, pictures = part
+        pictures = photographs.to_float(pictures)
+        miss = weight @ jnp.square(pictures).T - 2 * weighted @ pictures.T
+        place = jnp.broadcast_to(first + jnp.arange(POOL_PART), miss.shape)
+        both = jnp.concatenate([best[0], miss], axis=1), jnp.concatenate([best[1], place], axis=1)
+        _, order = lax.top_k(-both[0], count)
+        miss, place = (jnp.take_along_axis(array, order, axis=1) for array in both)
+        return (miss, place), None
+
+    nothing = jnp.full((b, count), jnp.inf), jnp.zeros((b, count), jnp.int32)
+    numbered = jnp.arange(len(parts), dtype=jnp.int32) * POOL_PART, parts
+    (_, place), _ = lax.scan(better, nothing, numbered)
+    return place

@@ -1,0 +1,116 @@
+"""A network that guesses z from the known pixels: where a latent search begins.
+
+Its generator is that of a DCGAN that was trained before and stays as it is. Half of what it learns
+from are pictures of this generator, whose z is known, half are photographs, which are what it will
+be shown.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ce_jax import holes, losses
+from ce_jax.config import LatentEncoder, Training
+from ce_jax.models import latent_encoder
+from ce_jax.models.latent_encoder import see
+from ce_jax.state import (
+    Game,
+    GuessingGame,
+    Network,
+    Scalars,
+    Searched,
+    Variables,
+    apply,
+    mean_over,
+)
+from ce_jax.systems.dcgan import draw_latent, modules
+from ce_jax.systems.system import System, begin, network, proceed
+
+Array = jax.Array
+
+
+def module_of(model: LatentEncoder, *, axis: str | None = None) -> latent_encoder.LatentEncoder:
+    """The encoder."""
+    bounded = model.dcgan.prior == "uniform"
+    return latent_encoder.LatentEncoder(model.dcgan.latent, model.width, bounded, axis)
+
+
+def step(
+    game: Game,
+    images: Array,
+    key: Array,
+    *,
+    encoder: Network,
+    generator: nn.Module,
+    model: LatentEncoder,
+    average: float,
+) -> tuple[Game, Scalars]:
+    """One step on pictures with holes: G(E(known pixels, hole)) shall be the whole picture."""
+    assert isinstance(game, GuessingGame)
+    size = images.shape[1]
+    z_key, hole_key, lot_key = jax.vmap(partial(jax.random.split, num=3), out_axes=1)(key)
+    z = draw_latent(z_key, dimensions=model.dcgan.latent, prior=model.dcgan.prior)
+    photographed = jax.vmap(jax.random.uniform)(lot_key) < model.photographs
+    drawn = apply(generator, game.searched.generator, z)
+    truth = jnp.where(photographed[:, None, None, None], images, drawn)
+    hole = holes.draw_any(tuple(map(holes.parse, model.holes)), hole_key, size=size)
+    weight = jnp.where(hole, model.hole_weight, 1.0)
+
+    def loss(params):
+        guess, batch_stats = encoder.forward(params, game.generator.batch_stats, see(truth, hole))
+        picture = apply(generator, game.searched.generator, guess)
+        reconstruction = jnp.mean(losses.reconstruction_loss(picture, truth, weight))
+        miss = jnp.mean((guess - z) ** 2, axis=1)
+        latent = jnp.sum(jnp.where(photographed, 0.0, miss)) / len(miss)
+        scalars = {
+            "loss/encoder": reconstruction + model.latent_weight * latent,
+            "loss/reconstruction": reconstruction,
+            "loss/latent": latent,
+            "hole/psnr": jnp.mean(losses.hole_psnr(picture, truth, hole)),
+        }
+        return scalars["loss/encoder"], (batch_stats, scalars)
+
+    gradient, (batch_stats, scalars) = jax.grad(loss, has_aux=True)(game.generator.params)
+    player = encoder.learn(game.generator, gradient, batch_stats)
+    return proceed(game, player, None, average), mean_over(encoder.axis, scalars)
+
+
+def build(config: Training, model: LatentEncoder, axis: str | None) -> System:
+    """The system of a config with this model.
+
+    Raises:
+        HoleError: a kind of hole to train with is unknown or does not fit.
+    """
+    size = config.data.frame.size
+    kinds = tuple(map(holes.parse, model.holes))
+    for kind in kinds:
+        holes.check(kind, size=size)
+    generator, critic = modules(model.dcgan, size=size)
+    module = module_of(model, axis=axis)
+    encoder = network(module, config.generator, axis, steps=config.steps)
+    update = partial(
+        step, encoder=encoder, generator=generator, model=model, average=config.average
+    )
+
+    def init(key: Array) -> Game:
+        game = begin(encoder.init(key, jnp.zeros((1, size, size, 4))), None, config)
+        # Of the right shapes, until a run of this DCGAN is put in their place.
+        latent, picture = jnp.zeros((1, model.dcgan.latent)), jnp.zeros((1, size, size, 3))
+        shapes = (
+            generator.init(key, latent, train=False),
+            critic.init(key, picture, train=False),
+        )
+        blank = Searched(*map(dict, shapes))
+        return GuessingGame(
+            game.generator, None, game.average, game.step, jax.tree.map(jnp.zeros_like, blank)
+        )
+
+    def preview(variables: Variables, images: Array, key: Array) -> Array:
+        hole = holes.draw_any(kinds, key, size=size)
+        guess = apply(module, variables["encoder"], see(images, hole))
+        picture = apply(generator, variables["searched"].generator, guess)
+        return jnp.stack([jnp.where(hole, 0.0, images), picture, images], axis=1)
+
+    return System(init, update, preview)
