@@ -9,7 +9,17 @@ import jax
 import numpy as np
 
 from ce_jax import sharding, systems
-from ce_jax.config import Adam, ContextEncoder, Data, Dcgan, Frame, L2Gan, Training, Vae
+from ce_jax.config import (
+    Adam,
+    ContextEncoder,
+    Data,
+    Dcgan,
+    Frame,
+    L2Gan,
+    LatentEncoder,
+    Training,
+    Vae,
+)
 from ce_jax.state import Game
 
 # XLA then takes less than half of the time, and what runs once is none the slower for it.
@@ -45,6 +55,13 @@ def dcgan_otherwise(**changes) -> Training:
 def vae(**changes) -> Training:
     """A VAE that learns its scale, with a divergence that counts twice."""
     return replace(_BASE, **({"model": Vae(width=4, latent=8, beta=2.0)} | changes))
+
+
+def latent_encoder(**changes) -> Training:
+    """The encoder of a tiny DCGAN, which it needs, so it is no part of `EVERY_KIND`."""
+    model = LatentEncoder(dcgan=_BASE.model, width=4, holes=("center", "random:0.5"))
+    rate = Adam(rate=5e-3)
+    return replace(_BASE, **({"model": model, "generator": rate, "average": 0.9} | changes))
 
 
 def context_encoder(**changes) -> Training:

@@ -50,7 +50,7 @@ def step(
     """One step on pictures with holes: G(E(known pixels, hole)) shall be the whole picture."""
     assert isinstance(game, GuessingGame)
     size = images.shape[1]
-    z_key, hole_key, lot_key = jax.vmap(partial(jax.random.split, num=3), out_axes=1)(key)
+    z_key, hole_key, lot_key = (jax.vmap(jax.random.fold_in, (0, None))(key, i) for i in range(3))
     z = draw_latent(z_key, dimensions=model.dcgan.latent, prior=model.dcgan.prior)
     photographed = jax.vmap(jax.random.uniform)(lot_key) < model.photographs
     drawn = apply(generator, game.searched.generator, z)

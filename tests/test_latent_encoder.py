@@ -1,0 +1,127 @@
+"""A latent encoder learns to guess z from the known pixels, of a DCGAN that stays as it is."""
+
+import functools
+import shutil
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+import untrained
+
+from ce_jax import checkpointing, completion, sharding, systems
+from ce_jax.checkpointing import CheckpointError
+from ce_jax.completion.space import Networks, space_of
+from ce_jax.config import Inpainting, LatentEncoder, LatentSearch
+from ce_jax.state import apply
+from ce_jax.systems.dcgan import modules
+from ce_jax.training import train
+
+RUN = tiny.latent_encoder()
+HOLE = jnp.zeros((8, 32, 32, 1), bool).at[:, 8:24, 8:24].set(True)
+
+
+def keys(count):
+    return jax.random.split(jax.random.key(3), count)
+
+
+def begun():
+    """A game at step 0, about a DCGAN that draws something."""
+    return tiny.start(RUN).replace(searched=untrained.game(RUN).searched)
+
+
+@pytest.fixture(scope="module")
+def update():
+    return jax.jit(systems.build(RUN).step, compiler_options=tiny.QUICKLY)
+
+
+def test_every_weight_learns_and_the_dcgan_stays_as_it_is(update):
+    before = begun()
+    after, scalars = update(before, tiny.batch(0) / 127.5 - 1, keys(16))
+    learned, fixed = (
+        jax.tree.map(lambda a, b: (a != b).any(), getattr(before, part), getattr(after, part))
+        for part in ("generator", "searched")
+    )
+    assert all(jax.tree.leaves(learned.params))
+    assert all(jax.tree.leaves(learned.batch_stats))
+    assert not any(jax.tree.leaves(fixed))
+    assert all(np.isfinite(value) for value in scalars.values())
+
+
+def test_what_it_learns_from_the_generator_it_can_tell(update):
+    """On pictures that the generator draws, all losses go down; the encoder alone has changed."""
+    game, first = begun(), None
+    for number in range(30):
+        batch = np.random.default_rng(number).uniform(-1, 1, (16, 32, 32, 3))
+        game, scalars = update(game, batch.astype(np.float32), keys(16))
+        first = first or scalars
+    assert scalars["loss/latent"] < 0.9 * first["loss/latent"]
+    assert scalars["loss/encoder"] < 0.9 * first["loss/encoder"]
+
+
+def test_the_losses_are_those_of_the_config_by_hand():
+    """Photographs alone, one kind of hole: the reconstruction, in which the hole counts thrice."""
+    model = replace(RUN.model, photographs=1.0, holes=("center",), hole_weight=3.0)
+    run = replace(RUN, model=model)
+    game, images = untrained.game(run), tiny.batch(0)[:8] / np.float32(127.5) - 1
+    step = jax.jit(systems.build(run).step, compiler_options=tiny.QUICKLY)
+    _, scalars = step(game, images, keys(8))
+    assert scalars["loss/latent"] == 0
+    assert scalars["loss/encoder"] == pytest.approx(float(scalars["loss/reconstruction"]))
+    # With the statistics of the batch, as in training.
+    module = systems.latent_encoder.module_of(model)
+    variables = {"params": game.generator.params, "batch_stats": game.generator.batch_stats}
+    seen = systems.latent_encoder.see(images, HOLE)
+    z, _ = module.apply(variables, seen, train=True, mutable=["batch_stats"])
+    generator, _ = modules(model.dcgan, size=32)
+    error = np.asarray(apply(generator, game.searched.generator, z) - images) ** 2
+    expected = (np.where(HOLE, 3.0, 1.0) * error).mean()
+    assert scalars["loss/reconstruction"] == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_search_begins_where_the_encoder_says():
+    trained = untrained.networks(RUN)
+    settings = LatentSearch(start="encoder", steps=1, rate=1e-7)
+    mesh = sharding.make_mesh(jax.devices()[:1])
+    complete = completion.build(Inpainting(model="a run", latent=settings), trained, mesh)
+    images = tiny.batch(0)[:8] / np.float32(127.5) - 1
+
+    @functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
+    def guessed(images):
+        space = space_of(RUN.model, Networks(trained.generator, None), settings)
+        z = space.guess(jnp.where(HOLE, 0.0, images), HOLE)
+        return z, space.generate(z)
+
+    z, expected = guessed(images)
+    assert np.abs(z).max() <= 1
+    assert z.std() > 0.05
+    np.testing.assert_allclose(complete(images, HOLE, keys(8)).proposal, expected, atol=1e-4)
+
+
+def test_that_start_needs_a_run_with_an_encoder():
+    config = Inpainting(model="runs/plain", latent=LatentSearch(start="encoder"))
+    with pytest.raises(ValueError, match=r"latent.start encoder needs .* runs/plain is a Dcgan"):
+        completion.build(config, untrained.networks(tiny.dcgan()), sharding.make_mesh())
+
+
+def test_a_run_takes_the_dcgan_along_and_resumes_without_the_other_run(tmp_path):
+    run = untrained.workdir(tmp_path / "dcgan", tiny.dcgan())
+    config = replace(RUN, model=replace(RUN.model, run=run), steps=2, batch_size=8)
+    with tiny.quickly():
+        train(config, tmp_path / "encoder")
+        theirs = checkpointing.load(tmp_path / "dcgan")
+        shutil.rmtree(run)
+        assert train(replace(config, steps=3), tmp_path / "encoder") == 3
+    ours = checkpointing.load(tmp_path / "encoder").generator["searched"]
+    jax.tree.map(np.testing.assert_array_equal, ours.generator, theirs.generator)
+    jax.tree.map(np.testing.assert_array_equal, ours.critic, theirs.critic)
+
+
+@pytest.mark.parametrize("other", [tiny.dcgan_otherwise(), tiny.vae()])
+def test_a_run_of_something_else_is_refused_by_name(tmp_path, other):
+    run = untrained.workdir(tmp_path / "other", other)
+    config = replace(RUN, model=LatentEncoder(run=run, dcgan=tiny.dcgan().model, width=4))
+    with pytest.raises(CheckpointError, match=r"trained (Dcgan|Vae)\(.* model.dcgan = Dcgan"):
+        checkpointing.inherit(config, untrained.game(config))
