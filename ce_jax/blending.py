@@ -5,12 +5,17 @@ pixels are missing. Everything is computed in float64, image by image, so that n
 the other images of its batch, and all functions may be called from several threads at once.
 """
 
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.sparse.linalg import SuperLU, splu
+from scipy.linalg import cho_solve_banded, cholesky_banded, eigh_tridiagonal
+from scipy.sparse import csc_array, csr_array
+from scipy.sparse.linalg import splu
+
+_NARROW = 100
+"""Bands up to which Cholesky's decomposition beats a sparse one; both were timed."""
 
 
 def harmonic(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -32,20 +37,11 @@ def harmonic(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
         ValueError: shapes do not agree, `hole` is not bool or `values` is not floating point.
     """
     _check(hole, values=values)
-    batch, height, width, channels = values.shape
     extended = values.copy()
-    pixels = extended.reshape(batch, height * width, channels)  # a view: writes reach `extended`
-    keys = [bits.tobytes() for bits in np.packbits(hole.reshape(batch, height * width), axis=1)]
-    # Equal holes next to each other: each is factored once, however small the cache.
-    for image in sorted(range(batch), key=keys.__getitem__):
-        if hole[image].all():
-            extended[image] = 0
-        elif hole[image].any():
-            unknown, rim, coupling, factors = _membrane(keys[image], height, width)
-            # One solve an image. With all images of a hole as columns of one solve, BLAS rounds a
-            # column differently depending on how many stand beside it; nor is that any faster for
-            # the solid holes that batches share.
-            pixels[image, unknown] = factors.solve(coupling @ pixels[image, rim])
+    extended[hole.all(axis=(1, 2, 3))] = 0
+    pixels = _pixels(extended)
+    for image, membrane in _membranes(hole):
+        pixels[image, membrane.unknown] = membrane.stretch(pixels[image, membrane.rim])
     return extended
 
 
@@ -72,8 +68,15 @@ def poisson(images: np.ndarray, proposal: np.ndarray, hole: np.ndarray) -> np.nd
     """
     _check(hole, images=images, proposal=proposal)
     _refuse_non_finite(proposal)
-    difference = harmonic(np.subtract(images, proposal, dtype=np.float64), hole)
-    return np.where(hole, np.clip(proposal + difference, -1, 1).astype(images.dtype), images)
+    completed, unbound = images.copy(), hole.all(axis=(1, 2, 3))
+    completed[unbound] = proposal[unbound].clip(-1, 1)
+    known, proposed, blended = map(_pixels, (images, proposal, completed))
+    for image, membrane in _membranes(hole):
+        unknown, rim = membrane.unknown, membrane.rim
+        seam = np.subtract(known[image, rim], proposed[image, rim], dtype=np.float64)
+        filled = proposed[image, unknown] + membrane.stretch(seam)
+        blended[image, unknown] = filled.clip(-1, 1)
+    return completed
 
 
 def overlay(images: np.ndarray, proposal: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -95,45 +98,159 @@ def overlay(images: np.ndarray, proposal: np.ndarray, hole: np.ndarray) -> np.nd
     return np.where(hole, proposal.astype(images.dtype), images)
 
 
+def _pixels(images: np.ndarray) -> np.ndarray:
+    """[b, h, w, c] -> [b, h * w, c]; writes to it reach C-ordered images."""
+    batch, height, width, channels = images.shape
+    return images.reshape(batch, height * width, channels)
+
+
+def _membranes(hole: np.ndarray) -> Iterator[tuple[int, "_Membrane"]]:
+    """Every image of which something is missing and something known, with its hole solved.
+
+    Equal holes come next to each other: each is factored once, however small the cache.
+    """
+    batch, height, width, _ = hole.shape
+    keys = [bits.tobytes() for bits in np.packbits(hole.reshape(batch, height * width), axis=1)]
+    partly = hole.any(axis=(1, 2, 3)) & ~hole.all(axis=(1, 2, 3))
+    for image in sorted(np.flatnonzero(partly), key=keys.__getitem__):
+        yield image, _membrane(keys[image], height, width)
+
+
 class _Membrane(NamedTuple):
-    """A factored hole: solve(coupling @ values[rim]) gives the values at `unknown`."""
+    """A hole that is ready to be filled in one image after the other.
+
+    One solve an image: with all images of a hole as columns of one, BLAS rounds a column
+    differently depending on how many stand beside it.
+
+    Attributes:
+        unknown: the missing pixels, flat indices [n].
+        rim: the known pixels beside them, [m].
+        coupling: how often each of those is a neighbour of each missing one, [n, m].
+        solve: sums of known neighbours [n, c] -> values [n, c].
+    """
 
     unknown: np.ndarray
     rim: np.ndarray
     coupling: csr_array
-    factors: SuperLU
+    solve: Callable[[np.ndarray], np.ndarray]
+
+    def stretch(self, known: np.ndarray) -> np.ndarray:
+        """Values at the rim [m, c] -> their harmonic extension into the hole [n, c], float64."""
+        return self.solve(self.coupling @ known.astype(np.float64))
 
 
-@lru_cache(maxsize=64)  # about 0.5 MB for a 32x32 hole, 25 MB for half of a 256x256 image
+@lru_cache(maxsize=64)  # about 1 MB for a hole in a 64x64 image, 25 MB for half of a 256x256 one
 def _membrane(bits: bytes, height: int, width: int) -> _Membrane:
-    """Factor the Laplace equation on a hole that is given as packed bits."""
+    """A hole that is given as packed bits, with the fastest exact solver for its shape."""
     hole = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width).astype(bool)
-    unknown, known = np.flatnonzero(hole), np.flatnonzero(~hole)
-    equations = _laplacian(height, width)[unknown]
-    coupling = -equations[:, known]
-    beside = np.unique(coupling.indices)
-    factors = splu(
-        equations[:, unknown].tocsc(),
+    hole = hole.reshape(height, width)
+    rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
+    if _runs(rows) and _runs(columns) and len(rows) * len(columns) == hole.sum():
+        equations = _equations(hole, np.arange(hole.size).reshape(hole.shape))
+        solve = _rectangle(rows, columns, height, width)
+    else:
+        order = np.arange(hole.size).reshape(hole.shape)
+        either_way = _equations(hole, order), _equations(hole.T, order.T)
+        equations = min(either_way, key=lambda equations: equations.band)
+        solve = (_banded if equations.band <= _NARROW else _sparse)(equations)
+    rim, place = np.unique(equations.known[1], return_inverse=True)
+    once = np.ones(len(place)), (equations.known[0], place)
+    coupling = csr_array(once, shape=(len(equations.unknown), len(rim)))
+    return _Membrane(equations.unknown, rim, coupling, solve)
+
+
+def _runs(places: np.ndarray) -> bool:
+    return bool(places[-1] - places[0] + 1 == len(places))
+
+
+class _Equations(NamedTuple):
+    """Laplace's equation on a hole: what each missing pixel has to do with its neighbours.
+
+    Attributes:
+        unknown: the missing pixels in the order of the equations, flat indices [n].
+        degree: how many neighbours each has within the image, [n].
+        pairs: places in `unknown` of two neighbours that are both missing, the first before.
+        known: places in `unknown` and the flat indices of a known neighbour each.
+    """
+
+    unknown: np.ndarray
+    degree: np.ndarray
+    pairs: np.ndarray
+    known: np.ndarray
+
+    @property
+    def band(self) -> int:
+        """How far apart neighbours stand at most."""
+        return int((self.pairs[1] - self.pairs[0]).max(initial=0))
+
+
+def _equations(hole: np.ndarray, index: np.ndarray) -> _Equations:
+    """Those of a hole [h, w], numbered row by row; `index` [h, w] says which pixel stands where."""
+    number = np.cumsum(hole).reshape(hole.shape) - 1
+    pairs, known = [], []
+    for before, after in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
+        both = hole[before] & hole[after]
+        pairs.append((number[before][both], number[after][both]))
+        for here, there in ((before, after), (after, before)):
+            edge = hole[here] & ~hole[there]
+            known.append((number[here][edge], index[there][edge]))
+    pairs, known = np.concatenate(pairs, axis=1), np.concatenate(known, axis=1)
+    degree = np.bincount(np.concatenate([*pairs, known[0]]), minlength=np.count_nonzero(hole))
+    return _Equations(index[hole], degree, pairs, known)
+
+
+def _rectangle(
+    rows: np.ndarray, columns: np.ndarray, height: int, width: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Diagonalised along each axis: a rectangle is the sum of what its rows and its columns say."""
+    (down, first), (across, second) = _axis(rows, height), _axis(columns, width)
+    scale = 1 / (first[:, None] + second)
+
+    def solve(pull: np.ndarray) -> np.ndarray:
+        channels = pull.T.reshape(-1, len(rows), len(columns))
+        modes = (down.T @ channels @ across) * scale
+        return (down @ modes @ across.T).reshape(len(channels), -1).T
+
+    return solve
+
+
+def _axis(places: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvectors and eigenvalues of the equation of a row of missing pixels, alone."""
+    return _chain(len(places), int(places[0] > 0), int(places[-1] < size - 1))
+
+
+@lru_cache(maxsize=64)
+def _chain(count: int, before: int, after: int) -> tuple[np.ndarray, np.ndarray]:
+    """As above, of so many pixels; `before` and `after` say whether a known one follows there."""
+    diagonal = np.full(count, 2.0)
+    diagonal[0] -= 1 - before
+    diagonal[-1] -= 1 - after
+    values, vectors = eigh_tridiagonal(diagonal, np.full(count - 1, -1.0))
+    return vectors, values
+
+
+def _banded(equations: _Equations) -> Callable[[np.ndarray], np.ndarray]:
+    """Cholesky's decomposition within the band."""
+    matrix = np.zeros((equations.band + 1, len(equations.unknown)), order="F")
+    matrix[0] = equations.degree
+    first, second = equations.pairs
+    matrix[second - first, first] = -1
+    factor = cholesky_banded(matrix, overwrite_ab=True, lower=True, check_finite=False)
+    return lambda pull: cho_solve_banded((factor, True), pull, check_finite=False)
+
+
+def _sparse(equations: _Equations) -> Callable[[np.ndarray], np.ndarray]:
+    """A sparse decomposition, for wide holes."""
+    (first, second), each = equations.pairs, np.arange(len(equations.unknown))
+    rows, columns = np.concatenate([each, first, second]), np.concatenate([each, second, first])
+    entries = np.concatenate([equations.degree, np.full(2 * len(first), -1.0)])
+    return splu(
+        csc_array((entries, (rows, columns))),
         # Symmetric and positive definite: order for A + Aᵀ, and never pivot.
         permc_spec="MMD_AT_PLUS_A",
         options={"SymmetricMode": True},
         diag_pivot_thresh=0.0,
-    )
-    return _Membrane(unknown, known[beside], coupling[:, beside], factors)
-
-
-@lru_cache(maxsize=8)
-def _laplacian(height: int, width: int) -> csr_array:
-    """Return ∇ᵀ∇ of the pixel grid; ∇ takes the difference across every pair of neighbours."""
-    pixel = np.arange(height * width).reshape(height, width)
-    here = np.concatenate([pixel[:, :-1].ravel(), pixel[:-1].ravel()])
-    there = np.concatenate([pixel[:, 1:].ravel(), pixel[1:].ravel()])
-    pair = np.arange(len(here))
-    signs = np.repeat([-1.0, 1.0], len(pair))
-    gradient = csr_array(
-        (signs, (np.tile(pair, 2), np.concatenate([here, there]))), shape=(len(pair), pixel.size)
-    )
-    return csr_array(gradient.T @ gradient)
+    ).solve
 
 
 def _check(hole: np.ndarray, **arrays: np.ndarray) -> None:
