@@ -112,7 +112,7 @@ def _membranes(hole: np.ndarray) -> Iterator[tuple[int, "_Membrane"]]:
     batch, height, width, _ = hole.shape
     keys = [bits.tobytes() for bits in np.packbits(hole.reshape(batch, height * width), axis=1)]
     partly = hole.any(axis=(1, 2, 3)) & ~hole.all(axis=(1, 2, 3))
-    for image in sorted(np.flatnonzero(partly), key=keys.__getitem__):
+    for image in sorted(np.flatnonzero(partly).tolist(), key=keys.__getitem__):
         yield image, _membrane(keys[image], height, width)
 
 
