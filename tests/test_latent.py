@@ -8,104 +8,33 @@ import numpy as np
 import pytest
 import tiny
 import untrained
+from searching import (
+    BATCH,
+    RUN,
+    SIZE,
+    SOME,
+    TRAINED,
+    found,
+    keys,
+    networks,
+    problem,
+    quickly,
+    restated_objective,
+    restated_scores,
+    restated_weight,
+    search,
+)
 
-from ce_jax import completion, holes, losses, sharding
+from ce_jax import completion, holes, sharding
 from ce_jax.completion import latent
-from ce_jax.completion.space import Networks, Space, space_of
-from ce_jax.completion.starts import draw_pool, draw_starts
-from ce_jax.config import Beyond, Inpainting, LatentSearch
-from ce_jax.state import apply
-from ce_jax.systems import dcgan
+from ce_jax.completion.space import Networks, space_of
+from ce_jax.completion.starts import draw_starts
+from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.trails import milestones
 
-BATCH, SIZE = 8, 32
-RUN = tiny.dcgan()
-TRAINED = untrained.networks(RUN)
-NETWORKS = Networks(TRAINED.generator, TRAINED.critic)
-
-
-def keys(numbers=range(BATCH)):
-    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(5), jnp.array(list(numbers)))
-
-
-def quickly(function):
-    return jax.jit(function, compiler_options=tiny.QUICKLY)
-
-
-@pytest.fixture(scope="module")
-def networks():
-    """G and D of a tiny DCGAN, as `search` takes them."""
-    generator, critic = dcgan.modules(RUN.model, size=SIZE)
-    return {
-        "generate": jax.jit(lambda z: apply(generator, TRAINED.generator, z)),
-        "judge": jax.jit(lambda pictures: apply(critic, TRAINED.critic, pictures)),
-    }
-
-
-@pytest.fixture(scope="module")
-def problem(networks):
-    """Images that the generator can make, holes, and starts elsewhere."""
-    random = np.random.default_rng(3)
-    answer, start = (jnp.asarray(random.uniform(-1, 1, (BATCH, 8)), jnp.float32) for _ in range(2))
-    hole = holes.draw(holes.parse("pattern:0.4"), keys(), size=SIZE)
-    return networks["generate"](answer), hole, start
-
-
-def space(networks, settings):
-    form = {"saturating": losses.prior_loss, "non-saturating": losses.adversarial_loss}
-    return Space(
-        dimensions=8,
-        prior="uniform",
-        features=lambda z: z,
-        paint=networks["generate"],
-        surprise=lambda _, images: form[settings.prior_form](networks["judge"](images)),
-    )
-
-
-def search(networks, settings, images, hole, start, *, where=None):
-    """The objective of the best z, and all z on the way, [b, steps + 1, d]."""
-    settings = replace(settings, trail=2)
-
-    def run(images, hole, start):
-        looked_in = where or space(networks, settings)
-        problem = latent.Problem(images, hole, keys(), looked_in, settings)
-        ended, way = latent.search(problem, latent.begin(problem, None)._replace(z=start[:, None]))
-        return latent.conclude(problem, ended, None)[1], way[:, 0]
-
-    return quickly(run)(images, hole, start)
-
-
-def restated_scores(networks, settings, way, images, hole):
-    """The objective of the papers at every z of a way, [b, steps + 1]."""
-    weight = restated_weight(np.asarray(hole), settings)
-    each = [
-        restated_objective(networks, settings, way[:, step], images, weight)
-        for step in range(way.shape[1])
-    ]
-    return np.stack(each, axis=1)
-
+__all__ = ["networks", "problem"]
 
 # The objective
-
-
-def restated_weight(hole, settings):
-    """Yeh et al. 2017, eq. 3, pixel by pixel; 2016, eq. 2: 1 wherever something is known."""
-    if settings.weighting == "uniform":
-        return (~hole).astype(float)
-    weight, reach = np.zeros(hole.shape), settings.window // 2
-    for b, i, j, _ in np.argwhere(~hole):
-        around = hole[b, max(i - reach, 0) : i + reach + 1, max(j - reach, 0) : j + reach + 1]
-        weight[b, i, j] = around.mean()
-    return weight
-
-
-def restated_objective(networks, settings, z, images, weight):
-    """Eq. 4 and 5 with D as a probability."""
-    generated = networks["generate"](z)
-    judged = jax.nn.sigmoid(networks["judge"](generated))
-    size = jnp.abs(generated - images) ** {"l1": 1, "l2": 2}[settings.norm]
-    prior = jnp.log(1 - judged) if settings.prior_form == "saturating" else -jnp.log(judged)
-    return (weight * size).sum(axis=(1, 2, 3)) + settings.prior * prior
 
 
 def test_a_planted_answer_is_found(networks, problem):
@@ -220,16 +149,6 @@ def test_all_steps_are_one_compiled_scan_for_every_batch():
 # Starts and candidates
 
 
-SOME = LatentSearch(steps=4, rate=0.1)
-
-
-def found(problem, settings, *, keep=1):
-    """Proposal, score, steps, candidates and trails, as arrays of NumPy."""
-    images, hole, _ = problem
-    propose = jax.jit(latent.method(RUN.model, settings, keep=keep), compiler_options=tiny.EXACTLY)
-    return jax.tree.map(np.asarray, propose(NETWORKS, images, hole, keys()))
-
-
 def by_start(ranked, candidates):
     """[b, k, ...] in the order of the starts."""
     order = np.argsort(candidates.start, axis=1)
@@ -337,114 +256,6 @@ def test_a_trail_shows_the_images_of_its_milestones(networks, five):
     for place, step in enumerate(milestones(SOME.steps, count=3)):
         expected = networks["generate"](trails.z[:, 0, step])
         np.testing.assert_allclose(trails.proposal[:, 0, place], expected, atol=1e-5)
-
-
-# Fewer and better steps
-
-
-def test_the_rate_may_go_down_as_a_cosine(networks, problem):
-    images, hole, start = problem
-    settings = LatentSearch(steps=4, rate=0.2, optimizer="nesterov", momentum=0.0, prior=0)
-    _, constant = search(networks, settings, images, hole, start)
-    _, falling = search(networks, replace(settings, schedule="cosine"), images, hole, start)
-    assert np.array_equal(falling[:, 1], constant[:, 1])
-    weight = restated_weight(np.asarray(hole), settings)
-    slope = quickly(
-        jax.grad(lambda z: restated_objective(networks, settings, z, images, weight).sum())
-    )
-    z = start
-    for step in range(4):
-        rate = 0.2 * (1 + np.cos(np.pi * step / 4)) / 2
-        z = jnp.clip(z - rate * slope(z), -1, 1)
-    np.testing.assert_allclose(falling[:, -1], z, atol=1e-4)
-
-
-def test_numbers_that_leave_the_box_are_drawn_anew(networks, problem):
-    settings = LatentSearch(steps=3, rate=0.5)
-    _, clipped = search(networks, settings, *problem)
-    _, redrawn = search(networks, replace(settings, projection="redraw"), *problem)
-    at_the_border = np.abs(clipped[:, 1]) == 1
-    assert at_the_border.any()
-    np.testing.assert_allclose(
-        clipped[:, 1][~at_the_border], redrawn[:, 1][~at_the_border], atol=1e-6
-    )
-    anew = redrawn[:, 1][at_the_border]
-    assert len(np.unique(anew)) == len(anew)
-    assert np.abs(redrawn).max() < 1
-
-
-def test_an_image_that_makes_no_progress_is_done_and_the_others_go_on(networks, problem):
-    """It has then what a search of so many steps would have found, whoever else is there."""
-    images, hole, start = problem
-    settings = LatentSearch(steps=40, rate=0.2, patience=3, tolerance=0.05)
-
-    def run(start):
-        asked = latent.Problem(images, hole, keys(), space(networks, settings), settings)
-        ended, _ = latent.search(asked, latent.begin(asked, None)._replace(z=start[:, None]))
-        return ended.taken, latent.conclude(asked, ended, None)[1]
-
-    taken, score = quickly(run)(start)
-    assert len(np.unique(taken)) > 2
-    assert taken.min() > settings.patience
-    long = replace(settings, patience=0, tolerance=0.001)
-    _, way = search(networks, long, images, hole, start)
-    scores = restated_scores(networks, settings, way, images, hole)
-    for each, steps, found in zip(scores, taken, score, strict=True):
-        assert found == pytest.approx(each[: steps + 1].min(), rel=1e-3)
-
-
-def test_a_prior_whose_slope_is_always_the_same_need_be_asked_once(networks, problem):
-    """Between two words of the critic the last one counts; of one that changes, that is not all."""
-    pattern = jax.random.normal(jax.random.key(0), (1, SIZE, SIZE, 3))
-    settings = LatentSearch(steps=5, rate=0.1, prior=5.0)
-    seldom = replace(settings, prior_every=3)
-    plain = space(networks, settings)
-    linear = plain._replace(surprise=lambda _, images: (pattern * images).sum((1, 2, 3)))
-    for where, same in ((linear, True), (plain, False)):
-        _, often = search(networks, settings, *problem, where=where)
-        _, seldom_ = search(networks, seldom, *problem, where=where)
-        assert often.shape == seldom_.shape
-        assert np.allclose(often, seldom_, atol=1e-5) is same
-        np.testing.assert_allclose(often[:, 1], seldom_[:, 1], atol=1e-6)
-
-
-def test_beyond_z_the_known_pixels_are_met_better_within_a_ball(problem):
-    images, hole, _ = problem
-    plain = replace(SOME, prior=0)
-    before = found(problem, plain)
-    near, far = (
-        found(problem, replace(plain, beyond=Beyond(steps=30, rate=0.05, radius=radius)))
-        for radius in (1e-3, 1.0)
-    )
-    assert np.all(far[1] < 0.8 * before[1])
-    assert np.all(near[1] <= before[1] * (1 + 1e-6))
-    assert 0 < np.abs(near[0] - before[0]).max() < 0.1
-    assert np.abs(far[0] - before[0]).max() > 0.1
-    assert np.array_equal(far[2], before[2] + 30)
-    known = np.broadcast_to(~hole, images.shape)
-    errors = [np.abs(result[0] - images)[known].mean() for result in (before, far)]
-    assert errors[1] < errors[0]
-
-
-def test_half_of_the_precision_finds_nearly_the_same(problem):
-    exact, rough = (found(problem, replace(SOME, precision=p)) for p in ("float32", "bfloat16"))
-    assert rough[0].dtype == np.float32
-    assert 0 < np.abs(exact[0] - rough[0]).mean() < 0.05
-    np.testing.assert_allclose(rough[1], exact[1], rtol=0.05)
-
-
-def test_a_pool_gives_each_image_the_start_that_agrees_best_with_it(problem):
-    """Beginning at its own answer, which is in the pool, an image is found in no time."""
-    settings = LatentSearch(start="pool", pool=512, steps=1, rate=1e-6, prior=0)
-    config = Inpainting(model="a run", latent=settings, seed=4)
-    mesh = sharding.make_mesh(jax.devices()[:1])
-    with tiny.quickly():
-        complete = completion.build(config, TRAINED, mesh)
-        pool = draw_pool(jax.random.key(4), space_of(RUN.model, NETWORKS, settings), 512)
-        answers = jnp.array([3, 500, 77, 0, 511, 8, 9, 10])
-        images = pool.images[answers].astype(np.float32) / 127.5 - 1
-        proposal = complete(images, problem[1], keys()).proposal
-    np.testing.assert_allclose(proposal, images, atol=0.01)
 
 
 # Spaces other than that of the published DCGAN
