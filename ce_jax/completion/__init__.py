@@ -119,7 +119,7 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
         case "high-resolution", ContextEncoder() as model:
             propose = high_resolution.method(model, size, config.refine)
             asked = config.refine.features
-            vgg19 = None if asked == "encoder" else feature_files.load(Path(asked))
+            vgg19 = None if asked == "encoder" else feature_files.vgg19(Path(asked))
             variables = (trained.generator, vgg19)
         case _, model:
             raise ConfigError(

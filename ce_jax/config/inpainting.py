@@ -7,6 +7,7 @@ from typing import Literal
 
 from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import Frame
+from ce_jax.config.perceptual import Perceptual
 from ce_jax.config.rules import require, require_seed
 
 NEED_A_MODEL = ("latent", "context-encoder", "high-resolution")
@@ -158,6 +159,7 @@ class Inpainting:
     patchmatch: PatchMatch = PatchMatch()
     candidates: int = 1
     """Completions to keep of each image, at most latent.starts: the best in images/, the next in candidates/2/ and so on."""
+    perceptual: Perceptual = Perceptual()
     batch_size: int = 64
     """Images per batch, over all devices together; the last batch is padded."""
     seed: int = 0
