@@ -99,9 +99,9 @@ def feature_method(
     """
     shared, whole = sharding.split(mesh), sharding.replicated(mesh)
     variables = jax.device_put(variables, whole)
+    side, number = frame.size, np.arange(batch_size)
     keys = jax.vmap(jax.random.fold_in, (None, 0))
     draw = jax.jit(lambda number: draw_any(kinds, keys(jax.random.key(seed), number), size=side))
-    side, number = frame.size, np.arange(batch_size)
     squares = jax.ShapeDtypeStruct((batch_size, side, side, 3), np.float32)
     width = jax.eval_shape(encode, variables, squares, jax.eval_shape(draw, number)).shape[1]
 
