@@ -7,7 +7,7 @@ so that a result does not depend on where in a run it was made.
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from ce_jax import checkpointing, completion, hole_files, images, sharding
+from ce_jax import checkpointing, completion, hole_files, images, perceptual, sharding
 from ce_jax import config as configuration
 from ce_jax.completion import Complete
 from ce_jax.completion.framing import frame_of
@@ -25,12 +25,14 @@ from ce_jax.config import Frame, Inpainting
 from ce_jax.finishing import Batch, Finished, captions_of, finish
 from ce_jax.hole_files import HoleFiles
 from ce_jax.hole_sets import HoleSet, hash_of_set, image_keys
-from ce_jax.pairing import Failure, Picture, loader, read_ahead
+from ce_jax.pairing import Failure, Load, Picture, loader, read_ahead
+from ce_jax.perceptual import Perception, SetFigures, measure_set
 from ce_jax.results import Results
-from ce_jax.sources import keep_apart, open_source
+from ce_jax.sources import Source, keep_apart, open_source
 from ce_jax.state import Trained
 
-_NOT_IDENTITY = ("output", "overwrite", "report_rows", "report_worst")
+# LPIPS is part of what is kept of an image: its weights are told by their content.
+_NOT_IDENTITY = ("perceptual", "output", "overwrite", "report_rows", "report_worst")
 
 # Trails are to look at: those of a few of the images shown.
 _TRAILED_IMAGES = 4
@@ -51,8 +53,8 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     An image that cannot be read or completed is noted in the manifest, and the others go on.
 
     Raises:
-        ConfigError, SourceError, HoleError, CheckpointError, OutputError, DeviceError: nothing can
-            begin.
+        ConfigError, SourceError, HoleError, CheckpointError, FeatureFileError, OutputError,
+            DeviceError: nothing can begin.
     """
     mesh = sharding.make_mesh()
     sharding.check_batch(config.batch_size, mesh)
@@ -65,9 +67,13 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     if isinstance(holes, HoleSet):
         holes.check(size=frame.size)
     load = loader(source, frame, holes, truth=config.truth)
+    perception = perceptual.load(config.perceptual, mesh, batch_size=config.batch_size)
 
     shown = [source.names[index] for index in _evenly(len(source), config.report_rows)]
-    identity = configuration.to_dict(config) | {"model_step": trained.step if trained else None}
+    identity = configuration.to_dict(config) | {
+        "model_step": trained.step if trained else None,
+        "lpips": perception.weights_of_lpips,
+    }
     results = Results(
         Path(config.output),
         {k: v for k, v in identity.items() if k not in _NOT_IDENTITY},
@@ -95,21 +101,46 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
             pictures = [picture for picture in loaded if isinstance(picture, Picture)]
             begun = _begin(pictures, config, holes, complete, frame.size) if pictures else None
             if underway is not None:
-                keep(finish(underway, config, trailed))
+                keep(finish(underway, config, trailed, perception.compare))
             underway = begun
             tried += len(loaded)
             if stopped():
                 break
         if underway is not None:
-            keep(finish(underway, config, trailed))
+            keep(finish(underway, config, trailed, perception.compare))
 
+    of_sets = {}
+    if perception.describe is not None and tried == len(todo):
+        of_sets = {config.method: _of_set(config, perception, results, source, load)}
     results.summarise(
-        _facts(config, trained, frame, results),
+        _facts(config, trained, frame, results) | dict(perception.facts),
         captions_of(config),
         title=f"{config.holes} holes, {config.method}",
+        of_sets=of_sets,
     )
     done = sum(record["status"] == "done" for record in results.records)
     return Outcome(done, len(results.records) - done, len(source), tried < len(todo))
+
+
+def _of_set(
+    config: Inpainting, perception: Perception, results: Results, source: Source, load: Load
+) -> SetFigures:
+    """FID and KID of all that is done; of no other images than before, as they were written."""
+    names = {record["name"] for record in results.records if record.get("figures")}
+    if (before := results.of_set(config.method, perception.facts, count=len(names))) is not None:
+        return before
+
+    def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        todo = [index for index, name in enumerate(source.names) if name in names]
+        for loaded in read_ahead(load, todo, batch_size=config.batch_size):
+            truths = {one.name: one.truth for one in loaded if isinstance(one, Picture)}
+            truths = {name: truth for name, truth in truths.items() if truth is not None}
+            if truths:
+                completions = np.stack([results.completion(name) for name in truths])
+                yield completions, np.stack(list(truths.values()))
+
+    assert perception.describe is not None
+    return measure_set(perception.describe, pairs())
 
 
 def _begin(

@@ -88,8 +88,7 @@ def collection(spec: str, frame: Frame) -> np.ndarray:
     squares = grain.MapDataset.source(range(len(source))).map(
         lambda index: _square(source, index, frame)
     )
-    with tempfile.TemporaryFile() as file:
-        found = np.memmap(file, np.uint8, "w+", shape=(len(source), frame.size, frame.size, 3))
+    found = out_of_memory((len(source), frame.size, frame.size, 3), np.uint8)
     count = 0
     for square in tqdm(squares.to_iter_dataset(threads), total=len(source), unit="image"):
         if square is not None:
@@ -98,6 +97,12 @@ def collection(spec: str, frame: Frame) -> np.ndarray:
     if count == 0:
         raise SourceError(f"none of the images of {spec} can be read; the warnings say why.")
     return found[:count]
+
+
+def out_of_memory(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """An array of zeros that lies in a file without a name, which ends with the process."""
+    with tempfile.TemporaryFile() as file:
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def _picture(source: Source, data: Data, index: int, rng: np.random.Generator) -> np.ndarray | None:

@@ -12,6 +12,7 @@ from ce_jax.completion import Candidates, Completion, Trails, why_not
 from ce_jax.config import Inpainting
 from ce_jax.hole_sets import hash_of
 from ce_jax.pairing import Failure, Picture
+from ce_jax.perceptual import Compare
 from ce_jax.trails import milestones, principal_plane
 
 # Trails are to look at: of an image, the pictures of the best starts, and the way of z through so
@@ -38,9 +39,16 @@ class Finished(NamedTuple):
 
 
 def finish(
-    batch: Batch, config: Inpainting, trailed: Container[str]
+    batch: Batch, config: Inpainting, trailed: Container[str], compare: Compare | None
 ) -> Iterator[Failure | Finished]:
-    """Waits for a batch, blends it on the host, and measures it where the truth is known."""
+    """Waits for a batch, blends it on the host, and measures it where the truth is known.
+
+    Args:
+        batch: of which nothing has been asked yet.
+        config: how it was completed.
+        trailed: the images whose trails are kept.
+        compare: LPIPS, where that is to be measured too.
+    """
     count, hole, completion = len(batch.pictures), batch.hole, batch.completion
     score, steps = (np.asarray(array)[:count] for array in (completion.score, completion.steps))
     proposals = np.asarray(completion.proposal)[:count, np.newaxis]
@@ -55,6 +63,9 @@ def finish(
     filled = {config.method: ranked[:, 0], "laplace": np.where(hole, laplace, photographs)}
     truth = np.stack([p.image if p.truth is None else p.truth for p in batch.pictures])
     figures = {method: metrics.figures(result, truth, hole) for method, result in filled.items()}
+    if compare is not None:
+        for method, result in filled.items():
+            figures[method]["image/lpips"] = compare(result, truth)
     seconds = round((time.monotonic() - batch.begun) / count, 4)
     for i, picture in enumerate(batch.pictures):
         if not served[i]:

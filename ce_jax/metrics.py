@@ -12,7 +12,7 @@ PSNR too: the mean of decibels, not the decibels of the mean error.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
@@ -66,6 +66,16 @@ class Estimate(NamedTuple):
     low: float
     high: float
     n: int
+
+    def to_json(self) -> dict[str, float | None]:
+        """With null for nan, which JSON does not have."""
+        return {k: None if np.isnan(v) else v for k, v in self._asdict().items()}
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, float | None]) -> Self:
+        """The inverse of `to_json`."""
+        values: dict[str, Any] = {k: np.nan if v is None else v for k, v in plain.items()}
+        return cls(**values)
 
 
 def summary(

@@ -20,7 +20,9 @@ from ce_jax import files
 from ce_jax.metrics import Estimate
 
 _LABELS = {"psnr": "PSNR", "ssim": "SSIM", "l1": "L1", "l2": "L2"}
+_LABELS |= {"lpips": "LPIPS", "fid": "FID", "kid": "KID"}
 _DECIMALS = {"psnr": 2, "ssim": 3, "l1": 4, "l2": 4, "context": 2, "prior": 5}
+_DECIMALS |= {"lpips": 4, "fid": 2, "kid": 5}
 _MORE_IS_BETTER = ("psnr", "ssim")
 
 # Sides in pixels on the page: small pictures are enlarged by a whole factor, large ones shrunk.

@@ -11,12 +11,15 @@ import json
 import math
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from ce_jax import files, images, metrics
 from ce_jax.manifest import Manifest, Record, json_object
+from ce_jax.metrics import Estimate
+from ce_jax.perceptual import SetFigures
 from ce_jax.report import Line, write_report
 
 
@@ -134,10 +137,43 @@ class Results:
         """Notes an image that has no completion, and why."""
         self._append({"name": name, "status": "failed", "reason": reason})
 
-    def summarise(self, facts: Mapping[str, str], captions: Sequence[str], *, title: str) -> None:
-        """Writes `metrics.json` and `report.html` from everything in the manifest."""
+    def completion(self, name: str) -> np.ndarray:
+        """The best completion of an image that is done, uint8 [s, s, 3]."""
+        return images.read(self._manifest.file("images", name))
+
+    def of_set(self, method: str, facts: Mapping[str, str], *, count: int) -> SetFigures | None:
+        """Figures of a set of so many images as they were last written, if with these facts."""
+        file = self.folder / "metrics.json"
+        before = json_object(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        if any(before.get("facts", {}).get(name) != value for name, value in facts.items()):
+            return None
+        found = before.get("figures", {}).get(method, {})
+        figures = {k: Estimate.from_json(v) for k, v in found.items() if k.startswith("set/")}
+        if not figures or any(one.n != count for one in figures.values()):
+            return None
+        return SetFigures(figures, before.get("remarks", {}).get(method, ""))
+
+    def summarise(
+        self,
+        facts: Mapping[str, str],
+        captions: Sequence[str],
+        *,
+        title: str,
+        of_sets: Mapping[str, SetFigures] = MappingProxyType({}),
+    ) -> None:
+        """Writes `metrics.json` and `report.html` from everything in the manifest.
+
+        Args:
+            facts: what was run.
+            captions: of the pictures in a panel.
+            title: of the report.
+            of_sets: figures of all completions of a method together, where they are known.
+        """
         done = [record for record in self.records if record["status"] == "done"]
         lines = _figures(done)
+        for method, of_set in of_sets.items():
+            lines[method] = {**lines.get(method, {}), **of_set.figures}
+        remarks = {method: of_set.remark for method, of_set in of_sets.items()}
         limit = self._worst_so_far()
         seen = [r for r in done if r["name"] in self._shown or psnr_of(r) <= limit]
         files.write_text(
@@ -149,9 +185,10 @@ class Results:
                     "done": len(done),
                     "failed": len(self.records) - len(done),
                     "figures": {
-                        method: {name: estimate._asdict() for name, estimate in line.items()}
+                        method: {name: estimate.to_json() for name, estimate in line.items()}
                         for method, line in lines.items()
                     },
+                    "remarks": remarks,
                 },
                 indent=2,
             )
@@ -162,7 +199,7 @@ class Results:
             title=title,
             completed=len(done),
             facts=facts,
-            figures={"": [Line(method, line) for method, line in lines.items()]},
+            figures={"": [Line(one, line, remarks.get(one, "")) for one, line in lines.items()]},
             rows=[row for record in seen if (row := self._manifest.row(record, captions))],
             failures=[
                 (record["name"], record["reason"])
@@ -205,7 +242,7 @@ def psnr_of(record: Record) -> float:
     return figures.get("hole/psnr", math.inf)
 
 
-def _figures(done: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, metrics.Estimate]]:
+def _figures(done: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Estimate]]:
     """Method -> figure -> its mean over all images that have figures."""
     methods = dict.fromkeys(method for record in done for method in record["figures"])
     return {

@@ -10,6 +10,7 @@ import csv
 import heapq
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -28,6 +29,9 @@ NOT_RUN = "not run yet"
 # What the text table shows of each figure: its heading, its factor, its decimals.
 _SHOWN = {"psnr": ("PSNR", 1, 2), "ssim": ("SSIM", 1, 3), "l1": ("L1, %", 100, 2)}
 _SHOWN["l2"] = ("L2, %", 100, 2)
+_ALWAYS = tuple(f"{region}/{measure}" for region in ("hole", "image") for measure in _SHOWN)
+_SHOWN |= {"lpips": ("LPIPS", 1, 4), "fid": ("FID", 1, 2), "kid": ("KID", 1, 5)}
+_WHERE_MEASURED = ("image/lpips", "set/fid", "set/kid")
 
 
 class Cell(NamedTuple):
@@ -80,7 +84,7 @@ def _as_json(config: Table, results: Sequence[Result]) -> dict[str, Any]:
                 "done": result.done,
                 "failed": result.failed,
                 "note": result.note,
-                "figures": {name: one._asdict() for name, one in result.figures.items()},
+                "figures": {name: one.to_json() for name, one in result.figures.items()},
                 "facts": dict(result.facts),
                 "folder": str(Path(result.cell.inpainting.output).relative_to(config.output)),
             }
@@ -96,15 +100,17 @@ def _as_csv(results: Sequence[Result]) -> str:
     bounds = (column for name in names for column in (name, f"{name}/low", f"{name}/high"))
     writer.writerow(["data", "holes", "method", "done", "failed", *bounds, "hole set", "note"])
     for result in results:
-        figures = [
-            value
-            for name in names
-            for value in (result.figures[name][:3] if name in result.figures else ("", "", ""))
-        ]
+        figures = [value for name in names for value in _bounds(result.figures.get(name))]
         cell, hashed = result.cell, result.facts.get("hole set", "")
         row = [cell.data, cell.holes, cell.method, result.done, result.failed, *figures]
         writer.writerow([*row, hashed, result.note])
     return text.getvalue()
+
+
+def _bounds(estimate: Estimate | None) -> list[float | str]:
+    """A figure and its interval, empty where there is none."""
+    values = estimate[:3] if estimate else (math.nan,) * 3
+    return ["" if math.isnan(value) else value for value in values]
 
 
 def _as_markdown(config: Table, results: Sequence[Result]) -> str:
@@ -112,28 +118,29 @@ def _as_markdown(config: Table, results: Sequence[Result]) -> str:
     for caption, group in _grouped(results).items():
         hashes = {result.facts["hole set"] for result in group if "hole set" in result.facts}
         lines += ["", f"## {caption}", "", f"Hole set {' and '.join(sorted(hashes)) or 'unknown'}."]
-        regions = [f"{region} {_SHOWN[m][0]}" for region in ("hole", "image") for m in _SHOWN]
+        measured = {name for result in group for name in result.figures}
+        names = [*_ALWAYS, *(name for name in _WHERE_MEASURED if name in measured)]
+        regions = [f"{region} {_SHOWN[m][0]}" for region, m in (name.split("/") for name in names)]
         header = ["method", "n", *regions, "s / image"]
         lines += ["", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
-        lines += [f"| {' | '.join(_markdown_cells(result))} |" for result in group]
+        lines += [f"| {' | '.join(_markdown_cells(result, names))} |" for result in group]
         lines += ["", *(f"- {r.cell.method}: {r.note}" for r in group if r.note)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _markdown_cells(result: Result) -> list[str]:
+def _markdown_cells(result: Result, names: Sequence[str]) -> list[str]:
     def shown(name: str) -> str:
-        if name not in result.figures:
+        if name not in result.figures or math.isnan(result.figures[name].mean):
             return "–"
         _, factor, decimals = _SHOWN[name.partition("/")[2]]
         mean, low, high = (f"{factor * x:.{decimals}f}" for x in result.figures[name][:3])
         return f"{mean} ({low}–{high})" if name.startswith("hole") else mean
 
-    figures = [shown(f"{region}/{measure}") for region in ("hole", "image") for measure in _SHOWN]
     seconds = result.figures.get("seconds")
     return [
         result.cell.method,
         str(result.done),
-        *figures,
+        *map(shown, names),
         f"{seconds.mean:.3g}" if seconds else "–",
     ]
 

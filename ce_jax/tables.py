@@ -86,6 +86,7 @@ def _inpainting(config: Table, entry: Entry, holes: str) -> Inpainting:
         model=None if how.model is None else str(PurePath(config.models, how.model)),
         holes=holes,
         output=str(Path(config.output, "cells", *place)),
+        perceptual=config.perceptual,
         seed=config.seed,
         report_rows=0,
         report_worst=config.worst,
@@ -109,8 +110,10 @@ def _result(cell: Cell, refused: dict[Cell, str]) -> Result:
     reasons = Counter(record["reason"] for record in records if record["status"] != "done")
     notes = [f"{count} failed: {reason}" for reason, count in reasons.most_common(1)]
     notes += _contained(cell.inpainting)
+    remarks = summary.get("remarks", {})
+    notes += filter(None, [remarks.get(cell.inpainting.method)])
     found = summary["figures"].get(cell.inpainting.method, {})
-    figures = {name: Estimate(**estimate) for name, estimate in found.items()}
+    figures = {name: Estimate.from_json(estimate) for name, estimate in found.items()}
     seconds = [record["seconds"] for record in records if record["status"] == "done"]
     if seconds:
         low, median, high = np.percentile(seconds, [2.5, 50, 97.5])

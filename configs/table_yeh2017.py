@@ -1,9 +1,9 @@
 """Table 1 of Yeh et al. 2017, with the methods that it names and those that users ask for.
 
-Rows: the context encoder of Pathak et al., latent search, and what needs no training: retrieval,
-total variation, low rank, PatchMatch, and the fills of scikit-image and OpenCV. Columns: centre,
-random pattern, random 80 % and half; faces (CelebA), house numbers (SVHN) and cars (Stanford), all
-at 64x64.
+Rows: the context encoder of Pathak et al., latent search, retrieval by pixels and in the features
+of that encoder, and what needs no training: total variation, low rank, PatchMatch, and the fills of
+scikit-image and OpenCV. Columns: centre, random pattern, random 80 % and half; faces (CelebA),
+house numbers (SVHN) and cars (Stanford), all at 64x64.
 
     python inpaint.py configs/table_yeh2017.py --data DATA --models RUNS --output runs/table
 
@@ -42,7 +42,7 @@ WITHOUT_TRAINING = (
 
 
 def get_config() -> Table:
-    """The lines of each data set: two networks first, then what needs none."""
+    """The lines of each data set: two networks first, retrieval, then what needs none."""
     entries = []
     for data, (train, valid, box) in SOURCES.items():
         plain = Inpainting(
@@ -53,11 +53,16 @@ def get_config() -> Table:
             "context-encoder": {"model": f"encoder-{data.lower()}"},
             "latent": {"model": f"dcgan-{data.lower()}", "latent": few},
             "nearest": {"collection": train},
+            "nearest, features": {
+                "method": "nearest",
+                "collection": train,
+                "model": f"encoder-{data.lower()}",
+            },
             **{method: {} for method in WITHOUT_TRAINING},
         }
         entries += [
-            Entry(data=data, method=method, inpainting=replace(plain, method=method, **options))
-            for method, options in lines.items()
+            Entry(data=data, method=name, inpainting=replace(plain, **({"method": name} | options)))
+            for name, options in lines.items()
         ]
     return Table(
         title="Table 1 of Yeh et al. 2017",

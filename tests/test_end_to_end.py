@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +10,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import browser
 import numpy as np
-import pytest
 import tiny
 
 from ce_jax import images
@@ -21,7 +20,6 @@ from ce_jax.config import Frame, Inpainting
 from ce_jax.sources import open_source
 
 ROOT = Path(__file__).parents[1]
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
 
 
 def start(program, *arguments):
@@ -106,23 +104,14 @@ def test_a_training_that_is_stopped_saves_and_the_same_command_continues(tmp_pat
     assert reported(workdir) == list(range(1, last + 3))
 
 
-@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+@browser.needed
 def test_a_browser_shows_the_report_without_complaint(tmp_path):
     output = tmp_path / "completed"
     digits = Inpainting(images="bundled:digits[:6]", output=str(output), method="laplace")
     inpaint(replace(digits, frame=Frame(size=32), batch_size=8))
-    options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --dump-dom "
-    options += "--disable-background-networking --disable-component-update --disable-sync "
-    options += f"--enable-logging=stderr --user-data-dir={tmp_path / 'profile'}"
-    shown = subprocess.run(
-        [str(BROWSER), *options.split(), f"{(output / 'report.html').as_uri()}#sort=hole/psnr"],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=True,
-    )
-    assert "CONSOLE" not in shown.stderr
-    cells = re.findall('<td data-column="hole/psnr" data-value="(.+?)" class="sorted', shown.stdout)
+    page = (output / "report.html").read_text(encoding="utf-8")
+    dom = browser.opened(page, tmp_path, place="sort=hole/psnr")
+    cells = re.findall('<td data-column="hole/psnr" data-value="(.+?)" class="sorted', dom)
     values = [float(value) for value in cells]
     assert len(values) == 6
     assert values == sorted(values)  # the worst first

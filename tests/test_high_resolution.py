@@ -274,7 +274,7 @@ def test_vgg19_is_read_from_either_file_and_sees_what_it_was_trained_on(tmp_path
     with tiny.quickly():
         see = jax.jit(vgg.features)
     first, second = (
-        see(feature_files.load(tmp_path / f"vgg.{kind}"), image[None])
+        see(feature_files.vgg19(tmp_path / f"vgg.{kind}"), image[None])
         for kind in ("safetensors", "npz")
     )
     for one, other, slow in zip(
@@ -310,7 +310,7 @@ def test_a_file_that_is_no_vgg19_is_refused_in_one_line(tmp_path, spoil, complai
     spoil(arrays)
     np.savez(path, **arrays)
     with pytest.raises(FeatureFileError, match=complaint) as caught:
-        feature_files.load(path)
+        feature_files.vgg19(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -319,11 +319,11 @@ def test_a_file_that_is_no_vgg19_is_refused_in_one_line(tmp_path, spoil, complai
 def test_a_file_that_is_missing_or_damaged_is_named(tmp_path, name):
     path = tmp_path / name
     with pytest.raises(FeatureFileError, match=f"{name} is not there"):
-        feature_files.load(path)
+        feature_files.vgg19(path)
     for content in (b"", b"PK\x03\x04 no archive", b"\x80\x04K\x01."):  # the last is a pickle
         path.write_bytes(content)
         with pytest.raises(FeatureFileError, match=f"{name} cannot be read: ") as caught:
-            feature_files.load(path)
+            feature_files.vgg19(path)
         assert "\n" not in str(caught.value)
 
 

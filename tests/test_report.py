@@ -5,10 +5,9 @@ import dataclasses
 import io
 import math
 import re
-import shutil
-import subprocess
 from html.parser import HTMLParser
 
+import browser
 import numpy as np
 import pytest
 from PIL import Image
@@ -231,10 +230,7 @@ def test_an_existing_report_is_replaced_and_names_that_are_no_text_survive(writt
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
 
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
-
-
-@pytest.mark.skipif(BROWSER is None, reason="needs chromium")
+@browser.needed
 def test_a_browser_sorts_and_enlarges_without_complaint(written, tmp_path):
     rows = [dataclasses.replace(one, trail=TRAIL, group="faces") for one in ROWS]
     rows.append(dataclasses.replace(row("e.png", psnr=1.0), group="cars"))
@@ -246,24 +242,8 @@ def test_a_browser_sorts_and_enlarges_without_complaint(written, tmp_path):
       const arrow = new KeyboardEvent("keydown", {key: "ArrowDown"});
       document.querySelector("dialog").dispatchEvent(arrow);
     """
-    address = tmp_path / "clicked.html"
-    address.write_text(f"{page}<script>{clicks}</script>", encoding="utf-8")
-    options = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --dump-dom "
-    options += "--disable-background-networking --disable-component-update --disable-sync "
-    options += f"--enable-logging=stderr --user-data-dir={tmp_path / 'profile'}"
-    opened = subprocess.run(
-        [
-            str(BROWSER),
-            *options.split(),
-            f"{address.as_uri()}#sort=hole/psnr&first=best&group=faces",
-        ],
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-        check=True,
-    )
-    dom = opened.stdout
-    assert "CONSOLE" not in opened.stderr
+    place = "sort=hole/psnr&first=best&group=faces"
+    dom = browser.opened(page, tmp_path, place=place, script=clicks)
     shown = re.findall('data-group="faces".*>\n<div>\n<h3>(.+)</h3>', dom)
     assert shown == ["b.png", "a.png", "d.png", "c.png"]
     assert re.findall('data-group="(.+)" hidden', dom) == ["cars"]

@@ -6,6 +6,8 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import browser
+import numpy as np
 import pytest
 import tiny
 import untrained
@@ -13,8 +15,10 @@ from folders import laplace, latent, numbered, truncated
 
 from ce_jax import batch
 from ce_jax.config import ConfigError, Entry, Table
+from ce_jax.metrics import Estimate
 from ce_jax.results import OutputError
-from ce_jax.tables import tabulate
+from ce_jax.table_files import Result, write_page
+from ce_jax.tables import cells, tabulate
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +94,35 @@ def test_the_page_shows_every_figure_and_the_worst_images(table):
     worst = [holes.replace("-", ":") for _, holes in sorted(everything)[:2]]
     assert shown == worst
     assert page.count("<figcaption>error, 2 times</figcaption>") == 2
+
+
+@browser.needed
+def test_a_browser_sorts_every_table_by_the_figure_that_is_clicked(table, tmp_path):
+    """Two data sets, two kinds of hole and three methods, with figures made up."""
+    entries = [
+        replace(table.entries[0], data=data, method=method)
+        for data in ("faces", "cars")
+        for method in ("one", "other", "third")
+    ]
+    table = replace(table, entries=tuple(entries))
+    psnr = np.random.default_rng(0).uniform(10, 30, (4, 3))
+    psnr[:, 1] = np.nan  # of which nothing is known
+    results = [
+        Result(cell, 5, figures={"hole/psnr": Estimate(mean, mean - 1, mean + 1, 5)})
+        for cell, mean in zip(cells(table), psnr.ravel(), strict=True)
+    ]
+    write_page(tmp_path, table, results)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    click = "document.querySelector('.figures [data-column=\"hole/psnr\"] button').click();"
+    ascending = np.sort(psnr[:, ::2], axis=1)
+    assert not np.array_equal(ascending, psnr[:, ::2])
+    for clicks, expected in ((1, ascending[:, ::-1]), (2, ascending)):
+        dom = browser.opened(page, tmp_path, script=click * clicks)
+        found = [
+            re.findall('<td data-column="hole/psnr" data-value="(.*?)"', one)
+            for one in re.findall('(?s)<table class="figures">(.+?)</table>', dom)
+        ]
+        assert found == [[*map(str, row), ""] for row in expected.tolist()]
 
 
 def test_what_is_done_is_not_done_again_and_what_is_new_is_added(table):

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from ce_jax import feature_files, sharding
+from ce_jax import feature_files, hole_files, sharding
 from ce_jax.completion import (
     context_encoder,
     high_resolution,
@@ -39,9 +39,12 @@ from ce_jax.config import (
     Inpainting,
     L2Gan,
     LatentEncoder,
+    Model,
     Vae,
 )
+from ce_jax.hole_sets import HoleSet
 from ce_jax.state import Trained
+from ce_jax.systems.context_encoder import embedding, training_holes
 
 Array = jax.Array
 
@@ -106,8 +109,36 @@ def _on_host(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Propose
         return laplace.propose
     if config.method == "nearest":
         assert config.collection is not None  # the config asks for one
-        return nearest.method(config.collection, frame_of(config, trained), mesh)
+        return _nearest(config, config.collection, trained, mesh)
     return library.method(config) if config.method in library.METHODS else None
+
+
+def _nearest(config: Inpainting, collection: str, trained: Trained | None, mesh: Mesh) -> Propose:
+    """Retrieval by pixels; with a context encoder by its features."""
+    frame = frame_of(config, trained)
+    if trained is None:
+        return nearest.method(collection, frame, mesh)
+    model = trained.config.model
+    if not isinstance(model, ContextEncoder):
+        raise _does_not_run(config, model)
+    holes = hole_files.resolve(config.holes, seed=config.seed)
+    return nearest.feature_method(
+        collection,
+        frame,
+        mesh,
+        encode=partial(embedding, model),
+        variables=trained.generator,
+        kinds=(holes.kind,) if isinstance(holes, HoleSet) else training_holes(model, frame.size),
+        seed=config.seed,
+        batch_size=config.batch_size,
+    )
+
+
+def _does_not_run(config: Inpainting, model: Model) -> ConfigError:
+    return ConfigError(
+        f"method {config.method} does not run on {config.model}, which is a "
+        f"{type(model).__name__}; name another --model or --method."
+    )
 
 
 def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, Any]:
@@ -130,13 +161,10 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
         case "high-resolution", ContextEncoder() as model:
             propose = high_resolution.method(model, size, config.refine)
             asked = config.refine.features
-            vgg19 = None if asked == "encoder" else feature_files.load(Path(asked))
+            vgg19 = None if asked == "encoder" else feature_files.vgg19(Path(asked))
             variables = (trained.generator, vgg19)
         case _, model:
-            raise ConfigError(
-                f"method {config.method} does not run on {config.model}, which is a "
-                f"{type(model).__name__}; name another --model or --method."
-            )
+            raise _does_not_run(config, model)
     return propose, variables
 
 

@@ -8,6 +8,7 @@ from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, Tot
 from ce_jax.config.data import SIZES, Data, Frame
 from ce_jax.config.inpainting import POOL_PART, Beyond, HighResolution, Inpainting, LatentSearch
 from ce_jax.config.models import ContextEncoder, Dcgan, L2Gan, LatentEncoder, Model, Vae
+from ce_jax.config.perceptual import Perceptual
 from ce_jax.config.record import to_dict, training_from_dict
 from ce_jax.config.rules import ConfigError
 from ce_jax.config.table import Entry, Table
@@ -34,6 +35,7 @@ __all__ = [
     "Neighbours",
     "OpenCv",
     "PatchMatch",
+    "Perceptual",
     "Table",
     "TotalVariation",
     "Training",

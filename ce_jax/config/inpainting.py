@@ -7,6 +7,7 @@ from typing import Literal
 
 from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import Frame
+from ce_jax.config.perceptual import Perceptual
 from ce_jax.config.rules import require, require_seed
 
 POOL_PART = 512
@@ -199,7 +200,7 @@ class Inpainting:
         "navier-stokes",
         "patchmatch",
     ] = "latent"
-    """latent: search in a DCGAN or a VAE; context-encoder: one pass of it or of an L2-GAN; high-resolution: one pass on a small version, refined scale by scale; the others need no model. nearest: what of `collection` agrees best with the known pixels; laplace: smoothest continuation; tv: least total variation; low-rank: matrix completion; neighbours: vote of the nearest. With ce_jax[classical]: biharmonic (scikit-image), telea and navier-stokes (OpenCV), patchmatch (PyPatchMatch)."""
+    """latent: search in a DCGAN or a VAE; context-encoder: one pass of it or of an L2-GAN; high-resolution: one pass on a small version, refined scale by scale; the others need no model. nearest: what of `collection` agrees best with the known pixels, or in the features of a context encoder if one is the model; laplace: smoothest continuation; tv: least total variation; low-rank: matrix completion; neighbours: vote of the nearest. With ce_jax[classical]: biharmonic (scikit-image), telea and navier-stokes (OpenCV), patchmatch (PyPatchMatch)."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
     truth: str | None = None
@@ -217,6 +218,7 @@ class Inpainting:
     patchmatch: PatchMatch = PatchMatch()
     candidates: int = 1
     """Completions to keep of each image, at most latent.starts: the best in images/, the next in candidates/2/ and so on."""
+    perceptual: Perceptual = Perceptual()
     batch_size: int = 64
     """Images per batch, over all devices together; the last batch is padded."""
     seed: int = 0

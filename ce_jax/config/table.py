@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from tyro.conf import Suppress
 
 from ce_jax.config.inpainting import Inpainting
+from ce_jax.config.perceptual import Perceptual
 from ce_jax.config.rules import require
 
 
@@ -38,6 +39,8 @@ class Table:
     """Folder that relative paths of models begin in."""
     output: str = "table"
     """Folder for table.json, table.csv, table.md, report.html, and the inpainting of each cell in cells/."""
+    perceptual: Perceptual = Perceptual()
+    """In every cell."""
     only_data: tuple[str, ...] = ()
     """Data sets to do now; none: all."""
     only_methods: tuple[str, ...] = ()

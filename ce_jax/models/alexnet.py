@@ -75,6 +75,7 @@ class ContextEncoder(nn.Module):
             return nn.relu(BatchNorm(train, self.axis)(x))
 
         x = Encoder(self.width, self.pooling, self.axis, name="encoder")(images, train=train)
+        self.sow("intermediates", "bottleneck", x)
         x = ChannelWise()(x)
         x = nn.Conv(x.shape[-1], (1, 1), use_bias=False, kernel_init=KERNEL_INIT)(x)
         x = normalised(x)  # [b, 6, 6, 256]

@@ -56,6 +56,7 @@ class ContextEncoder(nn.Module):
             x = leaky_relu(normalised(Downsample(channels(side // odd))(x)))
         if self.bottleneck == "channel-wise":
             x = ChannelWise()(x)
+            self.sow("intermediates", "bottleneck", x)
         else:
             _, side, _, maps = x.shape
             while self.output % side:
@@ -64,6 +65,7 @@ class ContextEncoder(nn.Module):
                 x.reshape(len(x), -1)
             )
             x = leaky_relu(normalised(x))  # [b, 4000]
+            self.sow("intermediates", "bottleneck", x)
             x = nn.Dense(side * side * maps, use_bias=False, kernel_init=KERNEL_INIT)(x)
             x = nn.relu(normalised(x.reshape(-1, side, side, maps)))
         while (side := 2 * x.shape[1]) < self.output:

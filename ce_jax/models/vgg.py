@@ -7,8 +7,8 @@ compare textures in.
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
-from jax import lax
+
+from ce_jax.models.pretrained import Convolution, convolved, max_pool
 
 Array = jax.Array
 
@@ -24,14 +24,12 @@ class Vgg19(NamedTuple):
     """What VGG19 has learned, and on which pixels.
 
     Attributes:
-        kernels: [3, 3, in, out] for each of `LAYERS`, the first for RGB.
-        biases: [out] for each.
+        convolutions: one for each of `LAYERS`, the first for RGB.
         scale: [3], what a pixel in [-1, 1] is multiplied by; RGB.
         shift: [3], what is then added.
     """
 
-    kernels: tuple[Array, ...]
-    biases: tuple[Array, ...]
+    convolutions: tuple[Convolution, ...]
     scale: Array
     shift: Array
 
@@ -39,11 +37,8 @@ class Vgg19(NamedTuple):
 def features(weights: Vgg19, images: Array) -> tuple[Array, Array]:
     """relu3_1 [b, n/4, n/4, 256] and relu4_1 [b, n/8, n/8, 512] of images [b, n, n, 3]."""
     x, outputs = images * weights.scale.reshape(1, 1, 1, 3) + weights.shift.reshape(1, 1, 1, 3), {}
-    for name, kernel, bias in zip(LAYERS, weights.kernels, weights.biases, strict=True):
+    for name, convolution in zip(LAYERS, weights.convolutions, strict=True):
         if name.endswith("_1") and name != "conv1_1":
-            x = lax.reduce_window(x, -jnp.inf, lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
-        x = lax.conv_general_dilated(
-            x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )
-        x = outputs[name] = jax.nn.relu(x + bias.reshape(1, 1, 1, -1))
+            x = max_pool(x, 2)
+        x = outputs[name] = convolved(x, convolution)
     return outputs["conv3_1"], outputs["conv4_1"]

@@ -217,6 +217,18 @@ def features(trained: Trained, images: Array) -> Array:
     return apply(encoder, variables, paint(model, images, nothing))
 
 
+def embedding(model: ContextEncoder, variables: Variables, images: Array, hole: Array) -> Array:
+    """What the bottleneck makes of the known part of images [b, s, s, 3]: [b, d], each its own.
+
+    Its units, the maps behind a channel-wise layer, or the pool5 of an AlexNet.
+    """
+    _, kept = module_of(model, size=images.shape[1]).apply(
+        variables, paint(model, images, hole), train=False, mutable=["intermediates"]
+    )
+    (bottleneck,) = jax.tree.leaves(kept)
+    return bottleneck.reshape(len(images), -1)
+
+
 def _pooling(model: ContextEncoder) -> bool:
     return model.encoder == "alexnet"
 

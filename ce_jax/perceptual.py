@@ -1,0 +1,111 @@
+"""Completions as networks of others see them: LPIPS of each, FID and KID of all together.
+
+Each network comes from a file that the user has; without one its figures are left out.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from ce_jax import distributions, feature_files, images, sharding
+from ce_jax.config import Perceptual
+from ce_jax.metrics import Estimate
+from ce_jax.models import inception, lpips
+from ce_jax.models.pretrained import Convolution
+
+Array = jax.Array
+Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Two lots of images, uint8 [n, s, s, 3] each -> how different they look, [n]."""
+Describe = Callable[[np.ndarray], np.ndarray]
+"""Images, uint8 [n, s, s, 3] -> features, [n, d]."""
+
+_AT_A_TIME = 16
+"""Images on each device: Inception sees them at 299x299, whatever their size."""
+
+
+class Perception(NamedTuple):
+    """What the files make possible, and which they are.
+
+    Attributes:
+        compare: LPIPS.
+        describe: the features for FID and KID.
+        weights_of_lpips: what its file is known by.
+        facts: all of it for the report.
+    """
+
+    compare: Compare | None
+    describe: Describe | None
+    weights_of_lpips: str | None
+    facts: Mapping[str, str]
+
+
+class SetFigures(NamedTuple):
+    """Figures of all completions together, and what has to be said of them, if anything."""
+
+    figures: Mapping[str, Estimate]
+    remark: str
+
+
+def load(config: Perceptual, mesh: Mesh, *, batch_size: int) -> Perception:
+    """Reads the files; images are measured over the mesh, at most `batch_size` at a time.
+
+    Raises:
+        FeatureFileError: a file is missing, or not what it should be.
+    """
+    compare = describe = digest = None
+    facts = {}
+    if config.lpips is not None:
+        weights = feature_files.lpips(Path(config.lpips))
+        network = lpips.network_of(weights.convolutions).__name__
+        digest = feature_files.digest(Path(config.lpips))
+        facts["LPIPS"] = f"{network}, {config.lpips}, sha256 {digest}"
+        compare = _compiled(_distance, weights, mesh, batch_size)
+    if config.inception is not None:
+        weights = feature_files.inception_v3(Path(config.inception))
+        which = feature_files.digest(Path(config.inception))
+        facts["FID and KID"] = f"Inception v3, {config.inception}, sha256 {which}"
+        describe = _compiled(_features, weights, mesh, batch_size)
+    return Perception(compare, describe, digest, facts)
+
+
+def measure_set(describe: Describe, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> SetFigures:
+    """FID and KID of completions against their truths, which come some at a time, as bytes."""
+    features = [(describe(completions), describe(truths)) for completions, truths in pairs]
+    if not features:
+        features = [(np.empty((0, 1)), np.empty((0, 1)))]
+    return SetFigures(*distributions.figures(*map(np.concatenate, zip(*features, strict=True))))
+
+
+def _distance(weights: lpips.Lpips, pictures: tuple[Array, Array]) -> Array:
+    return lpips.distance(weights, *map(images.to_float, pictures))
+
+
+def _features(weights: dict[str, Convolution], pictures: tuple[Array]) -> Array:
+    return inception.features(weights, *map(images.to_float, pictures))
+
+
+def _compiled(
+    measure: Callable[..., Array], weights: Any, mesh: Mesh, batch_size: int
+) -> Callable[..., np.ndarray]:
+    """(uint8 [n, s, s, 3], ...) -> [n, ...], in parts of one shape, the last of them padded."""
+    shared, whole = sharding.split(mesh), sharding.replicated(mesh)
+    compiled = jax.jit(measure, in_shardings=(whole, shared), out_shardings=shared)
+    weights = jax.device_put(weights, whole)
+    size = min(batch_size, _AT_A_TIME * mesh.size)
+
+    def measured(*pictures: np.ndarray) -> np.ndarray:
+        count, found = len(pictures[0]), []
+        for first in range(0, count, size):
+            # The last image stands for those that are missing to a whole part.
+            places = np.minimum(np.arange(first, first + size), count - 1)
+            # A figure must not depend on how a device likes to round.
+            with jax.default_matmul_precision("highest"):
+                part = compiled(weights, tuple(x[places] for x in pictures))
+            found.append(np.asarray(part)[: count - first])
+        return np.concatenate(found)
+
+    return measured
