@@ -11,7 +11,7 @@ from ce_jax import blending, images, metrics
 from ce_jax.completion import Candidates, Completion, Trails, why_not
 from ce_jax.config import Inpainting
 from ce_jax.hole_sets import hash_of
-from ce_jax.pairing import Failure, Picture
+from ce_jax.pairing import Picture
 from ce_jax.trails import milestones, principal_plane
 
 # Trails are to look at: of an image, the pictures of the best starts, and the way of z through so
@@ -28,6 +28,13 @@ class Batch(NamedTuple):
     begun: float
 
 
+class Unserved(NamedTuple):
+    """An image for which the method has found no number, and how to say it."""
+
+    picture: Picture
+    reason: str
+
+
 class Finished(NamedTuple):
     """A completed image: its line of the manifest, its files, and what the report shows of it."""
 
@@ -39,7 +46,7 @@ class Finished(NamedTuple):
 
 def finish(
     batch: Batch, config: Inpainting, trailed: Container[str]
-) -> Iterator[Failure | Finished]:
+) -> Iterator[Unserved | Finished]:
     """Waits for a batch, blends it on the host, and measures it where the truth is known."""
     count, hole, completion = len(batch.pictures), batch.hole, batch.completion
     score, steps = (np.asarray(array)[:count] for array in (completion.score, completion.steps))
@@ -58,7 +65,7 @@ def finish(
     seconds = round((time.monotonic() - batch.begun) / count, 4)
     for i, picture in enumerate(batch.pictures):
         if not served[i]:
-            yield Failure(picture.name, why_not(config.method))
+            yield Unserved(picture, why_not(config.method))
             continue
         record = {
             "name": picture.name,
@@ -73,8 +80,11 @@ def finish(
                 for method, values in figures.items()
                 if picture.truth is not None
             },
-            "note": _note(hole[i]),
+            "note": "; ".join(filter(None, (_note(hole[i]), picture.note))),
+            "files": {role: stamp._asdict() for role, stamp in picture.files.items()},
         }
+        if picture.restarts:
+            record["restarts"] = picture.restarts
         if completion.candidates is not None:
             record["candidates"] = _ranks(completion.candidates, i)
         strips = None

@@ -148,7 +148,7 @@ def frame(
     if max(height, width) > _LONGEST_ASPECT * min(height, width):
         raise UnreadableImage(f"{width} x {height} pixels are too elongated to become a square")
     scale = shorter_side / min(height, width)
-    image = _resize(image, (round(height * scale), round(width * scale)), nearest=nearest)
+    image = resize(image, (round(height * scale), round(width * scale)), nearest=nearest)
     top, left = (
         math.floor(fraction * (side - size))
         for fraction, side in zip(at, image.shape[:2], strict=True)
@@ -167,7 +167,8 @@ def _cut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     return image[top:bottom, left:right]
 
 
-def _resize(image: np.ndarray, shape: tuple[int, int], *, nearest: bool) -> np.ndarray:
+def resize(image: np.ndarray, shape: tuple[int, int], *, nearest: bool) -> np.ndarray:
+    """A photograph, or with `nearest` a hole, at another height and width: bicubic, antialiased."""
     if image.shape[:2] == shape:
         return image
     pixels = Image.fromarray((image[..., 0] if image.shape[-1] == 1 else image).astype(np.uint8))

@@ -310,7 +310,7 @@ def test_nothing_outside_the_output_folder_is_touched(tmp_path, model):
         f"out/{name}"
         for name in (
             *("images/00.png", "images/01.png", "panels/00.png", "panels/01.png"),
-            *("inpainting.json", "manifest.jsonl", "metrics.json", "report.html"),
+            *(".lock", "inpainting.json", "manifest.jsonl", "metrics.json", "report.html"),
         )
     }
 

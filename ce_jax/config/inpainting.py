@@ -143,6 +143,12 @@ class Inpainting:
     """latent: search in a DCGAN or a VAE; context-encoder: one pass of it or of an L2-GAN; high-resolution: one pass on a small version, refined scale by scale; the others need no model. nearest: what of `collection` agrees best with the known pixels; laplace: smoothest continuation; tv: least total variation; low-rank: matrix completion; neighbours: vote of the nearest. With ce_jax[classical]: biharmonic (scikit-image), telea and navier-stokes (OpenCV), patchmatch (PyPatchMatch)."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
+    resize_holes: bool = False
+    """Resize a hole file that has not the size of its image (nearest pixel), rather than refusing it."""
+    allow_missing: bool = False
+    """Take an image without a hole file as one without a hole, rather than refusing it."""
+    checksums: str | None = None
+    """A list as sha256sum writes it: an image file whose bytes are others is refused."""
     truth: str | None = None
     """Source of the intact images, for the figures; holes drawn by kind need none: the images are intact."""
     frame: Frame | None = None
@@ -160,6 +166,8 @@ class Inpainting:
     """Completions to keep of each image, at most latent.starts: the best in images/, the next in candidates/2/ and so on."""
     batch_size: int = 64
     """Images per batch, over all devices together; the last batch is padded."""
+    shard: str | None = None
+    """I/N, from 0/N to N-1/N: of N processes with the same output this one does part I; None: all, or with jax.distributed the part of this process."""
     seed: int = 0
     """Seed of the holes drawn by kind and of the starts; each image adds its own name."""
     report_rows: int = 60
@@ -174,6 +182,15 @@ class Inpainting:
         require(self.report_rows >= 0, "report_rows", self.report_rows, "at least 0")
         require(self.report_worst >= 0, "report_worst", self.report_worst, "at least 0")
         require_seed(self.seed)
+        if self.shard is not None:
+            index, _, count = self.shard.partition("/")
+            require(
+                index.isdecimal() and count.isdecimal() and int(index) < int(count),
+                "shard",
+                self.shard,
+                "I/N with I from 0 to N-1, as in 0/4",
+            )
+            require(not self.overwrite, "overwrite", self.overwrite, "off with a shard")
         most = self.latent.starts if self.method == "latent" else 1
         require(
             1 <= self.candidates <= most,

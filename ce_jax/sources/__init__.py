@@ -98,5 +98,8 @@ class _Part:
     def __getitem__(self, index: int) -> np.ndarray:
         return self.pictures[self.indices[index]]
 
+    def file(self, index: int) -> Path | None:
+        return self.pictures.file(self.indices[index])
+
     def __repr__(self) -> str:
         return f"<{len(self)} images of {self.spec!r}>"

@@ -29,6 +29,9 @@ class _Records:
         except images.UnreadableImage as error:
             raise images.UnreadableImage(f"{self.spec}, record {index}: {error}") from error
 
+    def file(self, index: int) -> None:
+        """None: a prepared version of a dataset does not change."""
+
 
 def open_tfds(location: str, spec: str) -> Opened:
     """The feature `image` of a dataset."""

@@ -34,12 +34,23 @@ class Source(Protocol):
         """Picture as uint8 [h, w, 3]; raises `images.UnreadableImage`."""
         ...
 
+    def file(self, index: int) -> Path | None:
+        """The file that the picture stands in, alone or with others; None where that is no one's.
+
+        Whoever keeps what was made of a picture may look there whether it has changed.
+        """
+        ...
+
 
 class Pictures(Protocol):
     """Pictures without their names."""
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Picture as uint8 [h, w, 3]; raises `images.UnreadableImage`."""
+        ...
+
+    def file(self, index: int) -> Path | None:
+        """The file that the picture stands in, if there is one to look at."""
         ...
 
 
@@ -56,16 +67,25 @@ class Files:
     def __getitem__(self, index: int) -> np.ndarray:
         return images.read(self.paths[index])
 
+    def file(self, index: int) -> Path:
+        """The file of this picture alone."""
+        return self.paths[index]
+
 
 @dataclass(frozen=True)
 class Stack:
     """Pictures of one size, uint8 [n, h, w, 3] or grey [n, h, w], in memory."""
 
     stack: np.ndarray
+    path: Path | None = None
 
     def __getitem__(self, index: int) -> np.ndarray:
         image = self.stack[index]
         return np.stack([image] * 3, axis=-1) if image.ndim == 2 else np.ascontiguousarray(image)
+
+    def file(self, index: int) -> Path | None:
+        """The file that all of them were read from."""
+        return self.path
 
 
 def numbers(count: int) -> Sequence[str]:
