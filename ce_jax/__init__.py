@@ -7,6 +7,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     files stamps                             written whole or not at all; what a file was
     irregular                                shapes of holes
     images holes losses metrics blending     the domain, in pure functions
+    photographs surroundings                 whole pictures; squares of them, and back
     trails                                   the way of a search
     models state systems                     networks, what they have learned, how they learn
     sharding                                 the devices
@@ -14,7 +15,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     sources data hole_files pairing          images and holes into batches
     checkpointing feature_files              what a run keeps; VGG19 from a file
     completion                               every way to fill a hole
-    finishing                                blended on the host, measured, described
+    finishing returning                      blended on the host, measured; whole photographs
     logbook report manifest results          what is written for people
     planning training batch                  what is to be done; the two loops
     table_files tables                       many inpaintings, side by side

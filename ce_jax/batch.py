@@ -22,13 +22,14 @@ from ce_jax import checkpointing, completion, hole_files, images, planning, shar
 from ce_jax import config as configuration
 from ce_jax.completion import Candidates, Complete, Completion
 from ce_jax.completion.framing import frame_of
-from ce_jax.config import Frame, Inpainting
+from ce_jax.config import ConfigError, Frame, Inpainting
 from ce_jax.finishing import Batch, Finished, Unserved, captions_of, finish
 from ce_jax.hole_files import HoleFiles
 from ce_jax.hole_sets import HoleSet, hash_of_set, image_keys
-from ce_jax.pairing import Failure, Picture, pair, read_ahead
+from ce_jax.pairing import Failure, Pairing, Picture, pair, read_ahead
 from ce_jax.planning import check_room
 from ce_jax.results import Results
+from ce_jax.returning import Write, writer
 from ce_jax.shards import WHOLE
 from ce_jax.sources import keep_apart, open_source
 from ce_jax.state import Trained
@@ -37,6 +38,9 @@ _NOT_IDENTITY = ("output", "overwrite", "shard", "report_rows", "report_worst")
 
 # Trails are to look at: those of a few of the images shown.
 _TRAILED_IMAGES = 4
+
+# Images whose sizes stand for those of all.
+_MEASURED = 32
 
 # Another start may lead somewhere where one has led nowhere; a third failure is no accident.
 _MOST_RESTARTS = 2
@@ -81,11 +85,15 @@ def inpaint(
     frame = frame_of(config, trained)
     if isinstance(holes, HoleSet):
         holes.check(size=frame.size)
-    pairing = pair(config, source, frame, holes)
+    whole = _returns_photographs(config, holes)
+    pairing = pair(config, source, frame, holes, whole=whole)
     mine = [index for index, name in enumerate(source.names) if shard.has(name)]
 
     shown = [source.names[index] for index in _evenly(len(source), config.report_rows)]
-    identity = configuration.to_dict(config) | {"model_step": trained.step if trained else None}
+    identity = configuration.to_dict(config) | {
+        "model_step": trained.step if trained else None,
+        "returns": "photograph" if whole else None,
+    }
     results = Results(
         Path(config.output),
         {k: v for k, v in identity.items() if k not in _NOT_IDENTITY},
@@ -98,7 +106,7 @@ def inpaint(
     )
     with results:
         todo = [index for index in mine if not results.is_done(source.names[index])]
-        needed = _needed(config, frame, len(todo), len(shown))
+        needed = _needed(config, pairing, todo, len(shown))
         check_room(Path(config.output), needed)
         for line in planning.lines(config, pairing, results, todo, needed=needed, shard=shard):
             tell(line)
@@ -110,6 +118,7 @@ def inpaint(
                 results,
                 begin,
                 functools.partial(finish, config=config, trailed=trailed),
+                functools.partial(writer, pairing=pairing, blend=config.blend),
                 bar.update,
             )
             groups = read_ahead(pairing.load, todo, batch_size=config.batch_size)
@@ -134,13 +143,14 @@ class _Loop:
         results: Results,
         begin: Callable[[list[Picture]], Batch],
         finish: Callable[[Batch], Iterator[Unserved | Finished]],
+        writer: Callable[[Picture], Write],
         progress: Callable[[], object],
     ) -> None:
         self.kept = 0
         self._batch_size, self._candidates = config.batch_size, config.candidates
         self._restarts = _MOST_RESTARTS if config.method in completion.DRAW_THEIR_START else 0
         self._results, self._begin, self._finish = results, begin, finish
-        self._progress = progress
+        self._writer, self._progress = writer, progress
         self._again: list[Picture] = []
 
     def run(self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]) -> None:
@@ -182,7 +192,8 @@ class _Loop:
         """Keeps what a batch has become; what has not become anything is to be begun anew."""
         for one in () if batch is None else self._finish(batch):
             if isinstance(one, Finished):
-                self._results.add(one.record, one.ranked, one.panel, strips=one.strips)
+                write = self._writer(one.picture)
+                self._results.add(one.record, one.ranked, one.panel, strips=one.strips, write=write)
                 self._count()
             elif one.picture.restarts < self._restarts:
                 self._again.append(one.picture._replace(restarts=one.picture.restarts + 1))
@@ -241,13 +252,33 @@ def _nothing_to_do(pictures: list[Picture], candidates: int) -> Batch:
     return Batch(pictures, hole, Completion(*arrays, candidates=several), time.monotonic())
 
 
-def _needed(config: Inpainting, frame: Frame, count: int, shown: int) -> int:
-    """Bytes that so many images will need."""
+def _returns_photographs(config: Inpainting, holes: HoleSet | HoleFiles) -> bool:
+    """Whether whole photographs are wanted, which need holes of their own size.
+
+    Raises:
+        ConfigError: they are wanted, and the holes are not files.
+    """
+    in_files = isinstance(holes, HoleFiles)
+    if config.returns is None:
+        return in_files and config.truth is None and config.frame is None
+    if config.returns == "photograph" and not in_files:
+        raise ConfigError(
+            f"returns is photograph, but holes are {config.holes}, drawn for what the network "
+            "sees; name hole files, or --returns square."
+        )
+    return config.returns == "photograph"
+
+
+def _needed(config: Inpainting, pairing: Pairing, todo: Sequence[int], shown: int) -> int:
+    """Bytes that so many images will need; of photographs, judged by a few of them."""
+    square = pairing.frame.size**2
+    some = [todo[place] for place in _evenly(len(todo), _MEASURED)] if pairing.whole else []
+    pixels = [planning.pixels_of(pairing.source, index) for index in some]
     return planning.estimate(
-        count * config.candidates,
-        pixels=frame.size**2,
-        shown=min(count, shown + config.report_worst),
-        panel=len(captions_of(config)) * frame.size**2,
+        len(todo) * config.candidates,
+        pixels=sum(pixels) // len(pixels) if pixels else square,
+        shown=min(len(todo), shown + config.report_worst),
+        panel=len(captions_of(config)) * square,
     )
 
 

@@ -41,7 +41,8 @@ def harmonic(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
         if hole[image].all():
             extended[image] = 0
         elif hole[image].any():
-            unknown, rim, coupling, factors = _membrane(keys[image], height, width)
+            membrane = _membrane if hole[image].sum() <= _SMALL else _large_membrane
+            unknown, rim, coupling, factors = membrane(keys[image], height, width)
             # One solve an image. With all images of a hole as columns of one solve, BLAS rounds a
             # column differently depending on how many stand beside it; nor is that any faster for
             # the solid holes that batches share.
@@ -104,8 +105,7 @@ class _Membrane(NamedTuple):
     factors: SuperLU
 
 
-@lru_cache(maxsize=64)  # about 0.5 MB for a 32x32 hole, 25 MB for half of a 256x256 image
-def _membrane(bits: bytes, height: int, width: int) -> _Membrane:
+def _factored(bits: bytes, height: int, width: int) -> _Membrane:
     """Factor the Laplace equation on a hole that is given as packed bits."""
     hole = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width).astype(bool)
     unknown, known = np.flatnonzero(hole), np.flatnonzero(~hole)
@@ -120,6 +120,12 @@ def _membrane(bits: bytes, height: int, width: int) -> _Membrane:
         diag_pivot_thresh=0.0,
     )
     return _Membrane(unknown, known[beside], coupling[:, beside], factors)
+
+
+# About 0.5 MB for a 32x32 hole, 25 MB for half of a 256x256 image.
+_SMALL = 256 * 128
+_membrane = lru_cache(maxsize=64)(_factored)
+_large_membrane = lru_cache(maxsize=2)(_factored)
 
 
 @lru_cache(maxsize=8)

@@ -38,6 +38,7 @@ class Unserved(NamedTuple):
 class Finished(NamedTuple):
     """A completed image: its line of the manifest, its files, and what the report shows of it."""
 
+    picture: Picture
     record: dict[str, Any]
     ranked: np.ndarray
     panel: list[np.ndarray]
@@ -73,16 +74,18 @@ def finish(
             "seconds": seconds,
             "steps": int(steps[i]),
             "score": round(float(score[i]), 4),
-            "missing": round(float(hole[i].mean()), 4),
+            "missing": round(_missing(picture, hole[i]), 4),
             "hole": hash_of(hole[i]),
             "figures": {
                 method: {k: round(float(v[i]), 5) for k, v in values.items() if np.isfinite(v[i])}
                 for method, values in figures.items()
                 if picture.truth is not None
             },
-            "note": "; ".join(filter(None, (_note(hole[i]), picture.note))),
+            "note": "; ".join(filter(None, (_note(_missing(picture, hole[i])), picture.note))),
             "files": {role: stamp._asdict() for role, stamp in picture.files.items()},
         }
+        if picture.place is not None:
+            record["square"] = picture.place.square._asdict()
         if picture.restarts:
             record["restarts"] = picture.restarts
         if completion.candidates is not None:
@@ -98,7 +101,7 @@ def finish(
         panel = [picture.image, seen, images.to_uint8(proposals[i, 0]), *ranked[i]]
         panel += [] if config.method == "laplace" else [filled["laplace"][i]]
         panel += [] if picture.truth is None else [picture.truth]
-        yield Finished(record, ranked[i], panel, strips)
+        yield Finished(picture, record, ranked[i], panel, strips)
 
 
 def _blended(
@@ -144,7 +147,12 @@ def _trail(trails: Trails) -> dict[str, Any]:
     }
 
 
-def _note(hole: np.ndarray) -> str:
-    if not hole.any():
+def _missing(picture: Picture, hole: np.ndarray) -> float:
+    """The share that is missing, of the whole photograph if that is to be returned."""
+    return float(hole.mean()) if picture.place is None else picture.place.missing
+
+
+def _note(missing: float) -> str:
+    if missing == 0:
         return "nothing to do: the hole is empty"
-    return "no pixel is known: the proposal alone" if hole.all() else ""
+    return "no pixel is known: the proposal alone" if missing == 1 else ""

@@ -23,6 +23,7 @@ from ce_jax.holes import HoleError
 from ce_jax.images import UnreadableImage
 from ce_jax.sources import Source, SourceError, open_source
 from ce_jax.stamps import Stamp, stamp, unchanged
+from ce_jax.surroundings import Place, place_of, seen
 
 _READERS = 8
 # Of a hole file, in per cent: more is a drawing with soft edges, or one that was resized.
@@ -35,7 +36,8 @@ class Picture(NamedTuple):
     """One image, framed: uint8 [s, s, 3]; its hole if it comes from a file; the truth if known.
 
     Besides: the files that all this was read from, by their roles; what there is to say about
-    them; and how often its completion was begun anew.
+    them; how often its completion was begun anew; and where the square belongs, if the whole
+    photograph is to be returned.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Picture(NamedTuple):
     files: Mapping[str, Stamp]
     note: str = ""
     restarts: int = 0
+    place: Place | None = None
 
 
 class Failure(NamedTuple):
@@ -69,6 +72,8 @@ class Pairing:
         checksums: what the files of images must hash to, by name; of others nothing is known.
         resize_holes: whether a hole of another size than its image is resized.
         allow_missing: whether an image without a hole file has no hole, rather than failing.
+        whole: whether photographs are to be returned whole; holes are then files.
+        square: how, then, to find what the network is to see; None: around the hole.
     """
 
     source: Source
@@ -79,6 +84,8 @@ class Pairing:
     checksums: Mapping[Path, str] | None = None
     resize_holes: bool = False
     allow_missing: bool = False
+    whole: bool = False
+    square: Frame | None = None
 
     def files(self, index: int) -> dict[str, Path]:
         """The files that an image is made from, by their roles: image, hole, truth.
@@ -101,6 +108,10 @@ class Pairing:
         except HoleError:
             return False
 
+    def index_of(self, name: str) -> int:
+        """Where an image stands in the source."""
+        return self._indices[name]
+
     @functools.cached_property
     def _indices(self) -> Mapping[str, int]:
         return {name: index for index, name in enumerate(self.source.names)}
@@ -115,11 +126,16 @@ class Pairing:
             stamps = {role: stamp(path) for role, path in files.items()}
             self._check_sum(files.get("image"), stamps.get("image"))
             image = self.source[index]
-            whole = self._intact(name, image)
             hole, note = None, ""
             if isinstance(self.holes, HoleFiles):
-                hole, note = self._hole(files.get("hole"), name, image)
+                hole, note = self._hole(files.get("hole"), name, image.shape)
+            if hole is not None and self.whole:
+                place = place_of(hole, self.frame.size, self.square)
+                image, hole = seen(image, hole, place.square, self.frame.size)
+                return Picture(name, image, hole, None, stamps, note, place=place)
+            whole = self._intact(name, image)
             truth = None if whole is None else data.framed(whole, self.frame)
+            hole = None if hole is None else self._framed(hole)
             return Picture(name, data.framed(image, self.frame), hole, truth, stamps, note)
         except (ValueError, OSError) as error:
             return Failure(name, str(error))
@@ -131,27 +147,33 @@ class Pairing:
             return None
         return self.holes.path_for(name)
 
-    def _hole(self, path: Path | None, name: str, image: np.ndarray) -> tuple[np.ndarray, str]:
-        """The hole as the network sees it: it goes the way of its image, unless it is of that size;
-        and what there is to say about its file.
+    def _hole(self, path: Path | None, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, str]:
+        """The hole of an image, and what there is to say about its file.
+
+        It has the size of its image, or that which the network sees.
         """
-        size, shape = self.frame.size, image.shape[:2]
+        height, width, _ = shape
         if path is None:
-            return np.zeros((size, size, 1), bool), ""
+            return np.zeros((height, width, 1), bool), ""
         hole, soft = hole_files.read_drawn(path)
-        if hole.shape[:2] not in (shape, (size, size)):
+        square = (self.frame.size, self.frame.size)
+        if hole.shape[:2] != (height, width) and (self.whole or hole.shape[:2] != square):
             if not self.resize_holes:
                 raise HoleError(
                     f"{path} is {hole.shape[1]}x{hole.shape[0]}, but image {name} is "
-                    f"{shape[1]}x{shape[0]}; a hole must have the size of its image "
+                    f"{width}x{height}; a hole must have the size of its image "
                     "(or --resize-holes)."
                 )
-            hole = images.resize(hole, shape, nearest=True)
-        square = images.frame(
-            hole, size=size, box=self.frame.box, shorter_side=self.frame.shorter_side, nearest=True
-        )
+            hole = images.resize(hole, (height, width), nearest=True)
         note = f"{soft:.1%} of the hole file is neither black nor white"
-        return square, note if 100 * soft > _SOFT else ""
+        return hole, note if 100 * soft > _SOFT else ""
+
+    def _framed(self, hole: np.ndarray) -> np.ndarray:
+        """A hole goes the way of its image, unless it already has the size of the network."""
+        frame = self.frame
+        return images.frame(
+            hole, size=frame.size, box=frame.box, shorter_side=frame.shorter_side, nearest=True
+        )
 
     def _intact(self, name: str, image: np.ndarray) -> np.ndarray | None:
         """The intact image, None where there is no way to know it."""
@@ -170,8 +192,18 @@ class Pairing:
             )
 
 
-def pair(config: Inpainting, source: Source, frame: Frame, holes: HoleSet | HoleFiles) -> Pairing:
+def pair(
+    config: Inpainting,
+    source: Source,
+    frame: Frame,
+    holes: HoleSet | HoleFiles,
+    *,
+    whole: bool = False,
+) -> Pairing:
     """What belongs to the images of a source, for an inpainting.
+
+    A frame that somebody chose, or that cuts out a box, shows what the network knows best, such as
+    an aligned face: with whole photographs it is preferred to a square around the hole.
 
     Raises:
         SourceError: the truth or the checksums cannot be opened, or are of none of the images.
@@ -194,6 +226,8 @@ def pair(config: Inpainting, source: Source, frame: Frame, holes: HoleSet | Hole
         None if config.checksums is None else _checksums(Path(config.checksums), source),
         config.resize_holes,
         config.allow_missing,
+        whole,
+        frame if config.frame is not None or frame.box is not None else None,
     )
 
 

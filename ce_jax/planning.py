@@ -4,11 +4,13 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ce_jax import images
 from ce_jax.config import Inpainting
 from ce_jax.hole_sets import HoleSet
 from ce_jax.pairing import Pairing
 from ce_jax.results import OutputError, Results
 from ce_jax.shards import WHOLE, Shard
+from ce_jax.sources import Source
 
 # Bytes of a line of the manifest.
 _LINE = 1000
@@ -59,6 +61,12 @@ def check_room(folder: Path, needed: int) -> None:
             f"{folder} has {readable(free)} free, but about {readable(needed)} are needed; make "
             "room, or choose another --output."
         )
+
+
+def pixels_of(source: Source, index: int) -> int:
+    """Pixels of a photograph, by its header; 0 if there is no file to look at."""
+    path = source.file(index)
+    return 0 if path is None else images.pixels_of(path)
 
 
 def readable(count: int) -> str:

@@ -73,8 +73,7 @@ class Results:
         self._names, self._shown, self._worst = names, shown, worst
         self._shard, self._manifest = shard, Manifest(folder, shard)
         self._added: list[Record] = []
-        self._writing: list[Future[None]] = []
-        self._paths: list[Path] = []
+        self._writing: list[tuple[str, Path, Future[None]]] = []
         with ExitStack() as held:
             try:
                 self._claim(identity, held, overwrite=overwrite)
@@ -202,6 +201,7 @@ class Results:
         panel: Sequence[np.ndarray],
         *,
         strips: np.ndarray | None = None,
+        write: Callable[[Path, np.ndarray], None] = images.write_png,
     ) -> None:
         """Writes the completions of an image; `commit` then adds its line to the manifest.
 
@@ -210,15 +210,16 @@ class Results:
             ranked: uint8 [k, s, s, 3], the best completion first.
             panel: what the report would show of the image; kept if it may.
             strips: uint8 [starts, steps, s, s, 3], how the search came there.
+            write: what writes a completion to its file.
         """
         name, file = record["name"], self._manifest.file
         for path, completion in zip(self._manifest.completions(record), ranked, strict=True):
-            self._write(path, completion)
+            self._begin(name, write, path, completion)
         if name in self._shown or psnr_of(record) < self._worst_so_far():
-            self._write(file("panels", name), np.concatenate(panel, axis=1))
+            self._begin(name, images.write_png, file("panels", name), np.concatenate(panel, axis=1))
         if strips is not None:
             sheet = images.grid(np.concatenate(strips), columns=strips.shape[1], gap=0)
-            self._write(file("trails", name), sheet)
+            self._begin(name, images.write_png, file("trails", name), sheet)
         bisect.insort(self._psnr, psnr_of(record))
         self._added.append(record)
 
@@ -231,18 +232,25 @@ class Results:
         """Adds the lines of all images since the last time, once their files are on the disk."""
         if not self._added:
             return
-        for written in self._writing:
-            written.result()
-        for folder in {up for path in self._paths for up in (path.parent, *path.parents)}:
+        failed = {}
+        for name, _, future in self._writing:
+            try:
+                future.result()
+            except images.UnreadableImage as error:
+                failed[name] = {"name": name, "status": "failed", "reason": str(error)}
+        written = [path for name, path, _ in self._writing if name not in failed]
+        for folder in {up for path in written for up in path.parents}:
             if folder.is_relative_to(self.folder):
                 files.sync_folder(folder)
-        self._manifest.append(self._added)
-        self._records |= {record["name"]: dict(record) for record in self._added}
-        self._added, self._writing, self._paths = [], [], []
+        added = [failed.get(record["name"], record) for record in self._added]
+        self._manifest.append(added)
+        self._records |= {record["name"]: dict(record) for record in added}
+        self._added, self._writing = [], []
 
-    def _write(self, path: Path, image: np.ndarray) -> None:
-        self._paths.append(path)
-        self._writing.append(self._writers.submit(images.write_png, path, image))
+    def _begin(
+        self, name: str, write: Callable[[Path, np.ndarray], None], path: Path, image: np.ndarray
+    ) -> None:
+        self._writing.append((name, path, self._writers.submit(write, path, image)))
 
     def refresh(self) -> bool:
         """Reads what others have added; whether all images are accounted for."""

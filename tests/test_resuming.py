@@ -145,9 +145,7 @@ def test_shards_are_disjoint_and_complete_and_give_the_bytes_of_the_whole(tmp_pa
         assert (output / name).read_bytes() == (whole / name).read_bytes()
 
     before = contents(output / "images")
-    with pytest.raises(
-        OutputError, match=r"manifest\.0-of-3\.jsonl, a part of another number"
-    ):
+    with pytest.raises(OutputError, match=r"manifest\.0-of-3\.jsonl, a part of another number"):
         inpaint(laplace(source, output, shard="0/2", **settings))
     assert inpaint(laplace(source, output, **settings)) == (21, 1, 22, False)
     assert [path.name for path in output.glob("manifest*")] == ["manifest.jsonl"]

@@ -149,6 +149,8 @@ class Inpainting:
     """Take an image without a hole file as one without a hole, rather than refusing it."""
     checksums: str | None = None
     """A list as sha256sum writes it: an image file whose bytes are others is refused."""
+    returns: Literal["square", "photograph"] | None = None
+    """What images/ holds. square: what the network sees; photograph: the whole photograph at its own size and kind, completed in a square around the hole. None: photograph where holes are files and neither a truth nor a frame is given, else square."""
     truth: str | None = None
     """Source of the intact images, for the figures; holes drawn by kind need none: the images are intact."""
     frame: Frame | None = None
@@ -191,6 +193,12 @@ class Inpainting:
                 "I/N with I from 0 to N-1, as in 0/4",
             )
             require(not self.overwrite, "overwrite", self.overwrite, "off with a shard")
+        require(
+            self.returns != "photograph" or self.truth is None,
+            "returns",
+            self.returns,
+            "square where there is a truth: figures are of what the network sees",
+        )
         most = self.latent.starts if self.method == "latent" else 1
         require(
             1 <= self.candidates <= most,

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ce_jax import images
+from ce_jax import images, photographs
+from ce_jax.photographs import Photograph
 
 
 class SourceError(ValueError):
@@ -34,6 +35,10 @@ class Source(Protocol):
         """Picture as uint8 [h, w, 3]; raises `images.UnreadableImage`."""
         ...
 
+    def whole(self, index: int) -> Photograph:
+        """Picture with all that it came with: alpha, 16 bits, profile; raises as above."""
+        ...
+
     def file(self, index: int) -> Path | None:
         """The file that the picture stands in, alone or with others; None where that is no one's.
 
@@ -47,6 +52,10 @@ class Pictures(Protocol):
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Picture as uint8 [h, w, 3]; raises `images.UnreadableImage`."""
+        ...
+
+    def whole(self, index: int) -> Photograph:
+        """Picture with all that it came with; raises as above."""
         ...
 
     def file(self, index: int) -> Path | None:
@@ -67,6 +76,10 @@ class Files:
     def __getitem__(self, index: int) -> np.ndarray:
         return images.read(self.paths[index])
 
+    def whole(self, index: int) -> Photograph:
+        """The photograph as it was written."""
+        return photographs.read(self.paths[index])
+
     def file(self, index: int) -> Path:
         """The file of this picture alone."""
         return self.paths[index]
@@ -82,6 +95,10 @@ class Stack:
     def __getitem__(self, index: int) -> np.ndarray:
         image = self.stack[index]
         return np.stack([image] * 3, axis=-1) if image.ndim == 2 else np.ascontiguousarray(image)
+
+    def whole(self, index: int) -> Photograph:
+        """The picture, which is all there is."""
+        return Photograph(self[index])
 
     def file(self, index: int) -> Path | None:
         """The file that all of them were read from."""
