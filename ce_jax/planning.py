@@ -15,6 +15,7 @@ from ce_jax.sources import Source
 # Bytes of a line of the manifest.
 _LINE = 1000
 _NAMED = 3
+_LOSSY = (".jpg", ".jpeg", ".webp")
 
 
 def lines(
@@ -34,6 +35,8 @@ def lines(
     done = sum(map(results.is_done, names))
     yield f"{done} done already, {len(todo)} to do{outdated}: {config.method}, seed {config.seed}"
     free = shutil.disk_usage(results.folder).free
+    if lossy := _lossy(config, pairing):
+        yield f"{lossy} of the intact images are lossy (JPEG, WebP): figures measure that too"
     yield f"to {results.folder}: about {readable(needed)} more, {readable(free)} are free"
 
 
@@ -73,6 +76,15 @@ def readable(count: int) -> str:
     """Bytes for people: 1.5 GB."""
     power = min(4, max(0, len(str(count)) - 1) // 3)
     return f"{count / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def _lossy(config: Inpainting, pairing: Pairing) -> int:
+    """How many images that results are compared with have been compressed with loss."""
+    if config.truth is None and not isinstance(pairing.holes, HoleSet):
+        return 0
+    truth = pairing.truth or pairing.source
+    paths = (truth.file(index) for index in range(len(truth)))
+    return sum(path is not None and path.suffix.lower() in _LOSSY for path in paths)
 
 
 def _part(names: Sequence[str], shard: Shard) -> int:

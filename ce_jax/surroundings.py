@@ -19,7 +19,7 @@ _AROUND = 2
 _LONGEST = 8192
 # Up to so many pixels, Poisson's equation is solved directly.
 _SOLVED_DIRECTLY = 60_000
-_STEPS, _TOLERANCE = 400, 1e-5
+_STEPS, _TOLERANCE = 200, 2e-4
 
 
 class Square(NamedTuple):
