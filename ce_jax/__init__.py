@@ -16,7 +16,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     checkpointing feature_files              what a run keeps; VGG19 from a file
     completion                               every way to fill a hole
     finishing returning                      blended on the host, measured; whole photographs
-    logbook report manifest results          what is written for people
+    logbook report manifest packing results  what is written for people, or to train on
     planning training batch                  what is to be done; the two loops
     table_files tables                       many inpaintings, side by side
     commands                                 what train.py and inpaint.py share

@@ -18,7 +18,16 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from ce_jax import checkpointing, completion, hole_files, images, planning, sharding, shards
+from ce_jax import (
+    checkpointing,
+    completion,
+    hole_files,
+    images,
+    packing,
+    planning,
+    sharding,
+    shards,
+)
 from ce_jax import config as configuration
 from ce_jax.completion import Candidates, Complete, Completion
 from ce_jax.completion.framing import frame_of
@@ -26,6 +35,7 @@ from ce_jax.config import ConfigError, Frame, Inpainting
 from ce_jax.finishing import Batch, Finished, Unserved, captions_of, finish
 from ce_jax.hole_files import HoleFiles
 from ce_jax.hole_sets import HoleSet, hash_of_set, image_keys
+from ce_jax.manifest import Manifest
 from ce_jax.pairing import Failure, Pairing, Picture, pair, read_ahead
 from ce_jax.planning import check_room
 from ce_jax.results import Results
@@ -34,7 +44,7 @@ from ce_jax.shards import WHOLE
 from ce_jax.sources import keep_apart, open_source
 from ce_jax.state import Trained
 
-_NOT_IDENTITY = ("output", "overwrite", "shard", "report_rows", "report_worst")
+_NOT_IDENTITY = ("output", "output_format", "overwrite", "shard", "report_rows", "report_worst")
 
 # Trails are to look at: those of a few of the images shown.
 _TRAILED_IMAGES = 4
@@ -77,6 +87,8 @@ def inpaint(
     """
     mesh, shard = sharding.make_mesh(jax.local_devices()), shards.of(config.shard)
     sharding.check_batch(config.batch_size, mesh)
+    if config.output_format == "array_record":
+        packing.check()
     source = open_source(config.images)
     keep_apart(config.images, Path(config.output))
     holes = hole_files.resolve(config.holes, seed=config.seed)
@@ -123,12 +135,15 @@ def inpaint(
             )
             groups = read_ahead(pairing.load, todo, batch_size=config.batch_size)
             loop.run(groups, stopped)
-        if results.refresh() or shard == WHOLE:
+        all_tried = results.refresh()
+        if all_tried or shard == WHOLE:
             results.summarise(
                 _facts(config, trained, frame, results),
                 captions_of(config),
                 title=f"{config.holes} holes, {config.method}",
             )
+        if config.output_format == "array_record" and all_tried and shard == WHOLE:
+            packing.pack(Manifest(results.folder), results.records)
         own = [record for record in results.records if shard.has(record["name"])]
     done = sum(record["status"] == "done" for record in own)
     return Outcome(done, len(own) - done, len(mine), loop.kept < len(todo))
@@ -273,9 +288,10 @@ def _needed(config: Inpainting, pairing: Pairing, todo: Sequence[int], shown: in
     """Bytes that so many images will need; of photographs, judged by a few of them."""
     square = pairing.frame.size**2
     some = [todo[place] for place in _evenly(len(todo), _MEASURED)] if pairing.whole else []
+    times = 2 if config.output_format == "array_record" else 1
     pixels = [planning.pixels_of(pairing.source, index) for index in some]
     return planning.estimate(
-        len(todo) * config.candidates,
+        times * len(todo) * config.candidates,
         pixels=sum(pixels) // len(pixels) if pixels else square,
         shown=min(len(todo), shown + config.report_worst),
         panel=len(captions_of(config)) * square,

@@ -19,13 +19,13 @@ from typing import IO, Any, Self
 
 import numpy as np
 
-from ce_jax import files, images, metrics
+from ce_jax import files, images, metrics, packing
 from ce_jax.manifest import Manifest, Record, json_object
 from ce_jax.report import Line, write_report
 from ce_jax.shards import WHOLE, Shard
 
 # Files are waited for together, which a disk does in little more time than for one of them.
-_WRITERS = 16
+_WRITERS = 8
 # Seconds that others may need to take possession of a folder that is to be shared with them.
 _PATIENCE = 10
 _OURS = ("manifest.jsonl", "metrics.json", "report.html", "inpainting.json")
@@ -114,20 +114,18 @@ class Results:
 
     def _take(self, lock: IO) -> bool:
         """Holds the folder: alone if possible, else, with a shard, beside others with shards."""
-        if files.hold(lock):
-            return True
-        # Whoever was first holds it alone for the moment in which it becomes theirs.
         deadline = time.monotonic() + _PATIENCE
-        while self._shard != WHOLE:
-            if files.hold(lock, shared=True):
+        while not files.hold(lock):
+            if self._shard == WHOLE or time.monotonic() > deadline:
+                raise OutputError(
+                    f"{self.folder} is being written to by another process; wait until it has "
+                    "ended, or choose another --output."
+                )
+            # Whoever comes first holds it alone for the moment in which it becomes theirs.
+            if files.hold(lock, shared=True) and (self.folder / "inpainting.json").is_file():
                 return False
-            if time.monotonic() > deadline:
-                break
             time.sleep(0.05)
-        raise OutputError(
-            f"{self.folder} is being written to by another process; wait until it has ended, or "
-            "choose another --output."
-        )
+        return True
 
     def _share(self, lock: IO, held: ExitStack) -> None:
         files.hold(lock, shared=True)
@@ -317,6 +315,7 @@ class Results:
         for folder in sorted(folders, reverse=True):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
+        packing.remove(self.folder)
         for path in (*self._manifest.parts(), *(self.folder / name for name in _OURS)):
             path.unlink(missing_ok=True)
 

@@ -124,6 +124,8 @@ class Inpainting:
     """center, block, blocks, random:SHARE, pattern, half, quarter:CORNER, free-form:FROM-TO (brush strokes over so many per cent), set:NAME (holes that are the same for everybody; docs/holes.md), a PNG for all images, or a folder with one per image (white = fill)."""
     output: str = "completed"
     """Folder for images/, manifest.jsonl, metrics.json and report.html."""
+    output_format: Literal["png", "array_record"] = "png"
+    """png: images/NAME.png. array_record: besides, once all are done, dataset/ with the same pictures, to train on as tfds:OUTPUT/dataset."""
     model: str | None = None
     """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
     method: Literal[
