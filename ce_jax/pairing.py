@@ -135,7 +135,9 @@ class Pairing:
                 return Picture(name, image, hole, None, stamps, note, place=place)
             whole = self._intact(name, image)
             truth = None if whole is None else data.framed(whole, self.frame)
-            hole = None if hole is None else self._framed(hole)
+            square = (self.frame.size, self.frame.size)
+            if hole is not None and hole.shape[:2] == image.shape[:2] != square:
+                image, hole = _emptied(image, hole), self._framed(hole)
             return Picture(name, data.framed(image, self.frame), hole, truth, stamps, note)
         except (ValueError, OSError) as error:
             return Failure(name, str(error))
@@ -244,6 +246,13 @@ def read_ahead(
             yield group
     finally:
         loaded.close()
+
+
+def _emptied(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The image with its mean in the hole, so that resizing carries nothing out of there."""
+    known = image[~hole[..., 0]]
+    mean = known.mean(axis=0).round() if len(known) else np.full(3, 128)
+    return np.where(hole, mean.astype(np.uint8), image)
 
 
 def _check_length(name: str) -> None:
