@@ -1,5 +1,6 @@
 # make demo    train two small networks and inpaint with them (about five minutes on two cores)
 # make test    format, types, and the test suite
+# make test-slow    the tests that take minutes
 # make benchmark    the same work in JAX and in PyTorch, side by side
 #
 # Each target sets up what it needs in .venv. To use a GPU or TPU, install JAX for it there first:
@@ -8,7 +9,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test format benchmark clean
+.PHONY: demo test test-slow format benchmark clean
 
 demo: .venv/bundled
 	$(BIN)/python train.py configs/demo_digits.py --workdir runs/demo/digits
@@ -25,6 +26,9 @@ test: .venv/dev
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+test-slow: .venv/dev
+	$(BIN)/pytest -m slow
 
 format: .venv/dev
 	$(BIN)/ruff check --fix .

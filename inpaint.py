@@ -2,6 +2,7 @@
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 from ce_jax import commands
 from ce_jax.config import Frame, Inpainting, Table
@@ -21,10 +22,11 @@ def main(arguments: list[str]) -> int:
         from ce_jax.batch import inpaint
 
         with commands.interruptible() as stopped:
-            outcome = inpaint(config, stopped=stopped)
+            outcome = inpaint(config, stopped=stopped, tell=_tell)
+    report = Path(config.output, "report.html")
     print(
         f"{outcome.done} of {outcome.total} images completed, {outcome.failed} failed; "
-        f"report: {config.output}/report.html"
+        + (f"report: {report}" if report.is_file() else "no report before all shards are done")
     )
     if outcome.stopped:
         print("stopped early; the same command continues")
@@ -32,6 +34,10 @@ def main(arguments: list[str]) -> int:
     if outcome.failed:
         return commands.SOME_FAILED if outcome.done else commands.ALL_FAILED
     return commands.DONE
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _with_frame_of_model(experiment: Inpainting, overrides: list[str]) -> Inpainting:

@@ -6,8 +6,9 @@ so that a result does not depend on where in a run it was made.
 """
 
 import dataclasses
+import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -17,25 +18,53 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from ce_jax import checkpointing, completion, hole_files, images, perceptual, sharding
+from ce_jax import (
+    checkpointing,
+    completion,
+    hole_files,
+    images,
+    packing,
+    perceptual,
+    planning,
+    sharding,
+    shards,
+)
 from ce_jax import config as configuration
-from ce_jax.completion import Complete
+from ce_jax.completion import Candidates, Complete, Completion
 from ce_jax.completion.framing import frame_of
-from ce_jax.config import Frame, Inpainting
-from ce_jax.finishing import Batch, Finished, captions_of, finish
+from ce_jax.config import ConfigError, Frame, Inpainting
+from ce_jax.finishing import Batch, Finished, Unserved, captions_of, finish
 from ce_jax.hole_files import HoleFiles
 from ce_jax.hole_sets import HoleSet, hash_of_set, image_keys
-from ce_jax.pairing import Failure, Load, Picture, loader, read_ahead
+from ce_jax.manifest import Manifest
+from ce_jax.pairing import Failure, Pairing, Picture, pair, read_ahead
 from ce_jax.perceptual import Perception, SetFigures, measure_set
+from ce_jax.planning import check_room
 from ce_jax.results import Results
-from ce_jax.sources import Source, keep_apart, open_source
+from ce_jax.returning import Write, writer
+from ce_jax.shards import WHOLE
+from ce_jax.sources import keep_apart, open_source
 from ce_jax.state import Trained
 
 # LPIPS is part of what is kept of an image: its weights are told by their content.
-_NOT_IDENTITY = ("perceptual", "output", "overwrite", "report_rows", "report_worst")
+_NOT_IDENTITY = (
+    "perceptual",
+    "output",
+    "output_format",
+    "overwrite",
+    "shard",
+    "report_rows",
+    "report_worst",
+)
 
 # Trails are to look at: those of a few of the images shown.
 _TRAILED_IMAGES = 4
+
+# Images whose sizes stand for those of all.
+_MEASURED = 32
+
+# Another start may lead somewhere where one has led nowhere; a third failure is no accident.
+_MOST_RESTARTS = 2
 
 
 class Outcome(NamedTuple):
@@ -47,17 +76,30 @@ class Outcome(NamedTuple):
     stopped: bool
 
 
-def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) -> Outcome:
+def inpaint(
+    config: Inpainting,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Outcome:
     """Completes every image of `config.images` into `config.output`; what is done there is kept.
 
-    An image that cannot be read or completed is noted in the manifest, and the others go on.
+    An image that cannot be read or completed is noted in the manifest, and the others go on. With
+    a shard, the outcome is that of its own images.
+
+    Args:
+        config: what is to be done.
+        stopped: asked after every batch; True ends the run, and the next one continues.
+        tell: what the plan is said to, line by line, before the work begins.
 
     Raises:
         ConfigError, SourceError, HoleError, CheckpointError, FeatureFileError, OutputError,
             DeviceError: nothing can begin.
     """
-    mesh = sharding.make_mesh()
+    mesh, shard = sharding.make_mesh(jax.local_devices()), shards.of(config.shard)
     sharding.check_batch(config.batch_size, mesh)
+    if config.output_format == "array_record":
+        packing.check()
     source = open_source(config.images)
     keep_apart(config.images, Path(config.output))
     holes = hole_files.resolve(config.holes, seed=config.seed)
@@ -66,13 +108,16 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
     frame = frame_of(config, trained)
     if isinstance(holes, HoleSet):
         holes.check(size=frame.size)
-    load = loader(source, frame, holes, truth=config.truth)
+    whole = _returns_photographs(config, holes)
     perception = perceptual.load(config.perceptual, mesh, batch_size=config.batch_size)
+    pairing = pair(config, source, frame, holes, whole=whole)
+    mine = [index for index, name in enumerate(source.names) if shard.has(name)]
 
     shown = [source.names[index] for index in _evenly(len(source), config.report_rows)]
     identity = configuration.to_dict(config) | {
         "model_step": trained.step if trained else None,
         "lpips": perception.weights_of_lpips,
+        "returns": "photograph" if whole else None,
     }
     results = Results(
         Path(config.output),
@@ -81,49 +126,50 @@ def inpaint(config: Inpainting, *, stopped: Callable[[], bool] = lambda: False) 
         shown=shown,
         worst=config.report_worst,
         overwrite=config.overwrite,
+        shard=shard,
+        is_current=pairing.is_current,
     )
-    todo = [index for index, name in enumerate(source.names) if not results.is_done(name)]
-    trailed = {shown[index] for index in _evenly(len(shown), _TRAILED_IMAGES)}
-
-    with tqdm(total=len(source), initial=len(source) - len(todo), unit="image") as bar:
-
-        def keep(finished: Iterable[Failure | Finished]) -> None:
-            for one in finished:
-                if isinstance(one, Failure):
-                    results.fail(one.name, one.reason)
-                else:
-                    results.add(one.record, one.ranked, one.panel, strips=one.strips)
-                bar.update()
-
-        tried, underway = 0, None
-        for loaded in read_ahead(load, todo, batch_size=config.batch_size):
-            keep(failure for failure in loaded if isinstance(failure, Failure))
-            pictures = [picture for picture in loaded if isinstance(picture, Picture)]
-            begun = _begin(pictures, config, holes, complete, frame.size) if pictures else None
-            if underway is not None:
-                keep(finish(underway, config, trailed, perception.compare))
-            underway = begun
-            tried += len(loaded)
-            if stopped():
-                break
-        if underway is not None:
-            keep(finish(underway, config, trailed, perception.compare))
-
-    of_sets = {}
-    if perception.describe is not None and tried == len(todo):
-        of_sets = {config.method: _of_set(config, perception, results, source, load)}
-    results.summarise(
-        _facts(config, trained, frame, results) | dict(perception.facts),
-        captions_of(config),
-        title=f"{config.holes} holes, {config.method}",
-        of_sets=of_sets,
-    )
-    done = sum(record["status"] == "done" for record in results.records)
-    return Outcome(done, len(results.records) - done, len(source), tried < len(todo))
+    with results:
+        todo = [index for index in mine if not results.is_done(source.names[index])]
+        needed = _needed(config, pairing, todo, len(shown))
+        check_room(Path(config.output), needed)
+        for line in planning.lines(config, pairing, results, todo, needed=needed, shard=shard):
+            tell(line)
+        trailed = {shown[index] for index in _evenly(len(shown), _TRAILED_IMAGES)}
+        begin = functools.partial(_begin, config, holes, complete, frame.size)
+        with tqdm(total=len(mine), initial=len(mine) - len(todo), unit="image") as bar:
+            loop = _Loop(
+                config,
+                results,
+                begin,
+                functools.partial(
+                    finish, config=config, trailed=trailed, compare=perception.compare
+                ),
+                functools.partial(writer, pairing=pairing, blend=config.blend),
+                bar.update,
+            )
+            groups = read_ahead(pairing.load, todo, batch_size=config.batch_size)
+            loop.run(groups, stopped)
+        all_tried = results.refresh()
+        if all_tried or shard == WHOLE:
+            of_sets = {}
+            if perception.describe is not None and all_tried:
+                of_sets = {config.method: _of_set(config, perception, results, pairing)}
+            results.summarise(
+                _facts(config, trained, frame, results) | dict(perception.facts),
+                captions_of(config),
+                title=f"{config.holes} holes, {config.method}",
+                of_sets=of_sets,
+            )
+        if config.output_format == "array_record" and all_tried and shard == WHOLE:
+            packing.pack(Manifest(results.folder), results.records)
+        own = [record for record in results.records if shard.has(record["name"])]
+    done = sum(record["status"] == "done" for record in own)
+    return Outcome(done, len(own) - done, len(mine), loop.kept < len(todo))
 
 
 def _of_set(
-    config: Inpainting, perception: Perception, results: Results, source: Source, load: Load
+    config: Inpainting, perception: Perception, results: Results, pairing: Pairing
 ) -> SetFigures:
     """FID and KID of all that is done; of no other images than before, as they were written."""
     names = {record["name"] for record in results.records if record.get("figures")}
@@ -131,8 +177,8 @@ def _of_set(
         return before
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        todo = [index for index, name in enumerate(source.names) if name in names]
-        for loaded in read_ahead(load, todo, batch_size=config.batch_size):
+        todo = [index for index, name in enumerate(pairing.source.names) if name in names]
+        for loaded in read_ahead(pairing.load, todo, batch_size=config.batch_size):
             truths = {one.name: one.truth for one in loaded if isinstance(one, Picture)}
             truths = {name: truth for name, truth in truths.items() if truth is not None}
             if truths:
@@ -143,25 +189,153 @@ def _of_set(
     return measure_set(perception.describe, pairs())
 
 
+class _Loop:
+    """Begins a batch on the devices, finishes the one before it on the host, and so on."""
+
+    def __init__(
+        self,
+        config: Inpainting,
+        results: Results,
+        begin: Callable[[list[Picture]], Batch],
+        finish: Callable[[Batch], Iterator[Unserved | Finished]],
+        writer: Callable[[Picture], Write],
+        progress: Callable[[], object],
+    ) -> None:
+        self.kept = 0
+        self._batch_size, self._candidates = config.batch_size, config.candidates
+        self._restarts = _MOST_RESTARTS if config.method in completion.DRAW_THEIR_START else 0
+        self._results, self._begin, self._finish = results, begin, finish
+        self._writer, self._progress = writer, progress
+        self._again: list[Picture] = []
+
+    def run(self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]) -> None:
+        """All groups, and what has to be begun anew; or until it is stopped between two."""
+        underway, reading = None, True
+        while reading or underway is not None or self._again:
+            group = next(groups, None) if reading and not self._is_full() else self._anew()
+            reading = reading and group is not None
+            begun = self._take(group or [])
+            self._settle(underway)
+            underway = begun
+            if stopped():
+                break
+        self._settle(underway)
+        # Those that wait to be begun anew have no line yet, and begin from the start next time.
+
+    def _is_full(self) -> bool:
+        return len(self._again) >= self._batch_size
+
+    def _anew(self) -> list[Picture]:
+        group, self._again = self._again[: self._batch_size], self._again[self._batch_size :]
+        return group
+
+    def _take(self, group: Sequence[Picture | Failure]) -> Batch | None:
+        """Notes the failures of a group, and those without a hole; begins the others."""
+        pictures, whole = [], []
+        for one in group:
+            if isinstance(one, Failure):
+                self._fail(one)
+            elif one.hole is not None and not one.hole.any():
+                whole.append(one)
+            else:
+                pictures.append(one)
+        begun = self._begin(pictures) if pictures else None
+        self._settle(_nothing_to_do(whole, self._candidates) if whole else None)
+        return begun
+
+    def _settle(self, batch: Batch | None) -> None:
+        """Keeps what a batch has become; what has not become anything is to be begun anew."""
+        for one in () if batch is None else self._finish(batch):
+            if isinstance(one, Finished):
+                write = self._writer(one.picture)
+                self._results.add(one.record, one.ranked, one.panel, strips=one.strips, write=write)
+                self._count()
+            elif one.picture.restarts < self._restarts:
+                self._again.append(one.picture._replace(restarts=one.picture.restarts + 1))
+            else:
+                self._fail(Failure(one.picture.name, one.reason, one.picture.restarts))
+        self._results.commit()
+
+    def _fail(self, failure: Failure) -> None:
+        self._results.fail(failure.name, failure.reason, restarts=failure.restarts)
+        self._count()
+
+    def _count(self) -> None:
+        self.kept += 1
+        self._progress()
+
+
 def _begin(
-    pictures: list[Picture],
     config: Inpainting,
     holes: HoleSet | HoleFiles,
     complete: Complete,
     size: int,
+    pictures: list[Picture],
 ) -> Batch:
     """Starts a batch on the devices, padded to the full size with copies of its last picture."""
     padded = pictures + [pictures[-1]] * (config.batch_size - len(pictures))
     names = [picture.name for picture in padded]
-    _, start_key = jax.vmap(jax.random.split, out_axes=1)(image_keys(config.seed, names))
     if isinstance(holes, HoleSet):
         hole = holes.draw(names, size=size)
     else:
         hole = np.stack([picture.hole for picture in padded if picture.hole is not None])
     photographs = images.to_float(np.stack([picture.image for picture in padded]))
+    start_key = start_keys(config.seed, names, [picture.restarts for picture in padded])
     begun = time.monotonic()
-    completion = complete(jnp.asarray(photographs), jnp.asarray(hole), start_key)
-    return Batch(pictures, hole[: len(pictures)], completion, begun)
+    completed = complete(jnp.asarray(photographs), jnp.asarray(hole), start_key)
+    return Batch(pictures, hole[: len(pictures)], completed, begun)
+
+
+def start_keys(seed: int, names: Sequence[str], restarts: Sequence[int]) -> jax.Array:
+    """What a method draws its starts from, [b]: another key for each restart of an image."""
+    _, key = jax.vmap(jax.random.split, out_axes=1)(image_keys(seed, names))
+    anew = jax.vmap(jax.random.fold_in)(key, np.asarray(restarts, np.uint32))
+    return jnp.where(np.asarray(restarts) > 0, anew, key)
+
+
+def _nothing_to_do(pictures: list[Picture], candidates: int) -> Batch:
+    """A batch of images that miss nothing: no method is asked."""
+    photographs = images.to_float(np.stack([picture.image for picture in pictures]))
+    hole = np.stack([picture.hole for picture in pictures if picture.hole is not None])
+    none = np.zeros(len(pictures), np.int32)
+    several = None
+    if candidates > 1:
+        each = np.repeat(photographs[:, np.newaxis], candidates, axis=1)
+        zeros = np.zeros((len(pictures), candidates))
+        several = Candidates(*map(jnp.asarray, (each, zeros, zeros.astype(int))))
+    arrays = map(jnp.asarray, (photographs, photographs, none.astype(float), none))
+    return Batch(pictures, hole, Completion(*arrays, candidates=several), time.monotonic())
+
+
+def _returns_photographs(config: Inpainting, holes: HoleSet | HoleFiles) -> bool:
+    """Whether whole photographs are wanted, which need holes of their own size.
+
+    Raises:
+        ConfigError: they are wanted, and the holes are not files.
+    """
+    in_files = isinstance(holes, HoleFiles)
+    if config.returns is None:
+        return in_files and config.truth is None and config.frame is None
+    if config.returns == "photograph" and not in_files:
+        raise ConfigError(
+            f"returns is photograph, but holes are {config.holes}, drawn for what the network "
+            "sees; name hole files, or --returns square."
+        )
+    return config.returns == "photograph"
+
+
+def _needed(config: Inpainting, pairing: Pairing, todo: Sequence[int], shown: int) -> int:
+    """Bytes that so many images will need; of photographs, judged by a few of them."""
+    square = pairing.frame.size**2
+    some = [todo[place] for place in _evenly(len(todo), _MEASURED)] if pairing.whole else []
+    times = 2 if config.output_format == "array_record" else 1
+    pixels = [planning.pixels_of(pairing.source, index) for index in some]
+    return planning.estimate(
+        times * len(todo) * config.candidates,
+        pixels=sum(pixels) // len(pixels) if pixels else square,
+        shown=min(len(todo), shown + config.report_worst),
+        panel=len(captions_of(config)) * square,
+    )
 
 
 def _evenly(count: int, wanted: int) -> Iterable[int]:

@@ -113,7 +113,8 @@ def _membranes(hole: np.ndarray) -> Iterator[tuple[int, "_Membrane"]]:
     keys = [bits.tobytes() for bits in np.packbits(hole.reshape(batch, height * width), axis=1)]
     partly = hole.any(axis=(1, 2, 3)) & ~hole.all(axis=(1, 2, 3))
     for image in sorted(np.flatnonzero(partly).tolist(), key=keys.__getitem__):
-        yield image, _membrane(keys[image], height, width)
+        membrane = _membrane if np.count_nonzero(hole[image]) <= _SMALL else _large_membrane
+        yield image, membrane(keys[image], height, width)
 
 
 class _Membrane(NamedTuple):
@@ -139,8 +140,7 @@ class _Membrane(NamedTuple):
         return self.solve(self.coupling @ known.astype(np.float64))
 
 
-@lru_cache(maxsize=64)  # about 1 MB for a hole in a 64x64 image, 25 MB for half of a 256x256 one
-def _membrane(bits: bytes, height: int, width: int) -> _Membrane:
+def _factored(bits: bytes, height: int, width: int) -> _Membrane:
     """A hole that is given as packed bits, with the fastest exact solver for its shape."""
     hole = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width).astype(bool)
     hole = hole.reshape(height, width)
@@ -157,6 +157,12 @@ def _membrane(bits: bytes, height: int, width: int) -> _Membrane:
     once = np.ones(len(place)), (equations.known[0], place)
     coupling = csr_array(once, shape=(len(equations.unknown), len(rim)))
     return _Membrane(equations.unknown, rim, coupling, solve)
+
+
+# About 1 MB for a hole in a 64x64 image, 25 MB for one of half of 256x256 pixels.
+_SMALL = 256 * 128
+_membrane = lru_cache(maxsize=64)(_factored)
+_large_membrane = lru_cache(maxsize=2)(_factored)
 
 
 def _runs(places: np.ndarray) -> bool:

@@ -1,25 +1,30 @@
 """Files that are there either wholly or not at all, whatever happens while they are written."""
 
+import fcntl
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
+
+_PASSING = re.compile(r"\.lock|\.[0-9a-f]{32}\.tmp")
 
 
 @contextmanager
 def replacing(path: str | os.PathLike) -> Iterator[Path]:
     """A path to write to, beside `path`, which takes its place when all went well.
 
-    Parent folders are created; an existing file is replaced.
+    Parent folders are created; an existing file is replaced. What is in the file is on the disk
+    before it has its name; that it has its name, only after `sync_folder`.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        sync(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -29,3 +34,46 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Write a text; what is no text in a file name (lone surrogates) becomes an escape."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
+    sync_folder(Path(path).parent)
+
+
+def sync(path: Path) -> None:
+    """Waits until what is in a file is on the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Waits until the names in a folder are on the disk.
+
+    One call serves all files that were written there before: it costs as much as one of them.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def hold(file: IO, *, shared: bool = False) -> bool:
+    """Whether this open file is now ours, or shared among those who also only share it.
+
+    The system lets go of it when the file is closed, and so with the process, however that ends.
+    """
+    try:
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_passing(path: Path) -> bool:
+    """Whether a file is a lock or the beginning of another, and nothing that was to be kept."""
+    return _PASSING.fullmatch(path.name) is not None
+
+
+def sweep(folder: Path) -> None:
+    """Removes beginnings of files that a process left when it was killed; locks stay."""
+    for path in folder.rglob(".*.tmp"):
+        if is_passing(path):
+            path.unlink(missing_ok=True)

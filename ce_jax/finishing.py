@@ -11,7 +11,7 @@ from ce_jax import blending, images, metrics
 from ce_jax.completion import Candidates, Completion, Trails, why_not
 from ce_jax.config import Inpainting
 from ce_jax.hole_sets import hash_of
-from ce_jax.pairing import Failure, Picture
+from ce_jax.pairing import Picture
 from ce_jax.perceptual import Compare
 from ce_jax.trails import milestones, principal_plane
 
@@ -29,9 +29,17 @@ class Batch(NamedTuple):
     begun: float
 
 
+class Unserved(NamedTuple):
+    """An image for which the method has found no number, and how to say it."""
+
+    picture: Picture
+    reason: str
+
+
 class Finished(NamedTuple):
     """A completed image: its line of the manifest, its files, and what the report shows of it."""
 
+    picture: Picture
     record: dict[str, Any]
     ranked: np.ndarray
     panel: list[np.ndarray]
@@ -40,7 +48,7 @@ class Finished(NamedTuple):
 
 def finish(
     batch: Batch, config: Inpainting, trailed: Container[str], compare: Compare | None
-) -> Iterator[Failure | Finished]:
+) -> Iterator[Unserved | Finished]:
     """Waits for a batch, blends it on the host, and measures it where the truth is known.
 
     Args:
@@ -69,7 +77,7 @@ def finish(
     seconds = round((time.monotonic() - batch.begun) / count, 4)
     for i, picture in enumerate(batch.pictures):
         if not served[i]:
-            yield Failure(picture.name, why_not(config.method))
+            yield Unserved(picture, why_not(config.method))
             continue
         record = {
             "name": picture.name,
@@ -77,15 +85,20 @@ def finish(
             "seconds": seconds,
             "steps": int(steps[i]),
             "score": round(float(score[i]), 4),
-            "missing": round(float(hole[i].mean()), 4),
+            "missing": round(_missing(picture, hole[i]), 4),
             "hole": hash_of(hole[i]),
             "figures": {
                 method: {k: round(float(v[i]), 5) for k, v in values.items() if np.isfinite(v[i])}
                 for method, values in figures.items()
                 if picture.truth is not None
             },
-            "note": _note(hole[i]),
+            "note": "; ".join(filter(None, (_note(_missing(picture, hole[i])), picture.note))),
+            "files": {role: stamp._asdict() for role, stamp in picture.files.items()},
         }
+        if picture.place is not None:
+            record["square"] = picture.place.square._asdict()
+        if picture.restarts:
+            record["restarts"] = picture.restarts
         if completion.candidates is not None:
             record["candidates"] = _ranks(completion.candidates, i)
         strips = None
@@ -99,7 +112,7 @@ def finish(
         panel = [picture.image, seen, images.to_uint8(proposals[i, 0]), *ranked[i]]
         panel += [] if config.method == "laplace" else [filled["laplace"][i]]
         panel += [] if picture.truth is None else [picture.truth]
-        yield Finished(record, ranked[i], panel, strips)
+        yield Finished(picture, record, ranked[i], panel, strips)
 
 
 def _blended(
@@ -145,7 +158,12 @@ def _trail(trails: Trails) -> dict[str, Any]:
     }
 
 
-def _note(hole: np.ndarray) -> str:
-    if not hole.any():
+def _missing(picture: Picture, hole: np.ndarray) -> float:
+    """The share that is missing, of the whole photograph if that is to be returned."""
+    return float(hole.mean()) if picture.place is None else picture.place.missing
+
+
+def _note(missing: float) -> str:
+    if missing == 0:
         return "nothing to do: the hole is empty"
-    return "no pixel is known: the proposal alone" if hole.all() else ""
+    return "no pixel is known: the proposal alone" if missing == 1 else ""

@@ -13,7 +13,10 @@ from ce_jax import hole_sets, images
 from ce_jax.hole_sets import HoleSet
 from ce_jax.holes import KINDS, HoleError, kinds_for, parse
 
-_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".pgm", ".pbm")
+_ENDINGS = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"),
+)
 _DRAWN_AT_ONCE = 64
 
 
@@ -23,7 +26,17 @@ def read(path: str | Path) -> np.ndarray:
     Raises:
         HoleError: the file cannot be read, or the hole was drawn into its alpha channel.
     """
-    return _luma(path)[..., None] >= 128
+    return read_drawn(path)[0]
+
+
+def read_drawn(path: str | Path) -> tuple[np.ndarray, float]:
+    """The hole in a file, as `read`, and the share of its pixels that are neither black nor white.
+
+    Soft pixels come from antialiasing, resizing or the ringing of JPEG; they count as soft from 32
+    to 223.
+    """
+    luma = _luma(path)[..., None]
+    return luma >= 128, float(np.mean((luma >= 32) & (luma < 224)))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,12 +54,15 @@ class HoleFiles:
     def path_for(self, image: str) -> Path:
         """The hole file of an image, found by the image's relative name: same stem, any ending.
 
+        An image may keep its own ending in its name (a.jpg, where there is an a.png besides): its
+        hole is then a.jpg.png, or a.jpg itself, or else that of the stem.
+
         Raises:
             HoleError: no file has that stem, or several have and none the very same name.
         """
         if self.by_stem is None:
             return self.path
-        found = self.by_stem.get(_stem(image), ())
+        found = self._found(image)
         same_name = [path for path in found if path == self.path / image]
         match same_name or found:
             case [path]:
@@ -58,9 +74,20 @@ class HoleFiles:
                 names = ", ".join(str(path) for path in several)
                 raise HoleError(f"image {image} has several holes, keep one: {names}")
 
-    def for_image(self, image: str) -> np.ndarray:
-        """The hole of an image, bool `[h, w, 1]`; raises `HoleError` as `path_for` and `read`."""
-        return read(self.path_for(image))
+    def has(self, image: str) -> bool:
+        """Whether there is any file for an image."""
+        return self.by_stem is None or bool(self._found(image))
+
+    def _found(self, image: str) -> Sequence[Path]:
+        assert self.by_stem is not None
+        return self.by_stem.get(image) or self.by_stem.get(_stem(image), ())
+
+    def idle(self, images: Sequence[str]) -> list[Path]:
+        """The files of the folder that belong to none of these images."""
+        if self.by_stem is None:
+            return []
+        used = {file for image in images for file in self._found(image)}
+        return [file for several in self.by_stem.values() for file in several if file not in used]
 
 
 def open_files(path: str | Path) -> HoleFiles:

@@ -8,6 +8,7 @@ pixels is refused.
 import io
 import math
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     import jax
 
 Array = TypeVar("Array", np.ndarray, "jax.Array")
+Decoded = TypeVar("Decoded")
+
+MAX_PIXELS = 64_000_000
+"""Larger pictures are refused before they are decoded, unless more is asked for."""
 
 # Pillow also opens formats that run other programs or hold no photographs (EPS, WMF, HDF5, ...).
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
@@ -30,7 +35,7 @@ class UnreadableImage(ValueError):
     """An image that cannot be read; the message names it and gives the reason in one line."""
 
 
-def read(path_or_bytes: str | os.PathLike | bytes, *, max_pixels: int = 64_000_000) -> np.ndarray:
+def read(path_or_bytes: str | os.PathLike | bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode one photograph to uint8 [h, w, 3], upright.
 
     Grey, palette and CMYK become RGB; alpha is dropped. 16-bit values 0..65535 (modes I;16 and I)
@@ -41,6 +46,16 @@ def read(path_or_bytes: str | os.PathLike | bytes, *, max_pixels: int = 64_000_0
         UnreadableImage: no image, truncated, animated, or of more than `max_pixels` pixels, which
             is read from the header, before anything is decoded.
     """
+    return decode(path_or_bytes, rgb, max_pixels=max_pixels)
+
+
+def decode(
+    path_or_bytes: str | os.PathLike | bytes,
+    convert: Callable[[Image.Image], Decoded],
+    *,
+    max_pixels: int = MAX_PIXELS,
+) -> Decoded:
+    """What `convert` makes of one photograph, decoded and upright; raises as `read` does."""
     in_memory = isinstance(path_or_bytes, bytes)
     name = f"image of {len(path_or_bytes)} bytes" if in_memory else os.fspath(path_or_bytes)
     try:
@@ -52,7 +67,7 @@ def read(path_or_bytes: str | os.PathLike | bytes, *, max_pixels: int = 64_000_0
             if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
                 raise UnreadableImage(f"{name}: holds several frames; save the one to use alone")
             image.load()
-            return _rgb(_upright(image))
+            return convert(_upright(image))
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
@@ -63,6 +78,15 @@ def read(path_or_bytes: str | os.PathLike | bytes, *, max_pixels: int = 64_000_0
         raise UnreadableImage(f"{name}: {' '.join(reason.split())}") from error
 
 
+def pixels_of(path: str | os.PathLike) -> int:
+    """How many pixels a picture has by its header; 0 if it is none."""
+    try:
+        with Image.open(path, formats=_FORMATS) as image:
+            return image.width * image.height
+    except Exception:
+        return 0
+
+
 def _upright(image: Image.Image) -> Image.Image:
     try:
         return ImageOps.exif_transpose(image)
@@ -71,7 +95,8 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _rgb(image: Image.Image) -> np.ndarray:
+def rgb(image: Image.Image) -> np.ndarray:
+    """A decoded picture as uint8 [h, w, 3], as `read` gives it."""
     # Pillow's own conversion saturates everything above 255.
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _scaled(np.asarray(image), top=65535)
@@ -148,7 +173,7 @@ def frame(
     if max(height, width) > _LONGEST_ASPECT * min(height, width):
         raise UnreadableImage(f"{width} x {height} pixels are too elongated to become a square")
     scale = shorter_side / min(height, width)
-    image = _resize(image, (round(height * scale), round(width * scale)), nearest=nearest)
+    image = resize(image, (round(height * scale), round(width * scale)), nearest=nearest)
     top, left = (
         math.floor(fraction * (side - size))
         for fraction, side in zip(at, image.shape[:2], strict=True)
@@ -167,7 +192,8 @@ def _cut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     return image[top:bottom, left:right]
 
 
-def _resize(image: np.ndarray, shape: tuple[int, int], *, nearest: bool) -> np.ndarray:
+def resize(image: np.ndarray, shape: tuple[int, int], *, nearest: bool) -> np.ndarray:
+    """A photograph, or with `nearest` a hole, at another height and width: bicubic, antialiased."""
     if image.shape[:2] == shape:
         return image
     pixels = Image.fromarray((image[..., 0] if image.shape[-1] == 1 else image).astype(np.uint8))

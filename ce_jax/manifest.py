@@ -1,5 +1,8 @@
 """What an inpainting keeps of each image: a line in `manifest.jsonl`, written after its files.
 
+Of several processes that share the work, each has a part of its own, manifest.0-of-4.jsonl and so
+on, until they are merged.
+
 images/NAME.png         the completions, under the names of the images
 candidates/2/NAME.png   the second best completions, where more than one is kept; and so on
 panels/NAME.png         what a report shows of an image, side by side
@@ -8,7 +11,8 @@ trails/NAME.png         how a search came there: a row for each start, a column 
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,7 @@ from PIL import Image
 
 from ce_jax import files, images
 from ce_jax.report import Row, Trail
+from ce_jax.shards import WHOLE, Shard
 
 Record = Mapping[str, Any]
 
@@ -26,34 +31,45 @@ _ERROR_TIMES = 2  # Yeh et al. 2017, figure 12
 class Manifest:
     """The manifest of a folder, and the files that it speaks of."""
 
-    def __init__(self, folder: Path) -> None:
-        """Of a folder that may hold none yet."""
+    def __init__(self, folder: Path, shard: Shard = WHOLE) -> None:
+        """Of a folder that may hold none yet; lines are added to the part of the shard."""
         self.folder = folder
-        self.path = folder / "manifest.jsonl"
+        self.whole = folder / "manifest.jsonl"
+        self.path = self.whole if shard == WHOLE else folder / f"manifest.{shard}.jsonl"
+
+    def parts(self) -> list[Path]:
+        """What several processes have added and nobody has merged yet."""
+        return sorted(self.folder.glob("manifest.*-of-*.jsonl"))
 
     def read(self) -> dict[str, dict[str, Any]]:
         """The newest line of each image, by name; one that was cut off or damaged is no line."""
-        if not self.path.is_file():
-            return {}
-        text = self.path.read_text(encoding="utf-8", errors="replace")
-        records = map(json_object, text[: text.rfind("\n") + 1].split("\n"))
+        texts = (_complete(path).decode(errors="replace") for path in (self.whole, *self.parts()))
+        records = (json_object(line) for text in texts for line in text.split("\n"))
         return {record["name"]: record for record in records if {"name", "status"} <= record.keys()}
 
     def mend(self) -> None:
         """Removes a last line that was cut off, so that the next one begins a line of its own."""
-        if not self.path.is_file():
-            return
-        text = self.path.read_text(encoding="utf-8", errors="replace")
-        complete = text[: text.rfind("\n") + 1]
-        if complete != text:
-            files.write_text(self.path, complete)
+        if self.path.is_file():
+            os.truncate(self.path, len(_complete(self.path)))
 
-    def append(self, record: Record) -> None:
-        """Adds a line."""
-        line = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+    def append(self, records: Iterable[Record]) -> None:
+        """Adds lines; they are on the disk when it returns."""
         # A file name need not be valid text: what cannot be encoded becomes a JSON escape.
         with self.path.open("a", encoding="utf-8", errors="backslashreplace") as manifest:
-            manifest.write(line)
+            for record in records:
+                manifest.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+            manifest.flush()
+            os.fsync(manifest.fileno())
+
+    def merge(self) -> None:
+        """Makes one manifest of all parts; none of them may still be written to."""
+        if parts := self.parts():
+            with files.replacing(self.whole) as merged, merged.open("wb") as file:
+                for path in (self.whole, *parts):
+                    file.write(_complete(path))
+            files.sync_folder(self.folder)
+            for path in parts:
+                path.unlink()
 
     def file(self, kind: str, name: str) -> Path:
         """Where the picture of a kind of an image stands."""
@@ -103,6 +119,12 @@ class Manifest:
         rows = np.split(sheet, sheet.shape[0] * columns // sheet.shape[1])
         strips = [[_png(picture) for picture in np.split(row, columns, axis=1)] for row in rows]
         return Trail(strips=strips, **record["trail"])
+
+
+def _complete(path: Path) -> bytes:
+    """The complete lines of a file, which need not exist."""
+    content = path.read_bytes() if path.is_file() else b""
+    return content[: content.rfind(b"\n") + 1]
 
 
 def json_object(text: str) -> dict[str, Any]:

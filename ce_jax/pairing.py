@@ -4,30 +4,50 @@ Everything is framed as the network sees it and read ahead by threads. An image 
 or whose hole does not fit, is a `Failure` with its reason, so that the others go on.
 """
 
+import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import grain
 import numpy as np
 
-from ce_jax import data, images
-from ce_jax.config import Frame
+from ce_jax import data, hole_files, images
+from ce_jax.config import Frame, Inpainting
 from ce_jax.hole_files import HoleFiles
 from ce_jax.hole_sets import HoleSet
 from ce_jax.holes import HoleError
+from ce_jax.images import UnreadableImage
 from ce_jax.sources import Source, SourceError, open_source
+from ce_jax.stamps import Stamp, stamp, unchanged
+from ce_jax.surroundings import Place, place_of, seen
 
 _READERS = 8
+# Of a hole file, in per cent: more is a drawing with soft edges, or one that was resized.
+_SOFT = 2
+# File systems allow 255 bytes, of which four are for the ending.
+_LONGEST_NAME = 255 - len(".png")
 
 
 class Picture(NamedTuple):
-    """One image, framed: uint8 [s, s, 3]; its hole if it comes from a file; the truth if known."""
+    """One image, framed: uint8 [s, s, 3]; its hole if it comes from a file; the truth if known.
+
+    Besides: the files that all this was read from, by their roles; what there is to say about
+    them; how often its completion was begun anew; and where the square belongs, if the whole
+    photograph is to be returned.
+    """
 
     name: str
     image: np.ndarray
     hole: np.ndarray | None
     truth: np.ndarray | None
+    files: Mapping[str, Stamp]
+    note: str = ""
+    restarts: int = 0
+    place: Place | None = None
 
 
 class Failure(NamedTuple):
@@ -35,44 +55,186 @@ class Failure(NamedTuple):
 
     name: str
     reason: str
+    restarts: int = 0
 
 
-Load = Callable[[int], Picture | Failure]
+@dataclass(frozen=True)
+class Pairing:
+    """The images of a source with what belongs to them, found by name.
 
-
-def loader(
-    source: Source, frame: Frame, holes: HoleSet | HoleFiles, *, truth: str | None = None
-) -> Load:
-    """How to load the image with a given index of the source.
-
-    Args:
+    Attributes:
         source: of the images to complete.
         frame: how they become squares; their holes and truths go the same way.
         holes: a set, to be drawn later, or files.
-        truth: source of the intact images, found by name. Without one, images whose holes are drawn
-            are their own truth, and the truth of images with holes from files is not known.
-
-    Raises:
-        SourceError: the truth cannot be opened, or has none of the images.
+        truth: of the intact images; without it, images whose holes are drawn are their own truth,
+            and the truth of images with holes from files is not known.
+        places: where an image of that name stands in `truth`.
+        checksums: what the files of images must hash to, by name; of others nothing is known.
+        resize_holes: whether a hole of another size than its image is resized.
+        allow_missing: whether an image without a hole file has no hole, rather than failing.
+        whole: whether photographs are to be returned whole; holes are then files.
+        square: how, then, to find what the network is to see; None: around the hole.
     """
-    intact = _intact(source, holes, truth)
 
-    def load(index: int) -> Picture | Failure:
-        name = source.names[index]
+    source: Source
+    frame: Frame
+    holes: HoleSet | HoleFiles
+    truth: Source | None = None
+    places: Mapping[str, int] | None = None
+    checksums: Mapping[Path, str] | None = None
+    resize_holes: bool = False
+    allow_missing: bool = False
+    whole: bool = False
+    square: Frame | None = None
+
+    def files(self, index: int) -> dict[str, Path]:
+        """The files that an image is made from, by their roles: image, hole, truth.
+
+        Raises:
+            HoleError: it has no hole, or several.
+        """
+        name = self.source.names[index]
+        found = {"image": self.source.file(index), "hole": self._hole_file(name)}
+        if self.truth is not None and self.places is not None and name in self.places:
+            found["truth"] = self.truth.file(self.places[name])
+        return {role: path for role, path in found.items() if path is not None}
+
+    def is_current(self, record: Mapping[str, Any]) -> bool:
+        """Whether an image is still what a line of the manifest says that it was made from."""
+        if "files" not in record:  # by an older version
+            return True
         try:
-            image = source[index]
-            hole = _framed_hole(holes, name, image, frame) if isinstance(holes, HoleFiles) else None
-            whole = intact(name, image)
-            whole = None if whole is None else data.framed(whole, frame)
-            return Picture(name, data.framed(image, frame), hole, whole)
+            return unchanged(record["files"], self.files(self._indices[record["name"]]))
+        except HoleError:
+            return False
+
+    def index_of(self, name: str) -> int:
+        """Where an image stands in the source."""
+        return self._indices[name]
+
+    @functools.cached_property
+    def _indices(self) -> Mapping[str, int]:
+        return {name: index for index, name in enumerate(self.source.names)}
+
+    def load(self, index: int) -> Picture | Failure:
+        """An image, framed, with its hole and truth."""
+        name = self.source.names[index]
+        try:
+            _check_length(name)
+            files = self.files(index)
+            # Before they are read: what changes from here on is noticed by the next run.
+            stamps = {role: stamp(path) for role, path in files.items()}
+            self._check_sum(files.get("image"), stamps.get("image"))
+            image = self.source[index]
+            hole, note = None, ""
+            if isinstance(self.holes, HoleFiles):
+                hole, note = self._hole(files.get("hole"), name, image.shape)
+            if hole is not None and self.whole:
+                place = place_of(hole, self.frame.size, self.square)
+                image, hole = seen(image, hole, place.square, self.frame.size)
+                return Picture(name, image, hole, None, stamps, note, place=place)
+            whole = self._intact(name, image)
+            truth = None if whole is None else data.framed(whole, self.frame)
+            square = (self.frame.size, self.frame.size)
+            if hole is not None and hole.shape[:2] == image.shape[:2] != square:
+                image, hole = _emptied(image, hole), self._framed(hole)
+            return Picture(name, data.framed(image, self.frame), hole, truth, stamps, note)
         except (ValueError, OSError) as error:
             return Failure(name, str(error))
 
-    return load
+    def _hole_file(self, name: str) -> Path | None:
+        if not isinstance(self.holes, HoleFiles):
+            return None
+        if self.allow_missing and not self.holes.has(name):
+            return None
+        return self.holes.path_for(name)
+
+    def _hole(self, path: Path | None, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, str]:
+        """The hole of an image, and what there is to say about its file.
+
+        It has the size of its image, or that which the network sees.
+        """
+        height, width, _ = shape
+        if path is None:
+            return np.zeros((height, width, 1), bool), ""
+        hole, soft = hole_files.read_drawn(path)
+        square = (self.frame.size, self.frame.size)
+        if hole.shape[:2] != (height, width) and (self.whole or hole.shape[:2] != square):
+            if not self.resize_holes:
+                raise HoleError(
+                    f"{path} is {hole.shape[1]}x{hole.shape[0]}, but image {name} is "
+                    f"{width}x{height}; a hole must have the size of its image "
+                    "(or --resize-holes)."
+                )
+            hole = images.resize(hole, (height, width), nearest=True)
+        note = f"{soft:.1%} of the hole file is neither black nor white"
+        return hole, note if 100 * soft > _SOFT else ""
+
+    def _framed(self, hole: np.ndarray) -> np.ndarray:
+        """A hole goes the way of its image, unless it already has the size of the network."""
+        frame = self.frame
+        return images.frame(
+            hole, size=frame.size, box=frame.box, shorter_side=frame.shorter_side, nearest=True
+        )
+
+    def _intact(self, name: str, image: np.ndarray) -> np.ndarray | None:
+        """The intact image, None where there is no way to know it."""
+        if self.truth is None or self.places is None:
+            return image if isinstance(self.holes, HoleSet) else None
+        return self.truth[self.places[name]] if name in self.places else None
+
+    def _check_sum(self, path: Path | None, found: Stamp | None) -> None:
+        if self.checksums is None or path is None or found is None:
+            return
+        expected = self.checksums.get(path.resolve())
+        if expected is not None and expected != found.sha256:
+            raise UnreadableImage(
+                f"{path}: its SHA-256 begins with {found.sha256[:8]}, not with {expected[:8]}: "
+                "the file is not the one that the checksums were made of"
+            )
+
+
+def pair(
+    config: Inpainting,
+    source: Source,
+    frame: Frame,
+    holes: HoleSet | HoleFiles,
+    *,
+    whole: bool = False,
+) -> Pairing:
+    """What belongs to the images of a source, for an inpainting.
+
+    A frame that somebody chose, or that cuts out a box, shows what the network knows best, such as
+    an aligned face: with whole photographs it is preferred to a square around the hole.
+
+    Raises:
+        SourceError: the truth or the checksums cannot be opened, or are of none of the images.
+    """
+    truth = places = None
+    if config.truth is not None:
+        truth = open_source(config.truth)
+        places = {name: index for index, name in enumerate(truth.names)}
+        if places.keys().isdisjoint(source.names):
+            raise SourceError(
+                f"truth {config.truth} has none of the images to complete: names there begin with "
+                f"{truth.names[0]}, here with {source.names[0]}; equal names belong together."
+            )
+    return Pairing(
+        source,
+        frame,
+        holes,
+        truth,
+        places,
+        None if config.checksums is None else _checksums(Path(config.checksums), source),
+        config.resize_holes,
+        config.allow_missing,
+        whole,
+        frame if config.frame is not None or frame.box is not None else None,
+    )
 
 
 def read_ahead(
-    load: Load, todo: Sequence[int], *, batch_size: int
+    load: Callable[[int], Picture | Failure], todo: Sequence[int], *, batch_size: int
 ) -> Iterator[list[Picture | Failure]]:
     """Loaded images in groups of one batch, read and decoded ahead by threads."""
     if not todo:
@@ -86,30 +248,33 @@ def read_ahead(
         loaded.close()
 
 
-def _intact(
-    source: Source, holes: HoleSet | HoleFiles, truth: str | None
-) -> Callable[[str, np.ndarray], np.ndarray | None]:
-    """name, image -> the intact image, None where there is no way to know it."""
-    if truth is None:
-        return lambda _, image: image if isinstance(holes, HoleSet) else None
-    whole = open_source(truth)
-    places = {name: index for index, name in enumerate(whole.names)}
-    if places.keys().isdisjoint(source.names):
-        raise SourceError(
-            f"truth {truth} has none of the images to complete: names there begin with "
-            f"{whole.names[0]}, here with {source.names[0]}; equal names belong together."
-        )
-    return lambda name, _: whole[places[name]] if name in places else None
+def _emptied(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The image with its mean in the hole, so that resizing carries nothing out of there."""
+    known = image[~hole[..., 0]]
+    mean = known.mean(axis=0).round() if len(known) else np.full(3, 128)
+    return np.where(hole, mean.astype(np.uint8), image)
 
 
-def _framed_hole(files: HoleFiles, name: str, image: np.ndarray, frame: Frame) -> np.ndarray:
-    """A hole goes the way of its image, unless it already has the size that the network sees."""
-    hole = files.for_image(name)
-    if hole.shape[:2] not in (image.shape[:2], (frame.size, frame.size)):
-        raise HoleError(
-            f"{files.path_for(name)} is {hole.shape[1]}x{hole.shape[0]}, but image {name} is "
-            f"{image.shape[1]}x{image.shape[0]}; a hole must have the size of its image."
+def _check_length(name: str) -> None:
+    """Names are written with an ending, which file systems must have room for."""
+    if any(len(os.fsencode(part)) > _LONGEST_NAME for part in name.split("/")):
+        raise UnreadableImage(
+            f"{name}: the name is too long for a result; file names have at most "
+            f"{_LONGEST_NAME} bytes before their ending"
         )
-    return images.frame(
-        hole, size=frame.size, box=frame.box, shorter_side=frame.shorter_side, nearest=True
-    )
+
+
+def _checksums(path: Path, source: Source) -> dict[Path, str]:
+    """File -> SHA-256, from a list as sha256sum writes it; names are relative to its folder."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError as error:
+        raise SourceError(f"checksums {path}: {error.strerror}") from error
+    parts = [line.split(maxsplit=1) for line in lines if line.strip()]
+    if not all(len(part) == 2 and len(part[0]) == 64 for part in parts):
+        raise SourceError(f"checksums {path}: expected lines 'SHA256  NAME', as sha256sum writes")
+    sums = {(path.parent / name.removeprefix("*")).resolve(): sha for sha, name in parts}
+    files = (source.file(index) for index in range(len(source)))
+    if sums.keys().isdisjoint(file.resolve() for file in files if file is not None):
+        raise SourceError(f"checksums {path}: none of the names there is of an image to complete")
+    return sums

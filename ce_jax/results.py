@@ -4,31 +4,45 @@ manifest.jsonl    one JSON object an image, and the pictures that it speaks of (
 metrics.json      the means with their intervals, what was run, and the captions of the panels
 report.html       all of it to look at
 inpainting.json   the config that the results belong to
+.lock             held by whoever is writing; the file itself means nothing
 """
 
 import bisect
 import json
 import math
-from collections.abc import Container, Mapping, Sequence
+import time
+from collections.abc import Callable, Container, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import IO, Any, Self
 
 import numpy as np
 
-from ce_jax import files, images, metrics
+from ce_jax import files, images, metrics, packing
 from ce_jax.manifest import Manifest, Record, json_object
 from ce_jax.metrics import Estimate
 from ce_jax.perceptual import SetFigures
 from ce_jax.report import Line, write_report
+from ce_jax.shards import WHOLE, Shard
+
+# Files are waited for together, which a disk does in little more time than for one of them.
+_WRITERS = 8
+# Seconds that others may need to take possession of a folder that is to be shared with them.
+_PATIENCE = 10
+_OURS = ("manifest.jsonl", "metrics.json", "report.html", "inpainting.json")
 
 
 class OutputError(ValueError):
-    """An output folder that holds something else."""
+    """An output folder that cannot be written to, or holds something else."""
 
 
 class Results:
-    """The results of one inpainting in its folder, old ones of the same config included."""
+    """The results of one inpainting in its folder, old ones of the same config included.
+
+    A context manager: while it is open, the folder is held, and no other process gets it.
+    """
 
     def __init__(
         self,
@@ -38,9 +52,11 @@ class Results:
         *,
         shown: Container[str],
         worst: int,
-        overwrite: bool,
+        overwrite: bool = False,
+        shard: Shard = WHOLE,
+        is_current: Callable[[Record], bool] = lambda record: True,
     ) -> None:
-        """Takes possession of the folder.
+        """Takes possession of the folder, or of a part of it beside others with other parts.
 
         Args:
             folder: created if need be.
@@ -49,53 +65,126 @@ class Results:
             shown: the images that the report shows.
             worst: how many it shows besides, of those with the lowest PSNR over the hole.
             overwrite: remove the results that are there.
+            shard: the part of the images that is added to; the other parts are others'.
+            is_current: whether what an image was made from is still what a line says.
 
         Raises:
             OutputError: the folder cannot be written, holds other files, or results of another
-                config.
+                config, or another process is writing to it.
         """
         self.folder = folder
         self._names, self._shown, self._worst = names, shown, worst
-        self._manifest = Manifest(folder)
-        try:
-            self._claim(identity, overwrite=overwrite)
-        except OSError as error:
-            raise OutputError(
-                f"{folder} cannot be written ({error.strerror}); choose another --output."
-            ) from error
-        self._manifest.mend()
-        known = self._manifest.read()
-        self._records = {
-            name: known[name]
-            for name in names
-            if name in known
-            and (
-                known[name]["status"] != "done"
-                or all(file.is_file() for file in self._manifest.completions(known[name]))
-            )
-        }
-        self._psnr = sorted(map(psnr_of, self._records.values()))
+        self._shard, self._manifest = shard, Manifest(folder, shard)
+        self._added: list[Record] = []
+        self._writing: list[tuple[str, Path, Future[None]]] = []
+        with ExitStack() as held:
+            try:
+                self._claim(identity, held, overwrite=overwrite)
+            except OSError as error:
+                raise OutputError(
+                    f"{folder} cannot be written ({error.strerror}); choose another --output."
+                ) from error
+            self._writers = held.enter_context(ThreadPoolExecutor(_WRITERS))
+            self._read(is_current)
+            self._held = held.pop_all()
 
-    def _claim(self, identity: Mapping[str, Any], *, overwrite: bool) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._held.close()
+
+    def _claim(self, identity: Mapping[str, Any], held: ExitStack, *, overwrite: bool) -> None:
+        """Takes the folder, alone; with a shard, lets others in once it is ours."""
+        self._refuse_others(identity, overwrite=overwrite)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = held.enter_context((self.folder / ".lock").open("a+"))
+        alone = self._take(lock)
+        if alone:
+            # Now that nobody else can: it may have changed in the meantime.
+            self._refuse_others(identity, overwrite=overwrite)
+            if overwrite:
+                self._clear()
+            files.sweep(self.folder)
+            files.write_text(self.folder / "inpainting.json", json.dumps(identity, indent=2) + "\n")
+        else:
+            self._refuse_others(identity, overwrite=False)
+        if self._shard == WHOLE:
+            self._manifest.merge()
+        else:
+            self._share(lock, held)
+        self._manifest.mend()
+
+    def _take(self, lock: IO) -> bool:
+        """Holds the folder: alone if possible, else, with a shard, beside others with shards."""
+        deadline = time.monotonic() + _PATIENCE
+        while not files.hold(lock):
+            if self._shard == WHOLE or time.monotonic() > deadline:
+                raise OutputError(
+                    f"{self.folder} is being written to by another process; wait until it has "
+                    "ended, or choose another --output."
+                )
+            # Whoever comes first holds it alone for the moment in which it becomes theirs.
+            if files.hold(lock, shared=True) and (self.folder / "inpainting.json").is_file():
+                return False
+            time.sleep(0.05)
+        return True
+
+    def _share(self, lock: IO, held: ExitStack) -> None:
+        files.hold(lock, shared=True)
+        others = [path.name for path in self._manifest.parts() if self._of_other_count(path)]
+        if others:
+            raise OutputError(
+                f"{self.folder} holds {others[0]}, a part of another number of shards than "
+                f"{self._shard.count}; run once without --shard, which merges the parts."
+            )
+        part = held.enter_context(self._manifest.path.open("a"))
+        if not files.hold(part):
+            raise OutputError(
+                f"shard {self._shard} of {self.folder} is being written by another process; give "
+                "each process a --shard of its own."
+            )
+
+    def _of_other_count(self, part: Path) -> bool:
+        return not part.name.endswith(f"-of-{self._shard.count}.jsonl")
+
+    def _refuse_others(self, identity: Mapping[str, Any], *, overwrite: bool) -> None:
         folder, record = self.folder, self.folder / "inpainting.json"
         if record.is_file():
             before = json_object(record.read_text(encoding="utf-8"))
+            # What an older version did not know of, was off.
             changed = sorted(
-                k for k in before.keys() | identity.keys() if before.get(k) != identity.get(k)
+                k
+                for k in before.keys() | identity.keys()
+                if (before.get(k) or None) != (identity.get(k) or None)
             )
-            if overwrite:
-                self._clear()
-            elif changed:
+            if changed and not overwrite:
                 name = changed[0]
                 raise OutputError(
                     f"{folder} holds results with another {' and '.join(changed)} ({name}: "
                     f"{before.get(name)!r} there, {identity.get(name)!r} now); "
                     "choose another --output, or --overwrite."
                 )
-        elif folder.exists() and any(folder.iterdir()):
+        elif folder.exists() and not all(map(files.is_passing, folder.iterdir())):
             raise OutputError(f"{folder} holds other files; choose a new or empty --output.")
-        folder.mkdir(parents=True, exist_ok=True)
-        files.write_text(record, json.dumps(identity, indent=2) + "\n")
+
+    def _read(self, is_current: Callable[[Record], bool]) -> None:
+        """What is known of the images, without what was lost or made from other files."""
+        known = self._manifest.read()
+        known = [known[name] for name in self._names if name in known]
+
+        def is_kept(record: Record) -> bool:
+            if record["status"] != "done" or not self._shard.has(record["name"]):
+                return True
+            there = all(file.is_file() for file in self._manifest.completions(record))
+            return there and is_current(record)
+
+        kept = list(self._writers.map(is_kept, known))
+        self.outdated = kept.count(False)
+        self._records = {
+            record["name"]: record for record, is_kept in zip(known, kept, strict=True) if is_kept
+        }
+        self._psnr = sorted(map(psnr_of, self._records.values()))
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -113,29 +202,64 @@ class Results:
         panel: Sequence[np.ndarray],
         *,
         strips: np.ndarray | None = None,
+        write: Callable[[Path, np.ndarray], None] = images.write_png,
     ) -> None:
-        """Keeps the completions of an image: the files first, then its line in the manifest.
+        """Writes the completions of an image; `commit` then adds its line to the manifest.
 
         Args:
             record: the line; with more than one completion, it has a list of `candidates`.
             ranked: uint8 [k, s, s, 3], the best completion first.
             panel: what the report would show of the image; kept if it may.
             strips: uint8 [starts, steps, s, s, 3], how the search came there.
+            write: what writes a completion to its file.
         """
         name, file = record["name"], self._manifest.file
         for path, completion in zip(self._manifest.completions(record), ranked, strict=True):
-            images.write_png(path, completion)
+            self._begin(name, write, path, completion)
         if name in self._shown or psnr_of(record) < self._worst_so_far():
-            images.write_png(file("panels", name), np.concatenate(panel, axis=1))
+            self._begin(name, images.write_png, file("panels", name), np.concatenate(panel, axis=1))
         if strips is not None:
             sheet = images.grid(np.concatenate(strips), columns=strips.shape[1], gap=0)
-            images.write_png(file("trails", name), sheet)
+            self._begin(name, images.write_png, file("trails", name), sheet)
         bisect.insort(self._psnr, psnr_of(record))
-        self._append(record)
+        self._added.append(record)
 
-    def fail(self, name: str, reason: str) -> None:
+    def fail(self, name: str, reason: str, *, restarts: int = 0) -> None:
         """Notes an image that has no completion, and why."""
-        self._append({"name": name, "status": "failed", "reason": reason})
+        record = {"name": name, "status": "failed", "reason": reason}
+        self._added.append(record | ({"restarts": restarts} if restarts else {}))
+
+    def commit(self) -> None:
+        """Adds the lines of all images since the last time, once their files are on the disk."""
+        if not self._added:
+            return
+        failed = {}
+        for name, _, future in self._writing:
+            try:
+                future.result()
+            except images.UnreadableImage as error:
+                failed[name] = {"name": name, "status": "failed", "reason": str(error)}
+        written = [path for name, path, _ in self._writing if name not in failed]
+        for folder in {up for path in written for up in path.parents}:
+            if folder.is_relative_to(self.folder):
+                files.sync_folder(folder)
+        added = [failed.get(record["name"], record) for record in self._added]
+        self._manifest.append(added)
+        self._records |= {record["name"]: dict(record) for record in added}
+        self._added, self._writing = [], []
+
+    def _begin(
+        self, name: str, write: Callable[[Path, np.ndarray], None], path: Path, image: np.ndarray
+    ) -> None:
+        self._writing.append((name, path, self._writers.submit(write, path, image)))
+
+    def refresh(self) -> bool:
+        """Reads what others have added; whether all images are accounted for."""
+        if self._shard != WHOLE:
+            known = self._manifest.read()
+            self._records = {name: known[name] for name in self._names if name in known}
+            self._psnr = sorted(map(psnr_of, self._records.values()))
+        return len(self._records) == len(self._names)
 
     def completion(self, name: str) -> np.ndarray:
         """The best completion of an image that is done, uint8 [s, s, 3]."""
@@ -208,10 +332,6 @@ class Results:
             ],
         )
 
-    def _append(self, record: Record) -> None:
-        self._manifest.append(record)
-        self._records[record["name"]] = dict(record)
-
     def _worst_so_far(self) -> float:
         """The PSNR below which an image is one of the worst; infinite while there are few."""
         if self._worst == 0:
@@ -232,8 +352,9 @@ class Results:
         for folder in sorted(folders, reverse=True):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
-        for name in ("manifest.jsonl", "metrics.json", "report.html", "inpainting.json"):
-            (self.folder / name).unlink(missing_ok=True)
+        packing.remove(self.folder)
+        for path in (*self._manifest.parts(), *(self.folder / name for name in _OURS)):
+            path.unlink(missing_ok=True)
 
 
 def psnr_of(record: Record) -> float:

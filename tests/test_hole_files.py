@@ -60,7 +60,7 @@ def test_a_damaged_file_gives_one_clear_line(tmp_path, disc, cut):
 
 def test_one_file_serves_all_images(tmp_path, disc):
     files = hole_files.open_files(saved(tmp_path / "hole.png", disc))
-    np.testing.assert_array_equal(files.for_image("a/b.jpg"), files.for_image("c.png"))
+    assert files.path_for("a/b.jpg") == files.path_for("c.png") == tmp_path / "hole.png"
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,7 @@ def test_one_file_serves_all_images(tmp_path, disc):
         ("a.png", "a.PNG"),
         ("a.v1.jpg", "a.v1.png"),
         ("a.v1", "a.v1.bmp"),
+        ("a.jpg", "a.jpg.png"),
         ("sub/ü b.jpeg", "sub/ü b.png"),
     ],
 )
@@ -88,11 +89,30 @@ def test_of_two_holes_the_one_of_the_very_same_name_is_taken(tmp_path, disc):
         files.path_for("a.jpg")
 
 
+def test_images_that_keep_their_endings_find_holes_of_their_own(tmp_path, disc):
+    for name in ("a.jpg.png", "a.png.png", "a.png", "b.jpg", "b.png", "sub/c.png", "idle.png"):
+        saved(tmp_path / name, disc)
+    files = hole_files.open_files(tmp_path)
+    images = ("a.jpg", "a.png", "b.jpg", "b.png", "sub/c.jpg", "sub/c.png")
+    holes_ = ("a.jpg.png", "a.png.png", "b.jpg", "b.png", "sub/c.png", "sub/c.png")
+    assert [files.path_for(name) for name in images] == [tmp_path / name for name in holes_]
+    assert files.idle(images) == [tmp_path / "a.png", tmp_path / "idle.png"]
+    assert files.has("sub/c.jpg")
+    assert not files.has("d.jpg")
+
+
+def test_soft_pixels_are_counted(tmp_path):
+    grey = np.array([[0, 31, 32, 127], [128, 223, 224, 255]], np.uint8)
+    hole, soft = hole_files.read_drawn(saved(tmp_path / "soft.png", grey))
+    assert soft == 0.5
+    assert hole.sum() == 4
+
+
 def test_an_image_without_a_hole_is_named_with_the_folder_and_what_was_expected(tmp_path, disc):
     saved(tmp_path / "a.png", disc)
     files = hole_files.open_files(tmp_path)
     with pytest.raises(holes.HoleError, match=rf"sub/a\.jpg has no .* {tmp_path}.* sub/a\.png"):
-        files.for_image("sub/a.jpg")
+        files.path_for("sub/a.jpg")
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):

@@ -69,6 +69,9 @@ class Completion(NamedTuple):
     trails: Trails | None = None
 
 
+DRAW_THEIR_START = ("latent",)
+"""Methods of which another key may find what one has not; the others only repeat themselves."""
+
 Complete = Callable[[Array, Array, Array], Completion]
 Propose = Callable[[Any, Array, Array, Array], tuple[Any, ...]]
 """(variables, images, hole, key) -> what a Completion holds behind its images: three or all."""

@@ -184,6 +184,8 @@ class Inpainting:
     """center, block, blocks, random:SHARE, pattern, half, quarter:CORNER, free-form:FROM-TO (brush strokes over so many per cent), set:NAME (holes that are the same for everybody; docs/holes.md), a PNG for all images, or a folder with one per image (white = fill)."""
     output: str = "completed"
     """Folder for images/, manifest.jsonl, metrics.json and report.html."""
+    output_format: Literal["png", "array_record"] = "png"
+    """png: images/NAME.png. array_record: besides, once all are done, dataset/ with the same pictures, to train on as tfds:OUTPUT/dataset."""
     model: str | None = None
     """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
     method: Literal[
@@ -203,6 +205,14 @@ class Inpainting:
     """latent: search in a DCGAN or a VAE; context-encoder: one pass of it or of an L2-GAN; high-resolution: one pass on a small version, refined scale by scale; the others need no model. nearest: what of `collection` agrees best with the known pixels, or in the features of a context encoder if one is the model; laplace: smoothest continuation; tv: least total variation; low-rank: matrix completion; neighbours: vote of the nearest. With ce_jax[classical]: biharmonic (scikit-image), telea and navier-stokes (OpenCV), patchmatch (PyPatchMatch)."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
+    resize_holes: bool = False
+    """Resize a hole file that has not the size of its image (nearest pixel), rather than refusing it."""
+    allow_missing: bool = False
+    """Take an image without a hole file as one without a hole, rather than refusing it."""
+    checksums: str | None = None
+    """A list as sha256sum writes it: an image file whose bytes are others is refused."""
+    returns: Literal["square", "photograph"] | None = None
+    """What images/ holds. square: what the network sees; photograph: the whole photograph at its own size and kind, completed in a square around the hole. None: photograph where holes are files and neither a truth nor a frame is given, else square."""
     truth: str | None = None
     """Source of the intact images, for the figures; holes drawn by kind need none: the images are intact."""
     frame: Frame | None = None
@@ -221,6 +231,8 @@ class Inpainting:
     perceptual: Perceptual = Perceptual()
     batch_size: int = 64
     """Images per batch, over all devices together; the last batch is padded."""
+    shard: str | None = None
+    """I/N, from 0/N to N-1/N: of N processes with the same output this one does part I; None: all, or with jax.distributed the part of this process."""
     seed: int = 0
     """Seed of the holes drawn by kind and of the starts; each image adds its own name."""
     report_rows: int = 60
@@ -235,6 +247,21 @@ class Inpainting:
         require(self.report_rows >= 0, "report_rows", self.report_rows, "at least 0")
         require(self.report_worst >= 0, "report_worst", self.report_worst, "at least 0")
         require_seed(self.seed)
+        if self.shard is not None:
+            index, _, count = self.shard.partition("/")
+            require(
+                index.isdecimal() and count.isdecimal() and int(index) < int(count),
+                "shard",
+                self.shard,
+                "I/N with I from 0 to N-1, as in 0/4",
+            )
+            require(not self.overwrite, "overwrite", self.overwrite, "off with a shard")
+        require(
+            self.returns != "photograph" or self.truth is None,
+            "returns",
+            self.returns,
+            "square where there is a truth: figures are of what the network sees",
+        )
         most = self.latent.starts if self.method == "latent" else 1
         require(
             1 <= self.candidates <= most,

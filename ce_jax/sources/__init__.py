@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ce_jax.photographs import Photograph
 from ce_jax.sources.arrays import open_mat, open_npz
 from ce_jax.sources.bundled import open_bundled
 from ce_jax.sources.digests import digests
@@ -97,6 +98,12 @@ class _Part:
 
     def __getitem__(self, index: int) -> np.ndarray:
         return self.pictures[self.indices[index]]
+
+    def whole(self, index: int) -> Photograph:
+        return self.pictures.whole(self.indices[index])
+
+    def file(self, index: int) -> Path | None:
+        return self.pictures.file(self.indices[index])
 
     def __repr__(self) -> str:
         return f"<{len(self)} images of {self.spec!r}>"

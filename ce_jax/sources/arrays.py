@@ -29,7 +29,7 @@ def open_mat(location: str, spec: str) -> Opened:
     if stack.dtype != np.uint8 or stack.ndim != 4 or stack.shape[2] != 3:
         raise SourceError(f"{spec!r}: X is {described(stack)}; expected uint8 (h, w, 3, n)")
     stack = np.moveaxis(stack, -1, 0)
-    return numbers(len(stack)), Stack(stack)
+    return numbers(len(stack)), Stack(stack, path)
 
 
 def open_npz(location: str, spec: str) -> Opened:
@@ -51,4 +51,4 @@ def open_npz(location: str, spec: str) -> Opened:
     if stack.dtype != np.uint8 or not (grey or colour):
         expected = "uint8 [n, h, w, 3] or [n, h, w]"
         raise SourceError(f"{spec!r}: {key} is {described(stack)}; expected {expected}")
-    return numbers(len(stack)), Stack(stack)
+    return numbers(len(stack)), Stack(stack, path)

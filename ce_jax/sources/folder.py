@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ce_jax.sources.source import Files, Opened, SourceError
 
-_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm")
+_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "gif")
 
 
 def open_folder(location: str, spec: str) -> Opened:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ce_jax import images
+from ce_jax.photographs import Photograph
 from ce_jax.sources.source import (
     Opened,
     SourceError,
@@ -28,6 +29,13 @@ class _Records:
             return images.read(self.records[index]["image"])
         except images.UnreadableImage as error:
             raise images.UnreadableImage(f"{self.spec}, record {index}: {error}") from error
+
+    def whole(self, index: int) -> Photograph:
+        """The picture, of which the record keeps the colours."""
+        return Photograph(self[index])
+
+    def file(self, index: int) -> None:
+        """None: a prepared version of a dataset does not change."""
 
 
 def open_tfds(location: str, spec: str) -> Opened:

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from ce_jax import images
+from ce_jax import images, photographs
+from ce_jax.photographs import Photograph
 
 
 class SourceError(ValueError):
@@ -34,12 +35,31 @@ class Source(Protocol):
         """Picture as uint8 [h, w, 3]; raises `images.UnreadableImage`."""
         ...
 
+    def whole(self, index: int) -> Photograph:
+        """Picture with all that it came with: alpha, 16 bits, profile; raises as above."""
+        ...
+
+    def file(self, index: int) -> Path | None:
+        """The file that the picture stands in, alone or with others; None where that is no one's.
+
+        Whoever keeps what was made of a picture may look there whether it has changed.
+        """
+        ...
+
 
 class Pictures(Protocol):
     """Pictures without their names."""
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Picture as uint8 [h, w, 3]; raises `images.UnreadableImage`."""
+        ...
+
+    def whole(self, index: int) -> Photograph:
+        """Picture with all that it came with; raises as above."""
+        ...
+
+    def file(self, index: int) -> Path | None:
+        """The file that the picture stands in, if there is one to look at."""
         ...
 
 
@@ -56,16 +76,33 @@ class Files:
     def __getitem__(self, index: int) -> np.ndarray:
         return images.read(self.paths[index])
 
+    def whole(self, index: int) -> Photograph:
+        """The photograph as it was written."""
+        return photographs.read(self.paths[index])
+
+    def file(self, index: int) -> Path:
+        """The file of this picture alone."""
+        return self.paths[index]
+
 
 @dataclass(frozen=True)
 class Stack:
     """Pictures of one size, uint8 [n, h, w, 3] or grey [n, h, w], in memory."""
 
     stack: np.ndarray
+    path: Path | None = None
 
     def __getitem__(self, index: int) -> np.ndarray:
         image = self.stack[index]
         return np.stack([image] * 3, axis=-1) if image.ndim == 2 else np.ascontiguousarray(image)
+
+    def whole(self, index: int) -> Photograph:
+        """The picture, which is all there is."""
+        return Photograph(self[index])
+
+    def file(self, index: int) -> Path | None:
+        """The file that all of them were read from."""
+        return self.path
 
 
 def numbers(count: int) -> Sequence[str]:

@@ -1,0 +1,105 @@
+"""What an inpainting is about to do, and whether there is room for it: known before it begins."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ce_jax import images
+from ce_jax.config import Inpainting
+from ce_jax.hole_sets import HoleSet
+from ce_jax.pairing import Pairing
+from ce_jax.results import OutputError, Results
+from ce_jax.shards import WHOLE, Shard
+from ce_jax.sources import Source
+
+# Bytes of a line of the manifest.
+_LINE = 1000
+_NAMED = 3
+_LOSSY = (".jpg", ".jpeg", ".webp")
+
+
+def lines(
+    config: Inpainting,
+    pairing: Pairing,
+    results: Results,
+    todo: Sequence[int],
+    *,
+    needed: int,
+    shard: Shard = WHOLE,
+) -> Iterator[str]:
+    """The plan for people: images and holes, what is done already, where to and how large."""
+    names = pairing.source.names
+    part = "" if shard == WHOLE else f", of which part {shard} is {_part(names, shard)}"
+    yield f"{len(names)} images of {config.images}{part}; holes: {_holes(config, pairing)}"
+    outdated = f" ({results.outdated} were, but changed since or lost)" if results.outdated else ""
+    done = sum(map(results.is_done, names))
+    yield f"{done} done already, {len(todo)} to do{outdated}: {config.method}, seed {config.seed}"
+    free = shutil.disk_usage(results.folder).free
+    if lossy := _lossy(config, pairing):
+        yield f"{lossy} of the intact images are lossy (JPEG, WebP): figures measure that too"
+    yield f"to {results.folder}: about {readable(needed)} more, {readable(free)} are free"
+
+
+def estimate(count: int, *, pixels: int, shown: int, panel: int) -> int:
+    """Bytes that so many completions need, as if nothing could be compressed.
+
+    Args:
+        count: completions to write, all candidates counted.
+        pixels: of each.
+        shown: how many of them the report shows.
+        panel: pixels of what it shows of one; the page holds them once more, as text.
+    """
+    return count * (3 * pixels + _LINE) + shown * 3 * panel * 7 // 3
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Makes sure that a folder has room for so many bytes.
+
+    Raises:
+        OutputError: less is free.
+    """
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise OutputError(
+            f"{folder} has {readable(free)} free, but about {readable(needed)} are needed; make "
+            "room, or choose another --output."
+        )
+
+
+def pixels_of(source: Source, index: int) -> int:
+    """Pixels of a photograph, by its header; 0 if there is no file to look at."""
+    path = source.file(index)
+    return 0 if path is None else images.pixels_of(path)
+
+
+def readable(count: int) -> str:
+    """Bytes for people: 1.5 GB."""
+    power = min(4, max(0, len(str(count)) - 1) // 3)
+    return f"{count / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def _lossy(config: Inpainting, pairing: Pairing) -> int:
+    """How many images that results are compared with have been compressed with loss."""
+    if config.truth is None and not isinstance(pairing.holes, HoleSet):
+        return 0
+    truth = pairing.truth or pairing.source
+    paths = (truth.file(index) for index in range(len(truth)))
+    return sum(path is not None and path.suffix.lower() in _LOSSY for path in paths)
+
+
+def _part(names: Sequence[str], shard: Shard) -> int:
+    return sum(map(shard.has, names))
+
+
+def _holes(config: Inpainting, pairing: Pairing) -> str:
+    holes, names = pairing.holes, pairing.source.names
+    if isinstance(holes, HoleSet) or holes.by_stem is None:
+        return config.holes
+    without = [name for name in names if not holes.has(name)]
+    idle = [str(file) for file in holes.idle(names)]
+    remarks = [
+        f"{len(some)} {what} ({', '.join(some[:_NAMED])}{', ...' if len(some) > _NAMED else ''})"
+        for some, what in ((without, "images without one"), (idle, "files of no image"))
+        if some
+    ]
+    return "; ".join([f"{sum(map(len, holes.by_stem.values()))} in {config.holes}", *remarks])

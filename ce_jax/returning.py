@@ -1,0 +1,54 @@
+"""Whole photographs with their completed squares put back: read once more, filled, written."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from ce_jax import images, photographs
+from ce_jax.images import UnreadableImage
+from ce_jax.pairing import Pairing, Picture
+from ce_jax.stamps import Stamp
+from ce_jax.surroundings import paste
+
+Write = Callable[[Path, np.ndarray], None]
+"""(path, completed square): writes the file of a completion."""
+
+
+def writer(picture: Picture, pairing: Pairing, *, blend: str) -> Write:
+    """How the completions of an image are written: as squares, or as the whole photograph.
+
+    A photograph is not kept until then, so that no batch of large ones has to fit into memory.
+    """
+    return images.write_png if picture.place is None else partial(_return, picture, pairing, blend)
+
+
+def _return(picture: Picture, pairing: Pairing, blend: str, path: Path, square: np.ndarray) -> None:
+    """Writes the photograph of a picture, its hole filled from its completed square.
+
+    Raises:
+        UnreadableImage: it is no longer what the square was cut from.
+    """
+    place, index = picture.place, pairing.index_of(picture.name)
+    assert place is not None
+    original = pairing.source.file(index)
+    if original is not None and not _is(original, picture.files["image"]):
+        raise UnreadableImage(f"{original}: changed while it was being completed")
+    if original is not None and not place.missing and photographs.is_png(original):
+        return photographs.copy(path, original)
+    photograph = pairing.source.whole(index)
+    height, width = place.hole.shape[:2]
+    box = np.s_[place.top : place.top + height, place.left : place.left + width]
+    pixels = photograph.pixels.copy()
+    if place.missing:
+        completed = paste(
+            photographs.colours(pixels[box]), images.to_float(square), place, blend=blend
+        )
+        pixels[box] = photographs.filled(pixels[box], completed, place.hole)
+    photographs.write(path, photograph._replace(pixels=pixels))
+
+
+def _is(path: Path, known: Stamp) -> bool:
+    status = path.stat()
+    return (status.st_size, status.st_mtime_ns) == (known.size, known.modified)
