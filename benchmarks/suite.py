@@ -21,12 +21,12 @@ from benchmarks import pytorch
 from benchmarks.weights import to_pytorch
 from ce_jax import images, sharding, systems
 from ce_jax.completion import latent
+from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import Data, Dcgan, Frame, LatentSearch, Training
-from ce_jax.state import Game, Variables, apply
+from ce_jax.state import Game, apply
 from ce_jax.systems import dcgan
 
 Array = jax.Array
-Networks = tuple[Variables, Variables]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +133,7 @@ def search_step(setting: Setting) -> Work:
     """A step of latent search in frozen networks; a call ends by judging where it has arrived."""
     game = start(setting)
     assert game.critic is not None
-    networks = game.generator.variables, game.critic.variables
+    networks = Networks(game.generator.variables, game.critic.variables)
     generator, critic = twins(game, setting)
     generator, critic = pytorch.frozen(generator), pytorch.frozen(critic)
     quarter = setting.size // 4
@@ -192,16 +192,19 @@ def our_training(setting: Setting) -> Callable:
 def our_search(setting: Setting, settings: LatentSearch) -> tuple[Wrapped, Wrapped]:
     """(networks, images, hole, start) -> (z, objective), and (networks, z) -> logits, jitted."""
     generator, critic = dcgan.modules(setting.model, size=setting.size)
+    keys = jax.random.split(jax.random.key(0), setting.batch_size)
 
     def judge(networks: Networks, z: Array) -> Array:
         return apply(critic, networks[1], apply(generator, networks[0], z))
 
     def search(networks: Networks, images: Array, hole: Array, start: Array):
-        space = latent.space_of(setting.model, networks, size=setting.size, settings=settings)
-        weight = latent.context_weight(hole, settings)
-        punish = latent.losses_of(images, weight, space=space, settings=settings)
-        z, _ = latent.search(start, punish=punish, settings=settings, bound=1.0)
-        return z, jnp.add(*punish(z))
+        space = space_of(setting.model, networks, settings)
+        problem = latent.Problem(images, hole, keys, space, settings)
+        begun = latent.begin(problem, None)._replace(z=start[:, None])
+        ended, _ = latent.search(problem, begun)
+        z = ended.z[:, 0]
+        objective = latent.objective_of(problem, latent.seen(problem), starts=1)
+        return z, objective(z, space.generate(z))
 
     return jax.jit(search), jax.jit(judge)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ce_jax.completion.space import Networks
 from ce_jax.config import LatentSearch
 from ce_jax.images import to_float
 from ce_jax.systems.dcgan import draw_latent
@@ -78,7 +79,7 @@ def test_both_sides_reach_the_same_z_and_objective(trained, batch):
     start = start.astype(np.float32)
     settings = LatentSearch(steps=SETTING.steps, prior=1.0)
     search, _ = suite.our_search(SETTING, settings)
-    networks = game.generator.variables, game.critic.variables
+    networks = Networks(game.generator.variables, game.critic.variables)
     z, objective = search(networks, images, hole, start)
 
     generator, critic = suite.twins(game, SETTING)
