@@ -19,7 +19,24 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     perceptual                               completions as other networks see them
     finishing returning                      blended on the host, measured; whole photographs
     logbook report manifest packing results  what is written for people, or to train on
-    planning training batch                  what is to be done; the two loops
+    planning loop training batch             what is to be done; the two loops
+    api                                      the same for arrays, from Python
     table_files tables                       many inpaintings, side by side
     commands                                 what train.py and inpaint.py share
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ce_jax.api import Incomplete, inpaint
+
+__all__ = ["Incomplete", "inpaint"]
+
+
+def __getattr__(name: str) -> Any:
+    """Loads JAX when the first image is to be filled, and not before."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ce_jax import api
+
+    return getattr(api, name)

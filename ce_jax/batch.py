@@ -1,20 +1,13 @@
-"""Inpainting a whole data set: plan, decode ahead, complete on the devices, blend and write.
-
-The devices work on one batch while the host finishes the one before it. All batches have the same
-shape (the last is padded), and holes and starts are drawn from the seed and the image's own name,
-so that a result does not depend on where in a run it was made.
-"""
+"""Inpainting a whole data set: plan, decode ahead, complete on the devices, blend and write."""
 
 import dataclasses
 import functools
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
@@ -22,7 +15,6 @@ from ce_jax import (
     checkpointing,
     completion,
     hole_files,
-    images,
     packing,
     perceptual,
     planning,
@@ -30,12 +22,12 @@ from ce_jax import (
     shards,
 )
 from ce_jax import config as configuration
-from ce_jax.completion import Candidates, Complete, Completion
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import ConfigError, Frame, Inpainting
-from ce_jax.finishing import Batch, Finished, Unserved, captions_of, finish
+from ce_jax.finishing import Finished, captions_of, finish
 from ce_jax.hole_files import HoleFiles
-from ce_jax.hole_sets import HoleSet, hash_of_set, image_keys
+from ce_jax.hole_sets import HoleSet, hash_of_set
+from ce_jax.loop import Loop, begin
 from ce_jax.manifest import Manifest
 from ce_jax.pairing import Failure, Pairing, Picture, pair, read_ahead
 from ce_jax.perceptual import Perception, SetFigures, measure_set
@@ -62,9 +54,6 @@ _TRAILED_IMAGES = 4
 
 # Images whose sizes stand for those of all.
 _MEASURED = 32
-
-# Another start may lead somewhere where one has led nowhere; a third failure is no accident.
-_MOST_RESTARTS = 2
 
 
 class Outcome(NamedTuple):
@@ -136,17 +125,15 @@ def inpaint(
         for line in planning.lines(config, pairing, results, todo, needed=needed, shard=shard):
             tell(line)
         trailed = {shown[index] for index in _evenly(len(shown), _TRAILED_IMAGES)}
-        begin = functools.partial(_begin, config, holes, complete, frame.size)
+        drawn = holes if isinstance(holes, HoleSet) else None
         with tqdm(total=len(mine), initial=len(mine) - len(todo), unit="image") as bar:
-            loop = _Loop(
+            loop = Loop(
                 config,
-                results,
-                begin,
+                functools.partial(begin, config, drawn, complete, frame.size),
                 functools.partial(
                     finish, config=config, trailed=trailed, compare=perception.compare
                 ),
-                functools.partial(writer, pairing=pairing, blend=config.blend),
-                bar.update,
+                _Keeper(results, functools.partial(writer, pairing, blend=config.blend), bar),
             )
             groups = read_ahead(pairing.load, todo, batch_size=config.batch_size)
             loop.run(groups, stopped)
@@ -168,6 +155,22 @@ def inpaint(
     return Outcome(done, len(own) - done, len(mine), loop.kept < len(todo))
 
 
+class _Keeper:
+    """Writes what a loop has finished into the results, and moves the bar."""
+
+    def __init__(self, results: Results, writer: Callable[[Picture], Write], bar: tqdm) -> None:
+        self._results, self._writer, self._bar = results, writer, bar
+        self.commit = results.commit
+
+    def add(self, finished: Finished) -> None:
+        self._results.add(finished, write=self._writer(finished.picture))
+        self._bar.update()
+
+    def fail(self, failure: Failure) -> None:
+        self._results.fail(failure)
+        self._bar.update()
+
+
 def _of_set(
     config: Inpainting, perception: Perception, results: Results, pairing: Pairing
 ) -> SetFigures:
@@ -187,124 +190,6 @@ def _of_set(
 
     assert perception.describe is not None
     return measure_set(perception.describe, pairs())
-
-
-class _Loop:
-    """Begins a batch on the devices, finishes the one before it on the host, and so on."""
-
-    def __init__(
-        self,
-        config: Inpainting,
-        results: Results,
-        begin: Callable[[list[Picture]], Batch],
-        finish: Callable[[Batch], Iterator[Unserved | Finished]],
-        writer: Callable[[Picture], Write],
-        progress: Callable[[], object],
-    ) -> None:
-        self.kept = 0
-        self._batch_size, self._candidates = config.batch_size, config.candidates
-        self._restarts = _MOST_RESTARTS if config.method in completion.DRAW_THEIR_START else 0
-        self._results, self._begin, self._finish = results, begin, finish
-        self._writer, self._progress = writer, progress
-        self._again: list[Picture] = []
-
-    def run(self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]) -> None:
-        """All groups, and what has to be begun anew; or until it is stopped between two."""
-        underway, reading = None, True
-        while reading or underway is not None or self._again:
-            group = next(groups, None) if reading and not self._is_full() else self._anew()
-            reading = reading and group is not None
-            begun = self._take(group or [])
-            self._settle(underway)
-            underway = begun
-            if stopped():
-                break
-        self._settle(underway)
-        # Those that wait to be begun anew have no line yet, and begin from the start next time.
-
-    def _is_full(self) -> bool:
-        return len(self._again) >= self._batch_size
-
-    def _anew(self) -> list[Picture]:
-        group, self._again = self._again[: self._batch_size], self._again[self._batch_size :]
-        return group
-
-    def _take(self, group: Sequence[Picture | Failure]) -> Batch | None:
-        """Notes the failures of a group, and those without a hole; begins the others."""
-        pictures, whole = [], []
-        for one in group:
-            if isinstance(one, Failure):
-                self._fail(one)
-            elif one.hole is not None and not one.hole.any():
-                whole.append(one)
-            else:
-                pictures.append(one)
-        begun = self._begin(pictures) if pictures else None
-        self._settle(_nothing_to_do(whole, self._candidates) if whole else None)
-        return begun
-
-    def _settle(self, batch: Batch | None) -> None:
-        """Keeps what a batch has become; what has not become anything is to be begun anew."""
-        for one in () if batch is None else self._finish(batch):
-            if isinstance(one, Finished):
-                write = self._writer(one.picture)
-                self._results.add(one.record, one.ranked, one.panel, strips=one.strips, write=write)
-                self._count()
-            elif one.picture.restarts < self._restarts:
-                self._again.append(one.picture._replace(restarts=one.picture.restarts + 1))
-            else:
-                self._fail(Failure(one.picture.name, one.reason, one.picture.restarts))
-        self._results.commit()
-
-    def _fail(self, failure: Failure) -> None:
-        self._results.fail(failure.name, failure.reason, restarts=failure.restarts)
-        self._count()
-
-    def _count(self) -> None:
-        self.kept += 1
-        self._progress()
-
-
-def _begin(
-    config: Inpainting,
-    holes: HoleSet | HoleFiles,
-    complete: Complete,
-    size: int,
-    pictures: list[Picture],
-) -> Batch:
-    """Starts a batch on the devices, padded to the full size with copies of its last picture."""
-    padded = pictures + [pictures[-1]] * (config.batch_size - len(pictures))
-    names = [picture.name for picture in padded]
-    if isinstance(holes, HoleSet):
-        hole = holes.draw(names, size=size)
-    else:
-        hole = np.stack([picture.hole for picture in padded if picture.hole is not None])
-    photographs = images.to_float(np.stack([picture.image for picture in padded]))
-    start_key = start_keys(config.seed, names, [picture.restarts for picture in padded])
-    begun = time.monotonic()
-    completed = complete(jnp.asarray(photographs), jnp.asarray(hole), start_key)
-    return Batch(pictures, hole[: len(pictures)], completed, begun)
-
-
-def start_keys(seed: int, names: Sequence[str], restarts: Sequence[int]) -> jax.Array:
-    """What a method draws its starts from, [b]: another key for each restart of an image."""
-    _, key = jax.vmap(jax.random.split, out_axes=1)(image_keys(seed, names))
-    anew = jax.vmap(jax.random.fold_in)(key, np.asarray(restarts, np.uint32))
-    return jnp.where(np.asarray(restarts) > 0, anew, key)
-
-
-def _nothing_to_do(pictures: list[Picture], candidates: int) -> Batch:
-    """A batch of images that miss nothing: no method is asked."""
-    photographs = images.to_float(np.stack([picture.image for picture in pictures]))
-    hole = np.stack([picture.hole for picture in pictures if picture.hole is not None])
-    none = np.zeros(len(pictures), np.int32)
-    several = None
-    if candidates > 1:
-        each = np.repeat(photographs[:, np.newaxis], candidates, axis=1)
-        zeros = np.zeros((len(pictures), candidates))
-        several = Candidates(*map(jnp.asarray, (each, zeros, zeros.astype(int))))
-    arrays = map(jnp.asarray, (photographs, photographs, none.astype(float), none))
-    return Batch(pictures, hole, Completion(*arrays, candidates=several), time.monotonic())
 
 
 def _returns_photographs(config: Inpainting, holes: HoleSet | HoleFiles) -> bool:

@@ -1,7 +1,8 @@
 """From what the devices propose to what is kept: blended on the host, measured, and described."""
 
 import time
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -37,12 +38,20 @@ class Unserved(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A completed image: its line of the manifest, its files, and what the report shows of it."""
+    """A completed image.
+
+    Attributes:
+        picture: what it was.
+        record: its line of the manifest; with more than one completion, a list of `candidates`.
+        ranked: its completions, uint8 [k, s, s, 3], the best first.
+        panel: makes what the report may show of it, pictures [s, s, 3] as `captions_of` has them.
+        strips: uint8 [starts, steps, s, s, 3], how the search came there, where that is wanted.
+    """
 
     picture: Picture
     record: dict[str, Any]
     ranked: np.ndarray
-    panel: list[np.ndarray]
+    panel: Callable[[], list[np.ndarray]]
     strips: np.ndarray | None
 
 
@@ -67,13 +76,14 @@ def finish(
     proposals = np.where(finite, proposals, 0)
     photographs = np.stack([picture.image for picture in batch.pictures])
     ranked = _blended(photographs, proposals, hole, config)
-    laplace = images.to_uint8(blending.harmonic(images.to_float(photographs), hole))
-    filled = {config.method: ranked[:, 0], "laplace": np.where(hole, laplace, photographs)}
-    truth = np.stack([p.image if p.truth is None else p.truth for p in batch.pictures])
-    figures = {method: metrics.figures(result, truth, hole) for method, result in filled.items()}
-    if compare is not None:
+    figures = {}
+    if any(picture.truth is not None for picture in batch.pictures):
+        filled = {config.method: ranked[:, 0], "laplace": _laplace(photographs, hole)}
+        truth = np.stack([p.image if p.truth is None else p.truth for p in batch.pictures])
         for method, result in filled.items():
-            figures[method]["image/lpips"] = compare(result, truth)
+            figures[method] = metrics.figures(result, truth, hole)
+            if compare is not None:
+                figures[method]["image/lpips"] = compare(result, truth)
     seconds = round((time.monotonic() - batch.begun) / count, 4)
     for i, picture in enumerate(batch.pictures):
         if not served[i]:
@@ -108,11 +118,29 @@ def finish(
             record["trail"] = _trail(trails)
             best = trails.proposal[np.newaxis, :_TRAILED_STARTS]
             strips = _blended(photographs[i : i + 1], best, hole[i : i + 1], config)[0]
-        seen = np.where(hole[i], np.uint8(255), picture.image)
-        panel = [picture.image, seen, images.to_uint8(proposals[i, 0]), *ranked[i]]
-        panel += [] if config.method == "laplace" else [filled["laplace"][i]]
-        panel += [] if picture.truth is None else [picture.truth]
+        panel = partial(_panel, config, picture, hole[i], proposals[i, 0], ranked[i])
         yield Finished(picture, record, ranked[i], panel, strips)
+
+
+def _panel(
+    config: Inpainting,
+    picture: Picture,
+    hole: np.ndarray,
+    proposal: np.ndarray,
+    ranked: np.ndarray,
+) -> list[np.ndarray]:
+    """What a report shows of an image, as `captions_of` has it."""
+    seen = np.where(hole, np.uint8(255), picture.image)
+    panel = [picture.image, seen, images.to_uint8(proposal), *ranked]
+    if config.method != "laplace":
+        panel.append(_laplace(picture.image[np.newaxis], hole[np.newaxis])[0])
+    return panel if picture.truth is None else [*panel, picture.truth]
+
+
+def _laplace(photographs: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """The Laplace fill of photographs, uint8."""
+    filled = images.to_uint8(blending.harmonic(images.to_float(photographs), hole))
+    return np.where(hole, filled, photographs)
 
 
 def _blended(

@@ -67,7 +67,7 @@ def decode(
             if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
                 raise UnreadableImage(f"{name}: holds several frames; save the one to use alone")
             image.load()
-            return convert(_upright(image))
+            return convert(upright(image))
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
@@ -87,7 +87,8 @@ def pixels_of(path: str | os.PathLike) -> int:
         return 0
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
+    """A decoded picture, turned as its EXIF says."""
     try:
         return ImageOps.exif_transpose(image)
     # Damaged metadata says nothing about the pixels, which have been decoded by now.

@@ -31,7 +31,7 @@ def read(path: str | os.PathLike, *, max_pixels: int = images.MAX_PIXELS) -> Pho
     Raises:
         UnreadableImage: as `images.read`.
     """
-    return images.decode(path, _whole, max_pixels=max_pixels)
+    return images.decode(path, whole, max_pixels=max_pixels)
 
 
 def write(path: str | os.PathLike, photograph: Photograph) -> None:
@@ -79,7 +79,8 @@ def filled(pixels: np.ndarray, completed: np.ndarray, hole: np.ndarray) -> np.nd
     return np.concatenate([np.where(hole, levels, pixels[..., :colour]), pixels[..., colour:]], -1)
 
 
-def _whole(image: Image.Image) -> Photograph:
+def whole(image: Image.Image) -> Photograph:
+    """A decoded, upright picture, as `read` gives it."""
     icc, mode = image.info.get("icc_profile"), image.mode
     if mode == "I" or mode.startswith("I;16"):
         pixels = np.asarray(image)

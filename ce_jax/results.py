@@ -21,8 +21,10 @@ from typing import IO, Any, Self
 import numpy as np
 
 from ce_jax import files, images, metrics, packing
+from ce_jax.finishing import Finished
 from ce_jax.manifest import Manifest, Record, json_object
 from ce_jax.metrics import Estimate
+from ce_jax.pairing import Failure
 from ce_jax.perceptual import SetFigures
 from ce_jax.report import Line, write_report
 from ce_jax.shards import WHOLE, Shard
@@ -195,39 +197,33 @@ class Results:
         """Whether this image was completed before, by this config, and its files are there."""
         return name in self._records and self._records[name]["status"] == "done"
 
-    def add(
-        self,
-        record: Record,
-        ranked: np.ndarray,
-        panel: Sequence[np.ndarray],
-        *,
-        strips: np.ndarray | None = None,
-        write: Callable[[Path, np.ndarray], None] = images.write_png,
-    ) -> None:
+    def add(self, finished: Finished, *, write: Callable[[Path, np.ndarray], None]) -> None:
         """Writes the completions of an image; `commit` then adds its line to the manifest.
 
         Args:
-            record: the line; with more than one completion, it has a list of `candidates`.
-            ranked: uint8 [k, s, s, 3], the best completion first.
-            panel: what the report would show of the image; kept if it may.
-            strips: uint8 [starts, steps, s, s, 3], how the search came there.
+            finished: its panel is made only if the report may show it.
             write: what writes a completion to its file.
         """
-        name, file = record["name"], self._manifest.file
-        for path, completion in zip(self._manifest.completions(record), ranked, strict=True):
+        record, file = finished.record, self._manifest.file
+        name = record["name"]
+        for path, completion in zip(
+            self._manifest.completions(record), finished.ranked, strict=True
+        ):
             self._begin(name, write, path, completion)
         if name in self._shown or psnr_of(record) < self._worst_so_far():
-            self._begin(name, images.write_png, file("panels", name), np.concatenate(panel, axis=1))
-        if strips is not None:
-            sheet = images.grid(np.concatenate(strips), columns=strips.shape[1], gap=0)
+            panel = np.concatenate(finished.panel(), axis=1)
+            self._begin(name, images.write_png, file("panels", name), panel)
+        if finished.strips is not None:
+            sheet = np.concatenate(finished.strips)
+            sheet = images.grid(sheet, columns=finished.strips.shape[1], gap=0)
             self._begin(name, images.write_png, file("trails", name), sheet)
         bisect.insort(self._psnr, psnr_of(record))
         self._added.append(record)
 
-    def fail(self, name: str, reason: str, *, restarts: int = 0) -> None:
+    def fail(self, failure: Failure) -> None:
         """Notes an image that has no completion, and why."""
-        record = {"name": name, "status": "failed", "reason": reason}
-        self._added.append(record | ({"restarts": restarts} if restarts else {}))
+        record = {"name": failure.name, "status": "failed", "reason": failure.reason}
+        self._added.append(record | ({"restarts": failure.restarts} if failure.restarts else {}))
 
     def commit(self) -> None:
         """Adds the lines of all images since the last time, once their files are on the disk."""

@@ -10,13 +10,13 @@ from ce_jax import images, photographs
 from ce_jax.images import UnreadableImage
 from ce_jax.pairing import Pairing, Picture
 from ce_jax.stamps import Stamp
-from ce_jax.surroundings import paste
+from ce_jax.surroundings import Place, paste
 
 Write = Callable[[Path, np.ndarray], None]
 """(path, completed square): writes the file of a completion."""
 
 
-def writer(picture: Picture, pairing: Pairing, *, blend: str) -> Write:
+def writer(pairing: Pairing, picture: Picture, *, blend: str) -> Write:
     """How the completions of an image are written: as squares, or as the whole photograph.
 
     A photograph is not kept until then, so that no batch of large ones has to fit into memory.
@@ -38,15 +38,27 @@ def _return(picture: Picture, pairing: Pairing, blend: str, path: Path, square: 
     if original is not None and not place.missing and photographs.is_png(original):
         return photographs.copy(path, original)
     photograph = pairing.source.whole(index)
+    pixels = put_back(photograph.pixels, square, place, blend=blend)
+    photographs.write(path, photograph._replace(pixels=pixels))
+
+
+def put_back(pixels: np.ndarray, square: np.ndarray, place: Place, *, blend: str) -> np.ndarray:
+    """Pixels of a photograph, uint8 or uint16 [h, w, c], with the hole filled from its square.
+
+    Args:
+        pixels: as in `photographs`; left as they are.
+        square: uint8 [s, s, 3], completed.
+        place: where it belongs.
+        blend: poisson or overlay.
+    """
     height, width = place.hole.shape[:2]
     box = np.s_[place.top : place.top + height, place.left : place.left + width]
-    pixels = photograph.pixels.copy()
+    pixels = pixels.copy()
     if place.missing:
-        completed = paste(
-            photographs.colours(pixels[box]), images.to_float(square), place, blend=blend
-        )
+        around = photographs.colours(pixels[box])
+        completed = paste(around, images.to_float(square), place, blend=blend)
         pixels[box] = photographs.filled(pixels[box], completed, place.hole)
-    photographs.write(path, photograph._replace(pixels=pixels))
+    return pixels
 
 
 def _is(path: Path, known: Stamp) -> bool:

@@ -29,7 +29,7 @@ from folders import (
 )
 from PIL import Image
 
-from ce_jax import batch, completion, images
+from ce_jax import completion, hole_sets, images
 from ce_jax.batch import inpaint
 from ce_jax.completion import Completion
 from ce_jax.holes import HoleError
@@ -235,7 +235,7 @@ def test_a_completion_is_the_same_in_any_company(tmp_path, model):
 
 def test_the_key_of_an_image_is_made_of_the_seed_and_its_name():
     def keys(seed, *names):
-        return jax.random.key_data(batch.image_keys(seed, names)).tolist()
+        return jax.random.key_data(hole_sets.image_keys(seed, names)).tolist()
 
     several = keys(3, "a", "b", "ü/c")
     assert [keys(3, name)[0] for name in ("a", "b", "ü/c")] == several

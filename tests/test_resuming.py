@@ -11,7 +11,7 @@ import pytest
 from folders import contents, hole_file, laplace, manifest, noise, numbered, photographs, pictures
 from jax.random import key_data
 
-from ce_jax import batch, completion, images, planning
+from ce_jax import completion, images, loop, planning
 from ce_jax.batch import inpaint
 from ce_jax.completion import Completion
 from ce_jax.config import ConfigError, Inpainting
@@ -227,7 +227,7 @@ def test_an_image_without_a_number_begins_anew_with_another_key_and_then_fails(
     assert [records[f"{n:02}"].get("restarts", 0) for n in range(4)] == [0, 1, 2, 2]
     assert [records[f"{n:02}"]["status"] for n in range(4)] == ["done", "done", "done", "failed"]
     assert [len(set(keys[n])) for n in range(4)] == [1, 2, 3, 3]
-    once = batch.start_keys(0, ["00", "01"], [0, 0])
+    once = loop.start_keys(0, ["00", "01"], [0, 0])
     assert np.array_equal(key_data(once), [keys[0][0], keys[1][0]])
 
 

@@ -1,0 +1,211 @@
+"""Inpainting from Python: arrays or PIL images in, the same out, as the command writes them.
+
+Holes are bool, True where pixels are missing, or pictures as in files: white (>= 128) is missing.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import jax
+import numpy as np
+from PIL import Image
+
+from ce_jax import checkpointing, completion, photographs, sharding
+from ce_jax import images as pictures
+from ce_jax.completion.framing import frame_of
+from ce_jax.config import Inpainting
+from ce_jax.finishing import Finished, finish
+from ce_jax.holes import HoleError
+from ce_jax.images import UnreadableImage
+from ce_jax.loop import Loop, begin
+from ce_jax.pairing import Failure, Picture
+from ce_jax.returning import put_back
+from ce_jax.surroundings import place_of, seen
+
+Pictures: TypeAlias = np.ndarray | Image.Image | Sequence[np.ndarray | Image.Image]
+
+_FEW = 64
+"""Up to so many images are one batch, unless something else is asked for."""
+
+
+class Incomplete(ValueError):
+    """Some images have no completion; the message says which one is the first, and why.
+
+    Attributes:
+        completed: what was to be returned, as a list; None in the place of those.
+    """
+
+    def __init__(self, message: str, completed: list[Any]) -> None:
+        """With the others, which are not lost."""
+        super().__init__(message)
+        self.completed = completed
+
+
+def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
+    """Fills the holes of images, one or many, of any size, and gives them back as they came.
+
+    An image is completed at the scale of the model in a square around its hole, and the hole is
+    put back at its own size; known pixels do not change. Networks are loaded and compiled by the
+    first call, and kept for the next ones with the same fields.
+
+        >>> import numpy as np
+        >>> import ce_jax
+        >>> photograph = np.full((40, 60, 3), 200, np.uint8)
+        >>> hole = np.zeros((40, 60), bool)
+        >>> photograph[10:20, 20:40], hole[10:20, 20:40] = 0, True
+        >>> completed = ce_jax.inpaint(photograph, hole, method="laplace")
+        >>> completed.shape, completed.min(), completed.max()
+        ((40, 60, 3), np.uint8(200), np.uint8(200))
+
+    Args:
+        images: one or several: uint8 [h, w] or [h, w, c] (grey, RGB, either with alpha), uint16
+            [h, w], a PIL image; a list of these, or an array [b, h, w, c].
+        holes: of the size of its image each, or one for all; bool or uint8 [h, w] or [h, w, 1], a
+            PIL image; a list of these, or an array [b, h, w, 1].
+        **fields: those of `config.Inpainting`, above all `model`, `method`, `blend`, `seed` and the
+            settings of the method: `inpaint(..., model="runs/dcgan", latent=LatentSearch(...))`.
+            Without `batch_size`, up to 64 images are one batch.
+
+    Returns:
+        The completed images in the form of `images`.
+
+    Raises:
+        UnreadableImage, HoleError: something is no image, or no hole for its image.
+        ConfigError, CheckpointError, DeviceError: as the command.
+        Incomplete: some images have no completion.
+    """
+    each = _each(images)
+    opened = [_open(image, number) for number, image in enumerate(each)]
+    missing = _holes(holes, opened)
+    devices = jax.local_device_count()
+    batch_size = fields.pop("batch_size", -(-min(len(each), _FEW) // devices) * devices)
+    config = Inpainting(batch_size=batch_size, **fields)
+    steps = () if config.model is None else checkpointing.saved_steps(Path(config.model))
+    completed = _inpainter(config, tuple(steps[-1:]))(opened, missing)
+    returned = [_like(*pair) for pair in zip(each, opened, completed, strict=True)]
+    if isinstance(images, np.ndarray):
+        return np.stack(returned) if images.ndim == 4 else returned[0]
+    return returned[0] if isinstance(images, Image.Image) else returned
+
+
+class _Inpainter:
+    """A method with its networks, compiled for the devices of this process."""
+
+    def __init__(self, config: Inpainting) -> None:
+        mesh = sharding.make_mesh(jax.local_devices())
+        sharding.check_batch(config.batch_size, mesh)
+        trained = None if config.model is None else checkpointing.load(Path(config.model))
+        frame = frame_of(config, trained)
+        complete = completion.build(config, trained, mesh)
+        self._config, self._size = config, frame.size
+        self._square = frame if config.frame is not None or frame.box is not None else None
+        self._begin = partial(begin, config, None, complete, frame.size)
+        self._finish = partial(finish, config=config, trailed=(), compare=None)
+
+    def __call__(
+        self, opened: Sequence[Image.Image], holes: Sequence[np.ndarray]
+    ) -> list[np.ndarray]:
+        """The pixels of pictures with their holes, bool [h, w, 1], filled."""
+        kept = _Kept(opened, self._config.blend)
+        loop = Loop(self._config, self._begin, self._finish, kept)
+        loop.run(self._groups(opened, holes), stopped=lambda: False)
+        if kept.failures:
+            name, reason, _ = kept.failures[0]
+            others = f" (and {len(kept.failures) - 1} others)" if len(kept.failures) > 1 else ""
+            raise Incomplete(f"image {int(name)} has no completion: {reason}{others}", kept.pixels)
+        return kept.pixels
+
+    def _groups(
+        self, opened: Sequence[Image.Image], holes: Sequence[np.ndarray]
+    ) -> Iterator[list[Picture | Failure]]:
+        step = self._config.batch_size
+        for first in range(0, len(opened), step):
+            numbers = range(first, min(first + step, len(opened)))
+            yield [self._picture(number, opened[number], holes[number]) for number in numbers]
+
+    def _picture(self, number: int, image: Image.Image, hole: np.ndarray) -> Picture:
+        place = place_of(hole, self._size, self._square)
+        square, hole = seen(pictures.rgb(image), hole, place.square, self._size)
+        return Picture(f"{number:06d}", square, hole, None, {}, place=place)
+
+
+class _Kept:
+    """Puts completed squares back into their pictures, which have numbers for names."""
+
+    def __init__(self, opened: Sequence[Image.Image], blend: str) -> None:
+        self.pixels: list[Any] = [None] * len(opened)
+        self.failures: list[Failure] = []
+        self._opened, self._blend = opened, blend
+
+    def add(self, finished: Finished) -> None:
+        number, place = int(finished.picture.name), finished.picture.place
+        assert place is not None
+        pixels = photographs.whole(self._opened[number]).pixels
+        self.pixels[number] = put_back(pixels, finished.ranked[0], place, blend=self._blend)
+
+    def fail(self, failure: Failure) -> None:
+        self.failures.append(failure)
+
+    def commit(self) -> None:
+        """Nothing is left to do."""
+
+
+@lru_cache(maxsize=4)
+def _inpainter(config: Inpainting, steps: tuple[int, ...]) -> _Inpainter:
+    """One for each config, and for each state of its model."""
+    return _Inpainter(config)
+
+
+def _each(several: Pictures) -> list[np.ndarray | Image.Image]:
+    if isinstance(several, Image.Image) or (isinstance(several, np.ndarray) and several.ndim < 4):
+        return [several]
+    return list(several)
+
+
+def _open(image: Any, number: int) -> Image.Image:
+    """A picture as Pillow has it, upright."""
+    if isinstance(image, Image.Image):
+        return pictures.upright(image)
+    kinds = {np.dtype(np.uint8): (1, 2, 3, 4), np.dtype(np.uint16): (1,)}
+    array = np.asarray(image)
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in kinds.get(array.dtype, ()) or not array.size:
+        raise UnreadableImage(
+            f"image {number} is {array.dtype} {list(array.shape)}; expected uint8 [h, w] or "
+            "[h, w, c] with c up to 4, or uint16 [h, w]"
+        )
+    return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
+
+
+def _holes(holes: Pictures, opened: Sequence[Image.Image]) -> list[np.ndarray]:
+    """The hole of each image, bool [h, w, 1]."""
+    each = [_hole(hole) for hole in _each(holes)]
+    each = each * len(opened) if len(each) == 1 else each
+    if len(each) != len(opened):
+        raise HoleError(f"{len(each)} holes for {len(opened)} images; give one for all or one each")
+    for number, (hole, image) in enumerate(zip(each, opened, strict=True)):
+        if hole.shape != (image.height, image.width, 1):
+            raise HoleError(
+                f"hole {number} has the shape {list(hole.shape)}, but its image is "
+                f"{image.width}x{image.height}; expected [{image.height}, {image.width}, 1]"
+            )
+    return each
+
+
+def _hole(hole: Any) -> np.ndarray:
+    array = np.asarray(hole.convert("L") if isinstance(hole, Image.Image) else hole)
+    if array.dtype not in (bool, np.uint8):
+        raise HoleError(f"a hole is {array.dtype}; expected bool, or uint8 with white for missing")
+    missing = array if array.dtype == bool else array >= 128
+    return missing if missing.ndim == 3 else missing[..., np.newaxis]
+
+
+def _like(given: Any, image: Image.Image, pixels: np.ndarray) -> Any:
+    """Pixels in the form of what was given."""
+    if isinstance(given, Image.Image):
+        returned = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+        returned.info = {k: v for k, v in image.info.items() if k in ("icc_profile", "exif")}
+        return returned
+    return pixels.reshape(np.shape(given))

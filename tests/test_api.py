@@ -1,0 +1,163 @@
+"""From Python one gets what the command writes, in the form of what one gives."""
+
+import doctest
+import io
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+import untrained
+from folders import latent
+from PIL import Image
+
+import ce_jax
+from ce_jax import api, batch, images, photographs
+from ce_jax.config import LatentSearch
+from ce_jax.holes import HoleError
+from ce_jax.images import UnreadableImage
+
+SEARCH = LatentSearch(steps=2, rate=0.1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return untrained.workdir(tmp_path_factory.mktemp("model") / "dcgan", tiny.dcgan())
+
+
+def photograph(seed, *shape, dtype=np.uint8):
+    return np.random.default_rng(seed).integers(0, np.iinfo(dtype).max, shape, dtype)
+
+
+def hole_of(height, width):
+    hole = np.zeros((height, width), bool)
+    hole[height // 3 : height // 2, width // 3 : width // 2] = True
+    return hole
+
+
+def test_the_example_in_the_docs_runs():
+    assert doctest.testmod(api) == doctest.TestResults(failed=0, attempted=7)
+
+
+def test_it_is_what_the_command_writes(tmp_path, model):
+    """For the same names and the same number of images in a batch, to the last bit."""
+    shapes = [(40, 60), (64, 50), (32, 32)]
+    given = [photograph(i, *shape, 3) for i, shape in enumerate(shapes)]
+    missing = [hole_of(*shape) for shape in shapes]
+    for i, (image, hole) in enumerate(zip(given, missing, strict=True)):
+        images.write_png(tmp_path / f"in/{i:06d}.png", image)
+        white = np.repeat(hole[..., None] * np.uint8(255), 3, axis=-1)
+        images.write_png(tmp_path / f"holes/{i:06d}.png", white)
+    config = latent(f"folder:{tmp_path}/in", tmp_path / "out", model)
+    config = replace(config, holes=str(tmp_path / "holes"), frame=None, latent=SEARCH, batch_size=8)
+    assert batch.inpaint(config).done == 3
+    completed = ce_jax.inpaint(given, missing, model=model, latent=SEARCH, seed=config.seed)
+    for i, (image, hole) in enumerate(zip(given, missing, strict=True)):
+        written = images.read(tmp_path / f"out/images/{i:06d}.png")
+        assert np.array_equal(completed[i], written)
+        assert np.array_equal(completed[i][~hole], image[~hole])
+        assert not np.array_equal(completed[i][hole], image[hole])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        photograph(0, 20, 30),
+        photograph(1, 20, 30, 1),
+        photograph(2, 20, 30, 2),
+        photograph(3, 20, 30, 4),
+        photograph(4, 20, 30, dtype=np.uint16),
+        photograph(5, 2, 20, 30, 3),
+    ],
+    ids=lambda array: f"{array.dtype} {array.shape}",
+)
+def test_arrays_come_back_as_arrays_of_their_kind(given):
+    hole = hole_of(20, 30)
+    before = given.copy()
+    completed = ce_jax.inpaint(given, hole, method="laplace")
+    assert (completed.dtype, completed.shape) == (given.dtype, given.shape)
+    assert np.array_equal(given, before)
+    pairs = zip(given, completed, strict=True) if given.ndim == 4 else [(given, completed)]
+    for image, filled in pairs:
+        changed = (image != filled).reshape(20, 30, -1).any(axis=-1)
+        assert changed[hole].mean() > 0.9
+        assert not changed[~hole].any()
+
+
+def test_alpha_stays_as_it_was_in_the_hole_too():
+    given = photograph(6, 20, 30, 4)
+    completed = ce_jax.inpaint(given, hole_of(20, 30), method="laplace")
+    assert np.array_equal(completed[..., 3], given[..., 3])
+
+
+def test_pictures_come_back_as_pictures_upright_with_their_profile():
+    stored = Image.fromarray(photograph(7, 20, 30, 3))
+    exif = stored.getexif()
+    exif[0x0112] = 6  # turned by a quarter
+    buffer = io.BytesIO()
+    stored.save(buffer, "PNG", exif=exif, icc_profile=b"a profile")
+    given = Image.open(buffer)
+    hole = Image.fromarray(hole_of(30, 20) * np.uint8(255))
+    completed = ce_jax.inpaint([given], hole, method="laplace")[0]
+    assert isinstance(completed, Image.Image)
+    assert completed.size == (20, 30)
+    assert completed.info["icc_profile"] == b"a profile"
+    known = ~hole_of(30, 20)
+    assert np.array_equal(np.asarray(completed)[known], np.asarray(images.upright(given))[known])
+
+
+def test_nothing_missing_is_given_back_as_it_was():
+    given = photograph(8, 20, 30, 3)
+    assert np.array_equal(ce_jax.inpaint(given, np.zeros((20, 30), bool), method="laplace"), given)
+
+
+def test_what_stands_in_the_hole_is_not_read(model):
+    hole = hole_of(40, 60)
+    given = photograph(9, 40, 60, 3)
+    other = np.where(hole[..., None], photograph(10, 40, 60, 3), given)
+    one, two = (ce_jax.inpaint(image, hole, model=model, latent=SEARCH) for image in (given, other))
+    assert np.array_equal(one, two)
+
+
+@pytest.mark.parametrize(
+    ("images", "holes", "error", "complaint"),
+    [
+        (np.zeros((4, 4, 3)), hole_of(4, 4), UnreadableImage, r"image 0 is float64 \[4, 4, 3\]"),
+        (np.zeros((4, 4, 5), np.uint8), hole_of(4, 4), UnreadableImage, r"\[4, 4, 5\]"),
+        (np.zeros((6, 4, 3), np.uint8), hole_of(4, 6), HoleError, "hole 0 .* its image is 4x6"),
+        ([photograph(0, 6, 6, 3)] * 3, [hole_of(6, 6)] * 2, HoleError, "2 holes for 3 images"),
+        (photograph(0, 6, 6, 3), np.zeros((6, 6)), HoleError, "a hole is float64"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_line(images, holes, error, complaint):
+    with pytest.raises(error, match=complaint) as caught:
+        ce_jax.inpaint(images, holes, method="laplace")
+    assert "\n" not in str(caught.value)
+
+
+def test_images_that_have_no_completion_do_not_take_the_others_with_them():
+    given = [photograph(i, 64, 64, 3) for i in range(3)]
+    holes = [hole_of(64, 64) for _ in given]
+    holes[1] = np.zeros((64, 64), bool)
+    holes[1][20] = True  # a row that is missing whole
+    with pytest.raises(ce_jax.Incomplete, match="image 1 has no completion: low-rank") as caught:
+        ce_jax.inpaint(given, holes, method="low-rank")
+    completed = caught.value.completed
+    assert completed[1] is None
+    for i in (0, 2):
+        assert np.array_equal(completed[i][~holes[i]], given[i][~holes[i]])
+
+
+def test_importing_the_package_loads_nothing():
+    code = "import sys, ce_jax; print('jax' in sys.modules, 'inpaint' in dir(ce_jax))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split()[0] == "False"
+
+
+def test_sixteen_bits_are_as_fine_as_they_were():
+    ramp = np.linspace(0, 65535, 900).astype(np.uint16).reshape(20, 45)
+    completed = ce_jax.inpaint(ramp, hole_of(20, 45), method="laplace")
+    assert len(np.unique(completed)) > 256
+    assert photographs.whole(Image.fromarray(completed)).pixels.dtype == np.uint16
