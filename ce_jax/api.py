@@ -12,14 +12,13 @@ import jax
 import numpy as np
 from PIL import Image
 
-from ce_jax import checkpointing, completion, photographs, sharding
+from ce_jax import checkpointing, loop, photographs, sharding
 from ce_jax import images as pictures
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import Inpainting
 from ce_jax.finishing import Finished, finish
 from ce_jax.holes import HoleError
 from ce_jax.images import UnreadableImage
-from ce_jax.loop import Loop, begin
 from ce_jax.pairing import Failure, Picture
 from ce_jax.returning import put_back
 from ce_jax.surroundings import place_of, seen
@@ -98,10 +97,9 @@ class _Inpainter:
         sharding.check_batch(config.batch_size, mesh)
         trained = None if config.model is None else checkpointing.load(Path(config.model))
         frame = frame_of(config, trained)
-        complete = completion.build(config, trained, mesh)
         self._config, self._size = config, frame.size
         self._square = frame if config.frame is not None or frame.box is not None else None
-        self._begin = partial(begin, config, None, complete, frame.size)
+        self._work = loop.build(config, trained, mesh, None, size=frame.size)
         self._finish = partial(finish, config=config, trailed=(), compare=None)
 
     def __call__(
@@ -109,8 +107,8 @@ class _Inpainter:
     ) -> list[np.ndarray]:
         """The pixels of pictures with their holes, bool [h, w, 1], filled."""
         kept = _Kept(opened, self._config.blend)
-        loop = Loop(self._config, self._begin, self._finish, kept)
-        loop.run(self._groups(opened, holes), stopped=lambda: False)
+        through = loop.Loop(self._config, self._work, self._finish, kept)
+        through.run(self._groups(opened, holes), stopped=lambda: False)
         if kept.failures:
             name, reason, _ = kept.failures[0]
             others = f" (and {len(kept.failures) - 1} others)" if len(kept.failures) > 1 else ""

@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from ce_jax import (
     checkpointing,
-    completion,
     hole_files,
+    loop,
     packing,
     perceptual,
     planning,
@@ -27,7 +27,6 @@ from ce_jax.config import ConfigError, Frame, Inpainting
 from ce_jax.finishing import Finished, captions_of, finish
 from ce_jax.hole_files import HoleFiles
 from ce_jax.hole_sets import HoleSet, hash_of_set
-from ce_jax.loop import Loop, begin
 from ce_jax.manifest import Manifest
 from ce_jax.pairing import Failure, Pairing, Picture, pair, read_ahead
 from ce_jax.perceptual import Perception, SetFigures, measure_set
@@ -93,10 +92,11 @@ def inpaint(
     keep_apart(config.images, Path(config.output))
     holes = hole_files.resolve(config.holes, seed=config.seed)
     trained = None if config.model is None else checkpointing.load(Path(config.model))
-    complete = completion.build(config, trained, mesh)
     frame = frame_of(config, trained)
-    if isinstance(holes, HoleSet):
-        holes.check(size=frame.size)
+    drawn = holes if isinstance(holes, HoleSet) else None
+    if drawn is not None:
+        drawn.check(size=frame.size)
+    work = loop.build(config, trained, mesh, drawn, size=frame.size)
     whole = _returns_photographs(config, holes)
     perception = perceptual.load(config.perceptual, mesh, batch_size=config.batch_size)
     pairing = pair(config, source, frame, holes, whole=whole)
@@ -125,18 +125,17 @@ def inpaint(
         for line in planning.lines(config, pairing, results, todo, needed=needed, shard=shard):
             tell(line)
         trailed = {shown[index] for index in _evenly(len(shown), _TRAILED_IMAGES)}
-        drawn = holes if isinstance(holes, HoleSet) else None
         with tqdm(total=len(mine), initial=len(mine) - len(todo), unit="image") as bar:
-            loop = Loop(
+            through = loop.Loop(
                 config,
-                functools.partial(begin, config, drawn, complete, frame.size),
+                work,
                 functools.partial(
                     finish, config=config, trailed=trailed, compare=perception.compare
                 ),
                 _Keeper(results, functools.partial(writer, pairing, blend=config.blend), bar),
             )
             groups = read_ahead(pairing.load, todo, batch_size=config.batch_size)
-            loop.run(groups, stopped)
+            through.run(groups, stopped)
         all_tried = results.refresh()
         if all_tried or shard == WHOLE:
             of_sets = {}
@@ -152,7 +151,7 @@ def inpaint(
             packing.pack(Manifest(results.folder), results.records)
         own = [record for record in results.records if shard.has(record["name"])]
     done = sum(record["status"] == "done" for record in own)
-    return Outcome(done, len(own) - done, len(mine), loop.kept < len(todo))
+    return Outcome(done, len(own) - done, len(mine), through.kept < len(todo))
 
 
 class _Keeper:

@@ -5,19 +5,26 @@ and the image's own name, so that a result does not depend on where in a run it 
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from ce_jax import completion, images
-from ce_jax.completion import Candidates, Complete, Completion
+from ce_jax.completion import Candidates, Complete, Completion, Slots
+from ce_jax.completion.latent import Found
 from ce_jax.config import Inpainting
 from ce_jax.finishing import Batch, Finished, Unserved
 from ce_jax.hole_sets import HoleSet, image_keys
 from ce_jax.pairing import Failure, Picture
+from ce_jax.state import Trained
+
+Array = jax.Array
 
 # Another start may lead somewhere where one has led nowhere; a third failure is no accident.
 _MOST_RESTARTS = 2
@@ -39,13 +46,20 @@ class Keeper(Protocol):
         ...
 
 
+Groups = Iterator[list[Picture]]
+Work = Callable[[Groups], Iterator[Batch]]
+"""Groups of at most as many pictures as make a batch -> the same pictures, in whatever order."""
+
+Ask = Callable[[Sequence[Picture]], "Asked"]
+
+
 class Loop:
-    """Begins a batch on the devices, finishes the one before it on the host, and so on."""
+    """Sees every image of a run through: to its completion, or to the reason why it has none."""
 
     def __init__(
         self,
         config: Inpainting,
-        begin: Callable[[list[Picture]], Batch],
+        work: Work,
         finish: Callable[[Batch], Iterator[Unserved | Finished]],
         keeper: Keeper,
     ) -> None:
@@ -53,54 +67,62 @@ class Loop:
 
         Args:
             config: its batch size, candidates and method.
-            begin: starts a batch on the devices.
-            finish: waits for it.
+            work: what the devices do.
+            finish: waits for a batch.
             keeper: gets what has become of each image.
         """
         self.kept = 0
         self._batch_size, self._candidates = config.batch_size, config.candidates
         self._restarts = _MOST_RESTARTS if config.method in completion.DRAW_THEIR_START else 0
-        self._begin, self._finish, self._keeper = begin, finish, keeper
+        self._work, self._finish, self._keeper = work, finish, keeper
         self._again: list[Picture] = []
 
     def run(self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]) -> None:
-        """All groups, and what has to be begun anew; or until it is stopped between two."""
-        underway, reading = None, True
-        while reading or underway is not None or self._again:
-            group = next(groups, None) if reading and not self._is_full() else self._anew()
-            reading = reading and group is not None
-            begun = self._take(group or [])
-            self._settle(underway)
-            underway = begun
+        """All groups, and what has to be begun anew; or until it is stopped between two.
+
+        Those that wait to be begun anew then have no line yet, and begin from the start next time.
+        """
+        reading = True
+        while reading or self._again:
+            for batch in self._work(self._pictures(groups, stopped)):
+                self._settle(batch)
+            reading = False
             if stopped():
                 break
-        self._settle(underway)
-        # Those that wait to be begun anew have no line yet, and begin from the start next time.
 
-    def _is_full(self) -> bool:
-        return len(self._again) >= self._batch_size
+    def _pictures(
+        self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]
+    ) -> Groups:
+        """Pictures with a hole; failures are noted on the way, and what misses nothing is kept."""
+        while (group := self._anew() or next(groups, None)) is not None:
+            pictures, whole = [], []
+            for one in group:
+                if isinstance(one, Failure):
+                    self._fail(one)
+                elif one.hole is not None and not one.hole.any():
+                    whole.append(one)
+                else:
+                    pictures.append(one)
+            if whole:
+                self._settle(_nothing_to_do(whole, self._candidates))
+            if pictures:
+                yield pictures
+            if stopped():
+                return
+        rest, self._again = self._again, []
+        if rest:
+            yield rest
 
     def _anew(self) -> list[Picture]:
+        """A whole batch of what has to be begun anew, if there are so many."""
+        if len(self._again) < self._batch_size:
+            return []
         group, self._again = self._again[: self._batch_size], self._again[self._batch_size :]
         return group
 
-    def _take(self, group: Sequence[Picture | Failure]) -> Batch | None:
-        """Notes the failures of a group, and those without a hole; begins the others."""
-        pictures, whole = [], []
-        for one in group:
-            if isinstance(one, Failure):
-                self._fail(one)
-            elif one.hole is not None and not one.hole.any():
-                whole.append(one)
-            else:
-                pictures.append(one)
-        begun = self._begin(pictures) if pictures else None
-        self._settle(_nothing_to_do(whole, self._candidates) if whole else None)
-        return begun
-
-    def _settle(self, batch: Batch | None) -> None:
+    def _settle(self, batch: Batch) -> None:
         """Keeps what a batch has become; what has not become anything is to be begun anew."""
-        for one in () if batch is None else self._finish(batch):
+        for one in self._finish(batch):
             if isinstance(one, Finished):
                 self._keeper.add(one)
                 self.kept += 1
@@ -115,33 +137,121 @@ class Loop:
         self.kept += 1
 
 
-def begin(
-    config: Inpainting,
-    holes: HoleSet | None,
-    complete: Complete,
-    size: int,
-    pictures: list[Picture],
+def build(
+    config: Inpainting, trained: Trained | None, mesh: Mesh, holes: HoleSet | None, *, size: int
+) -> Work:
+    """What the devices do in an inpainting.
+
+    Args:
+        config: which method, how many images at a time, from which seed.
+        trained: its network, if it has one.
+        mesh: the devices.
+        holes: what to draw the holes from; None: the pictures have their own.
+        size: side of the images, in pixels.
+
+    Raises:
+        ConfigError, SourceError, FeatureFileError: as `completion.build`.
+    """
+    asking = partial(ask, config, holes, size)
+    if config.method == "latent" and config.latent.patience:
+        slots = completion.build_slots(config, trained, mesh)
+        return partial(in_slots, slots, ask=asking, count=config.batch_size)
+    return partial(one_behind, completion.build(config, trained, mesh), ask=asking)
+
+
+def one_behind(complete: Complete, groups: Groups, *, ask: Ask) -> Iterator[Batch]:
+    """Every group is a batch, which is given back when the next one is on the devices."""
+    underway = None
+    for pictures in groups:
+        asked = ask(pictures)
+        begun = time.monotonic()
+        batch = Batch(pictures, np.asarray(asked.hole)[: len(pictures)], complete(*asked), begun)
+        if underway is not None:
+            yield underway
+        underway = batch
+    if underway is not None:
+        yield underway
+
+
+def in_slots(slots: Slots, groups: Groups, *, ask: Ask, count: int) -> Iterator[Batch]:
+    """Every image has a slot until its search has come to an end; what has ended is a batch.
+
+    Slots are emptied and filled when half of them have ended, so that neither is done for a few.
+    """
+    waiting: deque[Picture] = deque()
+    held: list[tuple[Picture, np.ndarray] | None] = [None] * count
+    occupied, ended, begun = None, None, time.monotonic()
+    while True:
+        free = [slot for slot in range(count) if held[slot] is None]
+        while len(waiting) < len(free) and (group := next(groups, None)) is not None:
+            waiting.extend(group)
+        if entering := [waiting.popleft() for _ in free[: len(waiting)]]:
+            asked = ask(entering)
+            place = np.full(count, -1, np.int32)
+            for number, (slot, picture) in enumerate(zip(free, entering, strict=False)):
+                place[slot] = number
+                held[slot] = picture, np.asarray(asked.hole[number])
+            fresh = slots.begin(*asked)
+            occupied = (
+                fresh if occupied is None else slots.refill(occupied, fresh, jnp.asarray(place))
+            )
+        if occupied is None or not any(held):
+            break
+        occupied, going = slots.advance(occupied)
+        if ended is not None:  # while the devices go on
+            yield _batch_of(*ended, begun)
+            ended, begun = None, time.monotonic()
+        going = np.asarray(going)
+        done = [slot for slot in range(count) if held[slot] is not None and not going[slot]]
+        if 2 * len(done) >= sum(one is not None for one in held):
+            ended = slots.conclude(occupied), {slot: held[slot] for slot in done}
+            for slot in done:
+                held[slot] = None
+    if ended is not None:
+        yield _batch_of(*ended, begun)
+
+
+def _batch_of(
+    found: Found, ended: Mapping[int, tuple[Picture, np.ndarray] | None], begun: float
 ) -> Batch:
-    """Starts a batch on the devices, padded to the full size with copies of its last picture.
+    """The images of the slots that have ended, with what was found for them."""
+    slots = np.array(list(ended))
+    proposal, score, steps, candidates, _ = jax.tree.map(
+        lambda array: np.asarray(array)[slots], found
+    )
+    pictures, holes = zip(*filter(None, ended.values()), strict=True)
+    hole = np.stack(holes)
+    known = images.to_float(np.stack([picture.image for picture in pictures]))
+    completed = jnp.asarray(np.where(hole, proposal, known))
+    return Batch(pictures, hole, Completion(completed, proposal, score, steps, candidates), begun)
+
+
+class Asked(NamedTuple):
+    """What a method is asked, padded to a whole batch."""
+
+    images: Array
+    hole: Array
+    key: Array
+
+
+def ask(config: Inpainting, holes: HoleSet | None, size: int, pictures: Sequence[Picture]) -> Asked:
+    """What a method is asked about pictures, padded to a whole batch with copies of the last one.
 
     Args:
         config: the seed, and how many make a batch.
         holes: what to draw the holes from; None: the pictures have their own.
-        complete: the method.
         size: side of the images, in pixels.
         pictures: at most as many as make a batch.
     """
-    padded = pictures + [pictures[-1]] * (config.batch_size - len(pictures))
+    padded = [*pictures, *[pictures[-1]] * (config.batch_size - len(pictures))]
     names = [picture.name for picture in padded]
     if holes is not None:
         hole = holes.draw(names, size=size)
     else:
         hole = np.stack([picture.hole for picture in padded if picture.hole is not None])
     photographs = images.to_float(np.stack([picture.image for picture in padded]))
-    start_key = start_keys(config.seed, names, [picture.restarts for picture in padded])
-    begun = time.monotonic()
-    completed = complete(jnp.asarray(photographs), jnp.asarray(hole), start_key)
-    return Batch(pictures, hole[: len(pictures)], completed, begun)
+    key = start_keys(config.seed, names, [picture.restarts for picture in padded])
+    return Asked(jnp.asarray(photographs), jnp.asarray(hole), key)
 
 
 def start_keys(seed: int, names: Sequence[str], restarts: Sequence[int]) -> jax.Array:

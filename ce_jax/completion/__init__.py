@@ -30,6 +30,7 @@ from ce_jax.completion import (
 )
 from ce_jax.completion.candidates import Candidates, Trails
 from ce_jax.completion.framing import frame_of
+from ce_jax.completion.slots import Slots, compile_slots
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.completion.starts import draw_pool
 from ce_jax.config import (
@@ -95,6 +96,16 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
         out_shardings=shared,
     )
     return partial(compiled, jax.device_put(variables, whole))
+
+
+def build_slots(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Slots:
+    """The slots of a latent search whose images end on their own; raises as `build`."""
+    assert trained is not None  # the config asks for a model
+    model = trained.config.model
+    if not isinstance(model, Dcgan | Vae | LatentEncoder):
+        raise _not_for(config, model)
+    networks = _searched(config, model, trained)
+    return compile_slots(model, networks, config.latent, mesh, keep=config.candidates)
 
 
 def why_not(method: str) -> str:
@@ -169,6 +180,13 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
         case _, model:
             raise _does_not_run(config, model)
     return propose, variables
+
+
+def _not_for(config: Inpainting, model: Model) -> ConfigError:
+    return ConfigError(
+        f"method {config.method} does not run on {config.model}, which is a "
+        f"{type(model).__name__}; name another --model or --method."
+    )
 
 
 def _searched(config: Inpainting, model: Dcgan | Vae | LatentEncoder, trained: Trained) -> Networks:

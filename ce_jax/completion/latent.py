@@ -109,7 +109,7 @@ def begin(problem: Problem, pool: Pool | None) -> Searching:
     """Searches that have taken no step; from a pool if the settings ask for one."""
     images, hole, key, space, settings = problem
     z = starts(images, hole, seen(problem), key, space=space, pool=pool, settings=settings)
-    never, none = jnp.full(z.shape[:2], jnp.inf), jnp.zeros(z.shape[:2], jnp.int32)
+    never, none = jnp.full_like(z[..., 0], jnp.inf), jnp.zeros(z.shape[:2], jnp.int32)
     moments = jax.vmap(jax.vmap(optimizer_of(settings).init))(z)
     return Searching(z, moments, z, never, never, none, none[:, 0])
 

@@ -57,7 +57,7 @@ class LatentSearch:
     projection: Literal["clip", "redraw"] = "clip"
     """What becomes of numbers in z that leave their bounds: cut off there, or drawn anew (stochastic clipping)."""
     patience: int = 0
-    """An image is done when for so many steps its objective has not gone down by `tolerance`; 0: after all steps."""
+    """An image is done when for so many steps its objective has not gone down by `tolerance`, and makes room for the next one; 0: after all steps, with its batch."""
     tolerance: float = 0.001
     """What part of the objective is worth waiting for."""
     start: Literal["prior", "normal", "pool", "encoder"] = "prior"
