@@ -13,8 +13,15 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ce_jax import sharding
-from ce_jax.completion import latent
-from ce_jax.completion.latent import Found, Problem, Searching
+from ce_jax.completion.latent import (
+    Found,
+    Problem,
+    Searching,
+    advance,
+    begin,
+    conclude,
+    under_way,
+)
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import Dcgan, LatentEncoder, LatentSearch, Vae
 
@@ -67,35 +74,35 @@ def compile_slots(
         space = space_of(model, networks, settings)
         return Problem(slots.images, slots.hole, key, space, settings)
 
-    def begin(networks: Networks, images: Array, hole: Array, key: Array) -> Occupied:
+    def begin_all(networks: Networks, images: Array, hole: Array, key: Array) -> Occupied:
         blank = jnp.where(hole, 0.0, images)  # whatever stood in the hole is gone from here on
         problem = Problem(blank, hole, key, space_of(model, networks, settings), settings)
         numbers = jax.random.key_data(key)
-        return Occupied(blank, hole, numbers, latent.begin(problem, networks.pool))
+        return Occupied(blank, hole, numbers, begin(problem, networks.pool))
 
-    def advance(networks: Networks, slots: Occupied) -> tuple[Occupied, Array]:
+    def advance_all(networks: Networks, slots: Occupied) -> tuple[Occupied, Array]:
         problem = problem_of(networks, slots)
         blocks = -(-_STEPS_TOGETHER // settings.prior_every)
         searching, _ = jax.lax.scan(
-            lambda searching, _: (latent.advance(problem, searching)[0], None),
+            lambda searching, _: (advance(problem, searching)[0], None),
             slots.searching,
             length=blocks,
         )
-        return slots._replace(searching=searching), latent.under_way(searching, settings)
+        return slots._replace(searching=searching), under_way(searching, settings)
 
-    def conclude(networks: Networks, slots: Occupied) -> Found:
+    def conclude_all(networks: Networks, slots: Occupied) -> Found:
         problem = problem_of(networks, slots)
-        return latent.conclude(problem, slots.searching, None, keep=keep)
+        return conclude(problem, slots.searching, None, keep=keep)
 
     def compiled(function: Callable, arguments: int) -> Callable:
         shardings = (whole, *[shared] * arguments)
         return partial(jax.jit(function, in_shardings=shardings, out_shardings=shared), networks)
 
     return Slots(
-        compiled(begin, 3),
-        compiled(advance, 1),
+        compiled(begin_all, 3),
+        compiled(advance_all, 1),
         jax.jit(_refill, in_shardings=(shared, shared, whole), out_shardings=shared),
-        compiled(conclude, 1),
+        compiled(conclude_all, 1),
     )
 
 
