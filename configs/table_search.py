@@ -1,8 +1,8 @@
-"""What a latent search gains from better starts, fewer steps, and steps beyond z, on faces of 64x64.
+"""What a latent search gains from better starts, fewer steps and steps beyond z; faces of 64x64.
 
-Rows: Yeh et al.'s 1500 steps of Adam from one random start, the reference; then larger rates that go
-down to nothing, four starts, the best of a pool of 16,384, the guess of an encoder, and the feature
-maps behind z. Columns: the four kinds of hole of Yeh et al. 2017.
+Rows: Yeh et al.'s 1500 steps of Adam from one random start, the reference; then larger rates that
+go down to nothing, four starts, the best of a pool of 16,384, the guess of an encoder, and the
+feature maps behind z. Columns: the four kinds of hole of Yeh et al. 2017.
 
     python inpaint.py configs/table_search.py --data DATA --models RUNS --output runs/table-search
 
