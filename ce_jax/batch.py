@@ -2,10 +2,10 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -261,6 +261,13 @@ def _facts(
     }
     if config.method in settings:
         name, chosen = settings[config.method]
-        each = dataclasses.asdict(chosen).items()
-        facts[name] = ", ".join(f"{field} {value}" for field, value in each)
+        facts[name] = ", ".join(_told(dataclasses.asdict(chosen)))
     return facts
+
+
+def _told(settings: Mapping[str, Any]) -> Iterator[str]:
+    for field, value in settings.items():
+        if isinstance(value, dict):
+            yield from (f"{field}.{inner}" for inner in _told(value))
+        else:
+            yield f"{field} {value}"
