@@ -4,6 +4,7 @@ Holes are bool, True where pixels are missing, or pictures as in files: white (>
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -15,7 +16,7 @@ from PIL import Image
 from ce_jax import checkpointing, loop, photographs, sharding
 from ce_jax import images as pictures
 from ce_jax.completion.framing import frame_of
-from ce_jax.config import Inpainting
+from ce_jax.config import ConfigError, Inpainting
 from ce_jax.finishing import Finished, finish
 from ce_jax.holes import HoleError
 from ce_jax.images import UnreadableImage
@@ -27,6 +28,11 @@ Pictures: TypeAlias = np.ndarray | Image.Image | Sequence[np.ndarray | Image.Ima
 
 _FEW = 64
 """Up to so many images are one batch, unless something else is asked for."""
+
+_FIELDS = (
+    *("model", "method", "blend", "seed", "frame", "batch_size", "latent", "refine", "collection"),
+    *("tv", "low_rank", "neighbours", "opencv", "patchmatch"),
+)
 
 
 class Incomplete(ValueError):
@@ -63,8 +69,8 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
             [h, w], a PIL image; a list of these, or an array [b, h, w, c].
         holes: of the size of its image each, or one for all; bool or uint8 [h, w] or [h, w, 1], a
             PIL image; a list of these, or an array [b, h, w, 1].
-        **fields: those of `config.Inpainting`, above all `model`, `method`, `blend`, `seed` and the
-            settings of the method: `inpaint(..., model="runs/dcgan", latent=LatentSearch(...))`.
+        **fields: of `config.Inpainting` those that say how, above all `model`, `method`, `blend`,
+            `seed` and the settings of the method: `inpaint(..., latent=LatentSearch(...))`.
             Without `batch_size`, up to 64 images are one batch.
 
     Returns:
@@ -75,14 +81,22 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
         ConfigError, CheckpointError, DeviceError: as the command.
         Incomplete: some images have no completion.
     """
+    if meaningless := sorted(fields.keys() - _FIELDS):
+        raise ConfigError(f"{meaningless[0]} means nothing here; known are {', '.join(_FIELDS)}.")
     each = _each(images)
+    if not each:
+        return images
     opened = [_open(image, number) for number, image in enumerate(each)]
     missing = _holes(holes, opened)
     devices = jax.local_device_count()
-    batch_size = fields.pop("batch_size", -(-min(len(each), _FEW) // devices) * devices)
-    config = Inpainting(batch_size=batch_size, **fields)
+    each_device = -(-min(len(each), _FEW) // devices)
+    # A power of two, so that lists of all lengths make few programs.
+    fields.setdefault("batch_size", devices * 2 ** (each_device - 1).bit_length())
+    config = Inpainting(**fields)
     steps = () if config.model is None else checkpointing.saved_steps(Path(config.model))
-    completed = _inpainter(config, tuple(steps[-1:]))(opened, missing)
+    # Of the seed, only a pool is made; everything else is asked with it.
+    alike = config if config.latent.start == "pool" else replace(config, seed=0)
+    completed = _inpainter(alike, tuple(steps[-1:]))(opened, missing, config.seed)
     returned = [_like(*pair) for pair in zip(each, opened, completed, strict=True)]
     if isinstance(images, np.ndarray):
         return np.stack(returned) if images.ndim == 4 else returned[0]
@@ -99,15 +113,16 @@ class _Inpainter:
         frame = frame_of(config, trained)
         self._config, self._size = config, frame.size
         self._square = frame if config.frame is not None or frame.box is not None else None
-        self._work = loop.build(config, trained, mesh, None, size=frame.size)
+        self._method = loop.build(config, trained, mesh)
         self._finish = partial(finish, config=config, trailed=(), compare=None)
 
     def __call__(
-        self, opened: Sequence[Image.Image], holes: Sequence[np.ndarray]
+        self, opened: Sequence[Image.Image], holes: Sequence[np.ndarray], seed: int
     ) -> list[np.ndarray]:
         """The pixels of pictures with their holes, bool [h, w, 1], filled."""
-        kept = _Kept(opened, self._config.blend)
-        through = loop.Loop(self._config, self._work, self._finish, kept)
+        kept, config = _Kept(opened, self._config.blend), replace(self._config, seed=seed)
+        work = loop.work_of(self._method, config, None, size=self._size)
+        through = loop.Loop(config, work, self._finish, kept)
         through.run(self._groups(opened, holes), stopped=lambda: False)
         if kept.failures:
             name, reason, _ = kept.failures[0]
@@ -123,9 +138,12 @@ class _Inpainter:
             numbers = range(first, min(first + step, len(opened)))
             yield [self._picture(number, opened[number], holes[number]) for number in numbers]
 
-    def _picture(self, number: int, image: Image.Image, hole: np.ndarray) -> Picture:
-        place = place_of(hole, self._size, self._square)
-        square, hole = seen(pictures.rgb(image), hole, place.square, self._size)
+    def _picture(self, number: int, image: Image.Image, hole: np.ndarray) -> Picture | Failure:
+        try:
+            place = place_of(hole, self._size, self._square)
+            square, hole = seen(pictures.rgb(image), hole, place.square, self._size)
+        except ValueError as error:
+            return Failure(f"{number:06d}", str(error))
         return Picture(f"{number:06d}", square, hole, None, {}, place=place)
 
 
@@ -150,7 +168,7 @@ class _Kept:
         """Nothing is left to do."""
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=2)
 def _inpainter(config: Inpainting, steps: tuple[int, ...]) -> _Inpainter:
     """One for each config, and for each state of its model."""
     return _Inpainter(config)

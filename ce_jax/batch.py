@@ -96,7 +96,8 @@ def inpaint(
     drawn = holes if isinstance(holes, HoleSet) else None
     if drawn is not None:
         drawn.check(size=frame.size)
-    work = loop.build(config, trained, mesh, drawn, size=frame.size)
+    method = loop.build(config, trained, mesh)
+    work = loop.work_of(method, config, drawn, size=frame.size)
     whole = _returns_photographs(config, holes)
     perception = perceptual.load(config.perceptual, mesh, batch_size=config.batch_size)
     pairing = pair(config, source, frame, holes, whole=whole)

@@ -158,24 +158,30 @@ def load(workdir: Path) -> Trained:
     return Trained(config, game.exhibit, critic, steps[-1])
 
 
-def inherit(config: Training, state: Game) -> Game:
-    """The state in which a run begins: with the DCGAN of another run, where the config asks so.
+def searched(config: Training, workdir: Path) -> Searched | None:
+    """The DCGAN of another run that a run begins with, where its config asks so and it is new.
 
     Raises:
         CheckpointError: that run is not there, or trained something else.
     """
-    model = config.model
-    if not isinstance(model, LatentEncoder):
-        return state
+    model, frame = config.model, config.data.frame
+    if not isinstance(model, LatentEncoder) or saved_steps(workdir):
+        return None
     trained = load(Path(model.run))
-    theirs, ours = trained.config, (model.dcgan, config.data.frame.size)
-    if (theirs.model, theirs.data.frame.size) != ours or trained.critic is None:
+    theirs = trained.config
+    if (theirs.model, theirs.data.frame) != (model.dcgan, frame) or trained.critic is None:
         raise CheckpointError(
-            f"{model.run} trained {theirs.model} on {theirs.data.frame.size} pixels, but this "
-            f"config says model.dcgan = {model.dcgan} on {ours[1]}; change it, or --model.run."
+            f"{model.run} trained {theirs.model} on {theirs.data.frame}, but this config says "
+            f"model.dcgan = {model.dcgan} and data.frame = {frame}; change it, or --model.run."
         )
+    return Searched(trained.generator, trained.critic)
+
+
+def with_searched(state: Game, networks: Searched | None) -> Game:
+    """The state in which a run begins, with the DCGAN of another run if there is one."""
+    if networks is None:
+        return state
     assert isinstance(state, GuessingGame)
-    networks = Searched(trained.generator, trained.critic)
     alike = jax.tree.map(
         lambda new, old: jax.device_put(new, old.sharding), networks, state.searched
     )

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import jax
 import jax.numpy as jnp
@@ -73,7 +73,7 @@ class Loop:
         """
         self.kept = 0
         self._batch_size, self._candidates = config.batch_size, config.candidates
-        self._restarts = _MOST_RESTARTS if config.method in completion.DRAW_THEIR_START else 0
+        self._restarts = _MOST_RESTARTS if completion.draws_its_start(config) else 0
         self._work, self._finish, self._keeper = work, finish, keeper
         self._again: list[Picture] = []
 
@@ -137,40 +137,47 @@ class Loop:
         self.kept += 1
 
 
-def build(
-    config: Inpainting, trained: Trained | None, mesh: Mesh, holes: HoleSet | None, *, size: int
-) -> Work:
-    """What the devices do in an inpainting.
-
-    Args:
-        config: which method, how many images at a time, from which seed.
-        trained: its network, if it has one.
-        mesh: the devices.
-        holes: what to draw the holes from; None: the pictures have their own.
-        size: side of the images, in pixels.
+def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete | Slots:
+    """The method of a config, for whole batches or, if its images end on their own, in slots.
 
     Raises:
         ConfigError, SourceError, FeatureFileError: as `completion.build`.
     """
-    asking = partial(ask, config, holes, size)
     if config.method == "latent" and config.latent.patience:
-        slots = completion.build_slots(config, trained, mesh)
-        return partial(in_slots, slots, ask=asking, count=config.batch_size)
-    return partial(one_behind, completion.build(config, trained, mesh), ask=asking)
+        return completion.build_slots(config, trained, mesh)
+    return completion.build(config, trained, mesh)
+
+
+def work_of(
+    method: Complete | Slots, config: Inpainting, holes: HoleSet | None, *, size: int
+) -> Work:
+    """What the devices do in an inpainting.
+
+    Args:
+        method: as `build` gives it.
+        config: the seed, and how many images there are at a time.
+        holes: what to draw the holes from; None: the pictures have their own.
+        size: side of the images, in pixels.
+    """
+    asking = partial(ask, config, holes, size)
+    if isinstance(method, Slots):
+        return partial(in_slots, method, ask=asking, count=config.batch_size)
+    return partial(one_behind, method, ask=asking)
 
 
 def one_behind(complete: Complete, groups: Groups, *, ask: Ask) -> Iterator[Batch]:
     """Every group is a batch, which is given back when the next one is on the devices."""
-    underway = None
+    underway, settled = None, 0.0
     for pictures in groups:
-        asked = ask(pictures)
-        begun = time.monotonic()
+        asked, begun = ask(pictures), time.monotonic()
         batch = Batch(pictures, np.asarray(asked.hole)[: len(pictures)], complete(*asked), begun)
         if underway is not None:
-            yield underway
+            # The devices begin it when they are done with the one before.
+            yield underway._replace(begun=max(underway.begun, settled))
+            settled = time.monotonic()
         underway = batch
     if underway is not None:
-        yield underway
+        yield underway._replace(begun=max(underway.begun, settled))
 
 
 def in_slots(slots: Slots, groups: Groups, *, ask: Ask, count: int) -> Iterator[Batch]:
@@ -187,10 +194,10 @@ def in_slots(slots: Slots, groups: Groups, *, ask: Ask, count: int) -> Iterator[
             waiting.extend(group)
         if entering := [waiting.popleft() for _ in free[: len(waiting)]]:
             asked = ask(entering)
-            place = np.full(count, -1, np.int32)
+            place, hole = np.full(count, -1, np.int32), np.asarray(asked.hole)
             for number, (slot, picture) in enumerate(zip(free, entering, strict=False)):
                 place[slot] = number
-                held[slot] = picture, np.asarray(asked.hole[number])
+                held[slot] = picture, hole[number]
             fresh = slots.begin(*asked)
             occupied = (
                 fresh if occupied is None else slots.refill(occupied, fresh, jnp.asarray(place))
@@ -222,7 +229,7 @@ def _batch_of(
     pictures, holes = zip(*filter(None, ended.values()), strict=True)
     hole = np.stack(holes)
     known = images.to_float(np.stack([picture.image for picture in pictures]))
-    completed = jnp.asarray(np.where(hole, proposal, known))
+    completed = cast(Array, np.where(hole, proposal, known))  # nobody asks it of the devices
     return Batch(pictures, hole, Completion(completed, proposal, score, steps, candidates), begun)
 
 

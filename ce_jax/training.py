@@ -39,14 +39,13 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
 
     examples = images.to_float(data.examples(config.data, source, _PREVIEWS))
     preview_keys = jax.random.split(preview_key, len(examples))
+    searched = checkpointing.searched(config, workdir)
     batches = data.training_batches(config, source, sharding.split(mesh))
     try:
         checkpointing.claim(workdir, config)  # after everything that may refuse to begin
         with checkpointing.Checkpoints(workdir) as checkpoints:
             game = jax.jit(system.init, out_shardings=sharding.replicated(mesh))(init_key)
-            if checkpoints.latest is None:
-                game = checkpointing.inherit(config, game)
-            game = checkpoints.restore(game, batches)
+            game = checkpoints.restore(checkpointing.with_searched(game, searched), batches)
             start = step = int(game.step)
             with Logbook(
                 workdir,

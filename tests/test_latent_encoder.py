@@ -124,4 +124,5 @@ def test_a_run_of_something_else_is_refused_by_name(tmp_path, other):
     run = untrained.workdir(tmp_path / "other", other)
     config = replace(RUN, model=LatentEncoder(run=run, dcgan=tiny.dcgan().model, width=4))
     with pytest.raises(CheckpointError, match=r"trained (Dcgan|Vae)\(.* model.dcgan = Dcgan"):
-        checkpointing.inherit(config, untrained.game(config))
+        train(config, tmp_path / "encoder")
+    assert not (tmp_path / "encoder").exists()

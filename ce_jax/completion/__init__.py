@@ -70,8 +70,10 @@ class Completion(NamedTuple):
     trails: Trails | None = None
 
 
-DRAW_THEIR_START = ("latent",)
-"""Methods of which another key may find what one has not; the others only repeat themselves."""
+def draws_its_start(config: Inpainting) -> bool:
+    """Whether another key may find what one has not; other methods only repeat themselves."""
+    return config.method == "latent" and config.latent.start in ("prior", "normal")
+
 
 Complete = Callable[[Array, Array, Array], Completion]
 Propose = Callable[[Any, Array, Array, Array], tuple[Any, ...]]
@@ -103,7 +105,7 @@ def build_slots(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Slot
     assert trained is not None  # the config asks for a model
     model = trained.config.model
     if not isinstance(model, Dcgan | Vae | LatentEncoder):
-        raise _not_for(config, model)
+        raise _does_not_run(config, model)
     networks = _searched(config, model, trained)
     return compile_slots(model, networks, config.latent, mesh, keep=config.candidates)
 
@@ -182,13 +184,6 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
     return propose, variables
 
 
-def _not_for(config: Inpainting, model: Model) -> ConfigError:
-    return ConfigError(
-        f"method {config.method} does not run on {config.model}, which is a "
-        f"{type(model).__name__}; name another --model or --method."
-    )
-
-
 def _searched(config: Inpainting, model: Dcgan | Vae | LatentEncoder, trained: Trained) -> Networks:
     """The networks of a latent search; a pool is the same for all of a seed."""
     networks = Networks(trained.generator, trained.critic)
@@ -196,7 +191,8 @@ def _searched(config: Inpainting, model: Dcgan | Vae | LatentEncoder, trained: T
         case "encoder" if not isinstance(model, LatentEncoder):
             raise ConfigError(
                 f"latent.start encoder needs a --model that has one, and {config.model} is a "
-                f"{type(model).__name__}; train configs/latent_encoder_celeba64.py with it."
+                f"{type(model).__name__}; for a Dcgan train configs/latent_encoder_celeba64.py, "
+                "or begin with latent.start pool."
             )
         case "pool":
             key, count = jax.random.key(config.seed), config.latent.pool

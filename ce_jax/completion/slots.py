@@ -82,7 +82,7 @@ def compile_slots(
 
     def advance_all(networks: Networks, slots: Occupied) -> tuple[Occupied, Array]:
         problem = problem_of(networks, slots)
-        blocks = -(-_STEPS_TOGETHER // settings.prior_every)
+        blocks = -(-min(_STEPS_TOGETHER, settings.steps) // settings.prior_every)
         searching, _ = jax.lax.scan(
             lambda searching, _: (advance(problem, searching)[0], None),
             slots.searching,

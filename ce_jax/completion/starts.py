@@ -35,13 +35,17 @@ def starts(
         pool: for the start `pool`.
         settings: which start, and how many.
     """
+    drawn = draw_starts(key, settings, dimensions=space.dimensions, prior=space.prior)
+    if settings.start in ("prior", "normal"):
+        return drawn
     if settings.start == "encoder":
         assert space.guess is not None
-        return space.guess(images, hole)[:, None]
-    if settings.start == "pool":
+        chosen = space.guess(images, hole)[:, None]
+    else:
         assert pool is not None
-        return pool.z[screen(images, weight, pool.images, count=settings.starts)]
-    return draw_starts(key, settings, dimensions=space.dimensions, prior=space.prior)
+        chosen = pool.z[screen(images, weight, pool.images, count=settings.starts)]
+    # Where nothing is known, all images would begin at the same place.
+    return jnp.where(jnp.any(weight > 0, axis=(1, 2, 3))[:, None, None], chosen, drawn)
 
 
 def draw_starts(
@@ -50,7 +54,7 @@ def draw_starts(
     """z of random starts, [b] -> [b, k, d]. The first are the same, however many there are."""
     numbers = jnp.arange(settings.starts)
     key = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(key, numbers)
-    if settings.start == "prior":
+    if settings.start != "normal":
         draw = partial(draw_latent, dimensions=dimensions, prior=prior)
         return jax.vmap(draw)(key)
     bound = latent_bound(prior)

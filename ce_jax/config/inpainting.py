@@ -108,10 +108,23 @@ class LatentSearch:
             "1 for the start encoder, which has one guess",
         )
         require(
-            self.start != "pool" or self.starts <= POOL_PART <= self.pool,
-            "latent.pool",
-            self.pool,
-            f"at least {POOL_PART}, and no more than that for latent.starts ({self.starts})",
+            self.starts <= POOL_PART or self.start != "pool",
+            "latent.starts",
+            self.starts,
+            f"at most {POOL_PART} for the start pool",
+        )
+        require(self.pool >= POOL_PART, "latent.pool", self.pool, f"at least {POOL_PART}")
+        require(
+            self.decay == 1 or self.schedule == "decay",
+            "latent.decay",
+            self.decay,
+            "1 with latent.schedule cosine, which has its own way down",
+        )
+        require(
+            self.patience < self.steps,
+            "latent.patience",
+            self.patience,
+            f"less than latent.steps ({self.steps}); 0 to take all of them",
         )
         require(
             self.choose == "objective" or self.starts > 1,
