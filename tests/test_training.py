@@ -26,10 +26,7 @@ KINDS = ("dcgan", "context_encoder_alone")  # with all that a state can hold, an
 
 @pytest.fixture(scope="module", autouse=True)
 def built_once():
-    """Runs of one experiment share what is traced and compiled: the most of so short a run."""
-    with tiny.quickly(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(systems, "build", functools.cache(systems.build))
-        patch.setattr(sharding, "compile_steps", functools.cache(sharding.compile_steps))
+    with tiny.built_once():
         yield
 
 
@@ -193,7 +190,9 @@ def test_a_context_encoder_shows_what_it_saw_what_it_made_of_it_and_the_truth():
     experiment = tiny.context_encoder_alone()
     images = jax.random.uniform(jax.random.key(1), (2, 32, 32, 3), minval=-1.0)
     preview = jax.jit(systems.build(experiment).preview)
-    rows = preview(untrained.game(experiment).exhibit, images, jax.random.split(jax.random.key(2), 2))
+    rows = preview(
+        untrained.game(experiment).exhibit, images, jax.random.split(jax.random.key(2), 2)
+    )
     painted, completed, truth = np.moveaxis(np.asarray(rows), 1, 0)
     known = (painted == truth).all(axis=-1)
     np.testing.assert_array_equal(truth, images)
