@@ -27,7 +27,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 
-_LONGEST = ("end_to_end", "systems", "training", "sharding", "completion", "latent", "curriculum")
+_LONGEST = (
+    *("systems", "completion", "training", "sharding", "latent", "curriculum", "end_to_end"),
+    *("batch", "fast_search", "latent_encoder", "benchmarks", "candidates"),
+)
 
 
 def pytest_collection_modifyitems(items):

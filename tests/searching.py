@@ -4,6 +4,7 @@
 """
 
 from dataclasses import replace
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -48,7 +49,7 @@ def problem(networks):
     """Images that the generator can make, holes, and starts elsewhere."""
     random = np.random.default_rng(3)
     answer, start = (jnp.asarray(random.uniform(-1, 1, (BATCH, 8)), jnp.float32) for _ in range(2))
-    hole = holes.draw(holes.parse("pattern:0.4"), keys(), size=SIZE)
+    hole = quickly(partial(holes.draw, holes.parse("pattern:0.4"), size=SIZE))(keys())
     return networks["generate"](answer), hole, start
 
 
@@ -112,5 +113,9 @@ SOME = LatentSearch(steps=4, rate=0.1)
 def found(problem, settings, *, keep=1):
     """Proposal, score, steps, candidates and trails, as arrays of NumPy."""
     images, hole, _ = problem
-    propose = jax.jit(latent.method(RUN.model, settings, keep=keep), compiler_options=tiny.EXACTLY)
-    return jax.tree.map(np.asarray, propose(NETWORKS, images, hole, keys()))
+    return jax.tree.map(np.asarray, _proposing(settings, keep)(NETWORKS, images, hole, keys()))
+
+
+@cache
+def _proposing(settings, keep):
+    return jax.jit(latent.method(RUN.model, settings, keep=keep), compiler_options=tiny.EXACTLY)

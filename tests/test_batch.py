@@ -38,6 +38,12 @@ from ce_jax.results import OutputError
 from ce_jax.sources import SourceError
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quickly():
+    with tiny.quickly():
+        yield
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return untrained.workdir(tmp_path_factory.mktemp("model") / "dcgan", tiny.dcgan())

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from ce_jax.completion.space import Networks
 from ce_jax.config import LatentSearch
@@ -19,6 +20,12 @@ from benchmarks import pytorch, suite, timing  # noqa: E402
 from benchmarks.weights import from_pytorch  # noqa: E402
 
 SETTING = suite.Setting(size=32, width=4, batch_size=8, steps=2)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly():
+    with tiny.quickly():
+        yield
 
 
 @pytest.fixture(scope="module")

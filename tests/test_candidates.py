@@ -16,6 +16,12 @@ from ce_jax.completion import Candidates, Completion, Trails
 KEPT = {"images", "candidates/2", "candidates/3"}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def quickly():
+    with tiny.quickly():
+        yield
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     return untrained.workdir(tmp_path_factory.mktemp("model") / "dcgan", tiny.dcgan())

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
+import untrained
 
 from ce_jax import holes, systems, training
 from ce_jax.config import ConfigError
@@ -40,8 +41,8 @@ def test_every_place_of_a_batch_belongs_to_one_level():
 
 
 @pytest.fixture(scope="module", autouse=True)
-def quickly():
-    with tiny.quickly():
+def built_once():
+    with tiny.built_once():
         yield
 
 
@@ -49,7 +50,9 @@ def test_a_batch_holds_as_many_holes_of_each_level_as_it_should():
     counts = jnp.array([2, 3, 11])
     state = Curriculum(counts, jnp.zeros(3))
     key = jax.random.split(jax.random.key(0), 16)
-    hole = context_encoder._holes_of_batch(tiny.self_tuned().model, state, key, None, 32)
+    model = tiny.self_tuned().model
+    draw = jax.jit(lambda state, key: context_encoder._holes_of_batch(model, state, key, None, 32))
+    hole = draw(state, key)
     sides = np.sqrt(np.asarray(hole).sum((1, 2, 3)))
     bounds = ((1, 4), (5, 8), (9, 12))
     found = [np.sum((first <= sides) & (sides <= last)) for first, last in bounds]
@@ -69,25 +72,28 @@ def test_validation_is_the_mean_psnr_of_each_level_whatever_its_batches(monkeypa
     monkeypatch.setattr(context_encoder, "_AT_A_TIME", 4)
     experiment = tiny.self_tuned()
     system = systems.build(experiment)
-    game = tiny.start(experiment)
+    game = untrained.game(experiment)
     images = jax.random.uniform(jax.random.key(0), (6, 32, 32, 3), minval=-1.0)
     key = jax.random.split(jax.random.key(1), 6)
     tuned = jax.jit(system.validate)(game, images, jax.random.clone(key))
 
     module = context_encoder.module_of(experiment.model, size=32)
-    look = jax.jit(lambda variables, shown: module.apply(variables, shown, train=False))
-    keys, expected = jax.vmap(lambda one: jax.random.split(one, 3))(key), []
-    for level, spec in enumerate(LEVELS):
-        hole = holes.draw(holes.parse(spec), keys[:, level], size=32)
-        shown = context_encoder.paint(experiment.model, images, hole)
-        prediction = look(game.exhibit, shown)
-        square = jnp.sum(jnp.where(hole, prediction - images, 0) ** 2, (1, 2, 3))
-        square /= 3 * hole.sum((1, 2, 3))
-        expected.append(jnp.mean(10 * jnp.log10(4 / square)))
+
+    @jax.jit
+    def restated(variables, images, key):
+        keys, expected = jax.vmap(lambda one: jax.random.split(one, 3))(key), []
+        for level, spec in enumerate(LEVELS):
+            hole = holes.draw(holes.parse(spec), keys[:, level], size=32)
+            shown = context_encoder.paint(experiment.model, images, hole)
+            prediction = module.apply(variables, shown, train=False)
+            square = jnp.sum(jnp.where(hole, prediction - images, 0) ** 2, (1, 2, 3))
+            square /= 3 * hole.sum((1, 2, 3))
+            expected.append(jnp.mean(10 * jnp.log10(4 / square)))
+        return jnp.stack(expected)
+
+    expected = restated(game.exhibit, images, key)
     np.testing.assert_allclose(tuned.curriculum.psnr, expected, rtol=1e-4)
-    np.testing.assert_array_equal(
-        tuned.curriculum.counts, on_demand(jnp.stack(expected), batch_size=16)
-    )
+    np.testing.assert_array_equal(tuned.curriculum.counts, on_demand(expected, batch_size=16))
 
 
 def test_a_run_is_tuned_after_every_epoch_and_resumes_as_it_was(tmp_path):

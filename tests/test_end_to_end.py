@@ -52,14 +52,27 @@ def reported(workdir):
     return [json.loads(line)["step"] for line in lines]
 
 
-def test_from_training_to_the_report(tmp_path):
+def test_from_a_training_that_is_stopped_and_continued_to_the_report(tmp_path):
     workdir, output = tmp_path / "trained", tmp_path / "completed"
-    code, out = finish(start("train.py", "configs/smoke.py", "--workdir", workdir))
-    assert (code, out) == (0, f"step 4 of 4, saved in {workdir}\n")
-    assert reported(workdir) == [1, 2, 3, 4]
-    assert names_in(workdir / "checkpoints") == ["2", "4"]
-    assert names_in(workdir / "pictures") == ["00000002.png", "00000004.png"]
-    assert len(names_in(workdir / "tensorboard")) == 1
+    arguments = ("configs/smoke.py", "--workdir", workdir, "--checkpoint-every", "99999")
+    process = start("train.py", *arguments, "--steps", "99999")
+    while process.poll() is None and not reported(workdir):
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    code, out = finish(process)
+    last = reported(workdir)[-1]
+    told = f"step {last} of 99999, saved in {workdir}; the same command continues\n"
+    assert (code, out) == (75, told)
+    assert names_in(workdir / "checkpoints") == [str(last)]
+
+    steps = last + 2
+    code, out = finish(start("train.py", *arguments, "--steps", steps))
+    assert (code, out) == (0, f"step {steps} of {steps}, saved in {workdir}\n")
+    assert reported(workdir) == list(range(1, steps + 1))
+    assert names_in(workdir / "checkpoints") == sorted([str(last), str(steps)])
+    pictured = sorted({*range(2, steps + 1, 2), steps})
+    assert names_in(workdir / "pictures") == [f"{step:08}.png" for step in pictured]
+    assert len(names_in(workdir / "tensorboard")) == 2
 
     arguments = ("configs/smoke_inpaint.py", "--model", workdir, "--output", output)
     code, out = finish(start("inpaint.py", *arguments))
@@ -84,24 +97,6 @@ def test_from_training_to_the_report(tmp_path):
     page = (output / "report.html").read_text()
     assert re.findall("<h3>(.+)</h3>", page) == digits.names
     assert page.count("<img src=") == 20 * 7
-
-
-def test_a_training_that_is_stopped_saves_and_the_same_command_continues(tmp_path):
-    workdir = tmp_path / "stopped"
-    arguments = ("configs/smoke.py", "--workdir", workdir, "--checkpoint-every", "99999")
-    process = start("train.py", *arguments, "--steps", "99999")
-    while process.poll() is None and not reported(workdir):
-        time.sleep(0.1)
-    process.send_signal(signal.SIGTERM)
-    code, out = finish(process)
-    last = reported(workdir)[-1]
-    told = f"step {last} of 99999, saved in {workdir}; the same command continues\n"
-    assert (code, out) == (75, told)
-    assert names_in(workdir / "checkpoints") == [str(last)]
-
-    code, out = finish(start("train.py", *arguments, "--steps", last + 2))
-    assert (code, out) == (0, f"step {last + 2} of {last + 2}, saved in {workdir}\n")
-    assert reported(workdir) == list(range(1, last + 3))
 
 
 @browser.needed

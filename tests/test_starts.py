@@ -1,5 +1,7 @@
 """A pool is the same for everybody, and what is chosen of it agrees best with the known pixels."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,9 +23,14 @@ def space():
     return space_of(RUN.model, Networks(trained.generator, trained.critic), LatentSearch())
 
 
+def drawn(space, count):
+    draw = partial(draw_pool, jax.random.key(0), space, count)
+    return jax.jit(draw, compiler_options=tiny.QUICKLY)()
+
+
 @pytest.fixture(scope="module")
 def pool(space):
-    return jax.jit(lambda: draw_pool(jax.random.key(0), space, POOL_PART + 1))()
+    return drawn(space, POOL_PART + 1)
 
 
 def test_a_pool_holds_z_and_its_images_in_whole_parts(space, pool):
@@ -31,12 +38,13 @@ def test_a_pool_holds_z_and_its_images_in_whole_parts(space, pool):
     assert np.abs(pool.z).max() <= 1
     assert len(np.unique(pool.z, axis=0)) == 2 * POOL_PART
     some = slice(POOL_PART - 2, POOL_PART + 2)
-    expected = images.to_uint8(space.generate(pool.z[some])).astype(int)
+    generate = jax.jit(space.generate, compiler_options=tiny.QUICKLY)
+    expected = images.to_uint8(generate(pool.z[some])).astype(int)
     assert np.abs(pool.images[some].astype(int) - expected).max() <= 1  # a batch of another size
 
 
 def test_the_first_of_a_pool_are_the_same_however_many_there_are(space, pool):
-    smaller = jax.jit(lambda: draw_pool(jax.random.key(0), space, POOL_PART))()
+    smaller = drawn(space, POOL_PART)
     assert len(smaller.z) == POOL_PART
     assert np.array_equal(smaller.z, pool.z[:POOL_PART])
 

@@ -1,5 +1,6 @@
 """The smallest experiments that still have every part, shared so that they are compiled once."""
 
+import contextlib
 import functools
 from collections.abc import Callable
 from dataclasses import replace
@@ -138,6 +139,17 @@ EVERY_KIND = {
 def quickly(options=QUICKLY):
     """While this holds, `jax.jit` compiles as quickly as it can, for numbers that run seldom."""
     return mock.patch.object(jax, "jit", functools.partial(jax.jit, compiler_options=options))
+
+
+@contextlib.contextmanager
+def built_once():
+    """Runs of one experiment share what is traced and compiled: the most of so short a run."""
+    with (
+        quickly(),
+        mock.patch.object(systems, "build", functools.cache(systems.build)),
+        mock.patch.object(sharding, "compile_steps", functools.cache(sharding.compile_steps)),
+    ):
+        yield
 
 
 @functools.cache
