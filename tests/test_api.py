@@ -15,7 +15,7 @@ from PIL import Image
 
 import ce_jax
 from ce_jax import api, batch, images, photographs
-from ce_jax.config import LatentSearch
+from ce_jax.config import ConfigError, LatentSearch
 from ce_jax.holes import HoleError
 from ce_jax.images import UnreadableImage
 
@@ -148,6 +148,33 @@ def test_images_that_have_no_completion_do_not_take_the_others_with_them():
     assert completed[1] is None
     for i in (0, 2):
         assert np.array_equal(completed[i][~holes[i]], given[i][~holes[i]])
+
+
+def test_a_hole_that_cannot_be_placed_fails_alone():
+    long = np.zeros((9000, 4, 3), np.uint8)
+    given, holes = [photograph(0, 40, 40, 3), long], [hole_of(40, 40), np.ones((9000, 4), bool)]
+    with pytest.raises(ce_jax.Incomplete, match="image 1 has no completion: the hole is") as caught:
+        ce_jax.inpaint(given, holes, method="laplace", batch_size=8)
+    assert caught.value.completed[0].shape == (40, 40, 3)
+    assert caught.value.completed[1] is None
+
+
+def test_fields_that_mean_nothing_are_refused_and_no_images_are_none():
+    with pytest.raises(ConfigError, match="shard means nothing here; known are model"):
+        ce_jax.inpaint([], [], shard="0/2")
+    assert ce_jax.inpaint([], [], method="laplace") == []
+
+
+def test_neither_another_seed_nor_another_number_of_images_compiles_anew(model):
+    api._inpainter.cache_clear()
+    given, hole = [photograph(i, 32, 32, 3) for i in range(7)], hole_of(32, 32)
+    fields = {"model": model, "latent": SEARCH}
+    first = ce_jax.inpaint(given[:3], hole, **fields)
+    again = ce_jax.inpaint(given, hole, **fields)
+    other = ce_jax.inpaint(given, hole, seed=1, **fields)
+    assert api._inpainter.cache_info().misses == 1
+    assert np.array_equal(first, again[:3])
+    assert not np.array_equal(again, other)
 
 
 def test_importing_the_package_loads_nothing():

@@ -166,7 +166,8 @@ def test_a_search_that_ends_in_no_number_costs_its_image_only_where_it_would_be_
         return told(proposals.at[2, 1].set(jnp.nan), jnp.ones(proposals.shape[:2]), z)
 
     monkeypatch.setattr(completion, "build", lambda *_: broken)
-    monkeypatch.setattr(completion, "DRAW_THEIR_START", ())  # it would lead somewhere else
+    # Another start would lead somewhere else.
+    monkeypatch.setattr(completion, "draws_its_start", lambda _: False)
     output = tmp_path / "out"
     config = several(numbered(tmp_path / "in", 4), output, model)
     assert inpaint(replace(config, candidates=2)) == (3, 1, 4, False)

@@ -215,7 +215,7 @@ def test_an_image_without_a_number_begins_anew_with_another_key_and_then_fails(
         return Completion(seen, jnp.zeros_like(seen), score, jnp.zeros(8))
 
     monkeypatch.setattr(completion, "build", lambda *_: unlucky)
-    monkeypatch.setattr(completion, "DRAW_THEIR_START", ("laplace",))
+    monkeypatch.setattr(completion, "draws_its_start", lambda _: True)
     for times in range(12):
         picture = np.full((32, 32, 3), 99, np.uint8)
         picture[0, 0] = times

@@ -11,7 +11,7 @@ import untrained
 
 from ce_jax import images
 from ce_jax.completion.space import Networks, space_of
-from ce_jax.completion.starts import draw_pool, screen
+from ce_jax.completion.starts import draw_pool, screen, starts
 from ce_jax.config import POOL_PART, LatentSearch
 
 RUN = tiny.dcgan()
@@ -66,3 +66,14 @@ def test_what_has_no_weight_is_not_read(pool):
     hidden = np.where(weight > 0, wanted, np.float32(np.nan))
     for seen in (wanted, hidden):
         assert np.array_equal(screen(seen, weight, pool.images, count=1)[:, 0], [700, 3])
+
+
+def test_where_nothing_is_known_every_image_begins_somewhere_else(space, pool):
+    settings = LatentSearch(start="pool", pool=POOL_PART)
+    keys = jax.random.split(jax.random.key(1), 3)
+    pictures = jnp.zeros((3, 32, 32, 3))
+    weight = jnp.zeros((3, 32, 32, 1)).at[2].set(1.0)
+    begun = starts(pictures, weight == 0, weight, keys, space=space, pool=pool, settings=settings)
+    assert len(np.unique(begun[:, 0], axis=0)) == 3
+    in_pool = [(np.asarray(pool.z) == z).all(axis=1).any() for z in np.asarray(begun[:, 0])]
+    assert in_pool == [False, False, True]
