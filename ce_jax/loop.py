@@ -105,6 +105,7 @@ class Loop:
                     pictures.append(one)
             if whole:
                 self._settle(_nothing_to_do(whole, self._candidates))
+            self._keeper.commit()  # the failures, which may be all there is
             if pictures:
                 yield pictures
             if stopped():

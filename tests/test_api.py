@@ -15,7 +15,7 @@ from PIL import Image
 
 import ce_jax
 from ce_jax import api, batch, images, photographs
-from ce_jax.config import ConfigError, LatentSearch
+from ce_jax.config import ConfigError, LatentSearch, LowRank
 from ce_jax.holes import HoleError
 from ce_jax.images import UnreadableImage
 
@@ -52,8 +52,9 @@ def test_it_is_what_the_command_writes(tmp_path, model):
         images.write_png(tmp_path / f"holes/{i:06d}.png", white)
     config = latent(f"folder:{tmp_path}/in", tmp_path / "out", model)
     config = replace(config, holes=str(tmp_path / "holes"), frame=None, latent=SEARCH, batch_size=8)
-    assert batch.inpaint(config).done == 3
-    completed = ce_jax.inpaint(given, missing, model=model, latent=SEARCH, seed=config.seed)
+    with tiny.quickly(tiny.EXACTLY):
+        assert batch.inpaint(config).done == 3
+        completed = ce_jax.inpaint(given, missing, model=model, latent=SEARCH, seed=config.seed)
     for i, (image, hole) in enumerate(zip(given, missing, strict=True)):
         written = images.read(tmp_path / f"out/images/{i:06d}.png")
         assert np.array_equal(completed[i], written)
@@ -117,7 +118,9 @@ def test_what_stands_in_the_hole_is_not_read(model):
     hole = hole_of(40, 60)
     given = photograph(9, 40, 60, 3)
     other = np.where(hole[..., None], photograph(10, 40, 60, 3), given)
-    one, two = (ce_jax.inpaint(image, hole, model=model, latent=SEARCH) for image in (given, other))
+    fields = {"model": model, "latent": SEARCH}
+    with tiny.quickly():
+        one, two = (ce_jax.inpaint(image, hole, **fields) for image in (given, other))
     assert np.array_equal(one, two)
 
 
@@ -142,8 +145,9 @@ def test_images_that_have_no_completion_do_not_take_the_others_with_them():
     holes = [hole_of(64, 64) for _ in given]
     holes[1] = np.zeros((64, 64), bool)
     holes[1][20] = True  # a row that is missing whole
+    few = LowRank(steps=1)
     with pytest.raises(ce_jax.Incomplete, match="image 1 has no completion: low-rank") as caught:
-        ce_jax.inpaint(given, holes, method="low-rank")
+        ce_jax.inpaint(given, holes, method="low-rank", low_rank=few, batch_size=8)
     completed = caught.value.completed
     assert completed[1] is None
     for i in (0, 2):
@@ -169,7 +173,8 @@ def test_neither_another_seed_nor_another_number_of_images_compiles_anew(model):
     api._inpainter.cache_clear()
     given, hole = [photograph(i, 32, 32, 3) for i in range(7)], hole_of(32, 32)
     fields = {"model": model, "latent": SEARCH}
-    first = ce_jax.inpaint(given[:3], hole, **fields)
+    with tiny.quickly():
+        first = ce_jax.inpaint(given[:3], hole, **fields)
     again = ce_jax.inpaint(given, hole, **fields)
     other = ce_jax.inpaint(given, hole, seed=1, **fields)
     assert api._inpainter.cache_info().misses == 1

@@ -99,7 +99,7 @@ TABLE = {
     "preemption": [
         "commands.test_an_inpainting_that_is_stopped_keeps_what_is_done_and_continues",
         "batch.test_a_run_that_was_stopped_and_resumed_equals_an_uninterrupted_one",
-        "end_to_end.test_a_training_that_is_stopped_saves_and_the_same_command_continues",
+        "end_to_end.test_from_a_training_that_is_stopped_and_continued_to_the_report",
     ],
     "disk full, read-only": [
         "resuming.test_a_disk_without_room_is_refused_before_the_work_begins",
