@@ -298,9 +298,11 @@ def test_what_cannot_be_loaded_is_explained(uninterrupted, tmp_path):
     assert issubclass(ConfigError, ValueError)
 
 
-def test_steps_in_one_call_are_the_steps_of_several(tmp_path, monkeypatch):
-    """With all that a state can hold, and a rate that goes down."""
-    apart = tiny.dcgan(generator=Adam(schedule="cosine"))
+@pytest.mark.parametrize(
+    "apart", [tiny.dcgan(generator=Adam(schedule="cosine")), tiny.context_encoder_alone()]
+)
+def test_steps_in_one_call_are_the_steps_of_several(tmp_path, monkeypatch, apart):
+    """With all that a state can hold and a rate that goes down; and with holes drawn in each."""
     together = replace(apart, steps_per_call=3, picture_every=4, checkpoint_every=4)
 
     @functools.cache
