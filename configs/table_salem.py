@@ -2,8 +2,9 @@
 
     python inpaint.py configs/table_salem.py --data DATA --models RUNS --output runs/table-salem
 
-DATA holds facades/valid (Paris StreetView, which the paper has, may not be distributed), RUNS the
-work directories of these configs, trained on facades/train:
+DATA holds facades/ (Paris StreetView, which the paper has, may not be distributed), RUNS the work
+directories of these configs, with --data.source "folder:facades/train[:697]"; the last 200 of these
+photographs are measured, and facades/valid decides the shares of the levels:
 
     encoder-facades      context_encoder_center128.py
     on-demand-facades    on_demand64.py
@@ -24,7 +25,11 @@ from ce_jax.config import Entry, Frame, Inpainting, Table
 def get_config() -> Table:
     """Every network at the size that it was trained for; Laplace fill at that of most."""
     facades = Inpainting(
-        images="folder:facades/valid", frame=None, method="context-encoder", model="-", batch_size=8
+        images="folder:facades/train[697:]",
+        frame=None,
+        method="context-encoder",
+        model="-",
+        batch_size=8,
     )
     lines = {
         "context encoder": replace(facades, model="encoder-facades"),
