@@ -31,7 +31,8 @@ _SHOWN = {"psnr": ("PSNR", 1, 2), "ssim": ("SSIM", 1, 3), "l1": ("L1, %", 100, 2
 _SHOWN["l2"] = ("L2, %", 100, 2)
 _ALWAYS = tuple(f"{region}/{measure}" for region in ("hole", "image") for measure in _SHOWN)
 _SHOWN |= {"lpips": ("LPIPS", 1, 4), "fid": ("FID", 1, 2), "kid": ("KID", 1, 5)}
-_WHERE_MEASURED = ("image/lpips", "set/fid", "set/kid")
+_SHOWN["objective"] = ("objective", 1, 2)
+_WHERE_MEASURED = ("image/lpips", "set/fid", "set/kid", "objective")
 
 
 class Cell(NamedTuple):
@@ -51,8 +52,8 @@ class Result(NamedTuple):
         done: how many images have a completion.
         failed: how many have none.
         note: what went wrong, in a sentence; empty where nothing did.
-        figures: means with their intervals, and `seconds`, the median with the 2.5th and the 97.5th
-            percentile of what an image took.
+        figures: means with their intervals, of searches `objective` among them; and `seconds`, the
+            median with the 2.5th and the 97.5th percentile of what an image took.
         facts: what was run, the hash of the holes among it.
         captions: of the pictures in its panels.
     """
@@ -120,19 +121,23 @@ def _as_markdown(config: Table, results: Sequence[Result]) -> str:
         lines += ["", f"## {caption}", "", f"Hole set {' and '.join(sorted(hashes)) or 'unknown'}."]
         measured = {name for result in group for name in result.figures}
         names = [*_ALWAYS, *(name for name in _WHERE_MEASURED if name in measured)]
-        regions = [f"{region} {_SHOWN[m][0]}" for region, m in (name.split("/") for name in names)]
-        header = ["method", "n", *regions, "s / image"]
+        header = ["method", "n", *map(_heading, names), "s / image"]
         lines += ["", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
         lines += [f"| {' | '.join(_markdown_cells(result, names))} |" for result in group]
         lines += ["", *(f"- {r.cell.method}: {r.note}" for r in group if r.note)]
     return "\n".join(lines).rstrip() + "\n"
 
 
+def _heading(name: str) -> str:
+    *region, measure = name.split("/")
+    return " ".join([*region, _SHOWN[measure][0]])
+
+
 def _markdown_cells(result: Result, names: Sequence[str]) -> list[str]:
     def shown(name: str) -> str:
         if name not in result.figures or math.isnan(result.figures[name].mean):
             return "–"
-        _, factor, decimals = _SHOWN[name.partition("/")[2]]
+        _, factor, decimals = _SHOWN[name.rpartition("/")[2]]
         mean, low, high = (f"{factor * x:.{decimals}f}" for x in result.figures[name][:3])
         return f"{mean} ({low}–{high})" if name.startswith("hole") else mean
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ce_jax import checkpointing
+from ce_jax import checkpointing, metrics
 from ce_jax.batch import Outcome, inpaint
 from ce_jax.config import Entry, Inpainting, Table
 from ce_jax.manifest import Manifest, json_object
@@ -102,10 +102,10 @@ def _file_name(name: str) -> str:
 def _result(cell: Cell, refused: dict[Cell, str]) -> Result:
     """What the folder of a cell knows, of this run or of one before."""
     folder = Path(cell.inpainting.output)
-    metrics = folder / "metrics.json"
-    if cell in refused or not metrics.is_file():
+    measured = folder / "metrics.json"
+    if cell in refused or not measured.is_file():
         return Result(cell, note=refused.get(cell, NOT_RUN))
-    summary = json_object(metrics.read_text(encoding="utf-8"))
+    summary = json_object(measured.read_text(encoding="utf-8"))
     records = list(Manifest(folder).read().values())
     reasons = Counter(record["reason"] for record in records if record["status"] != "done")
     notes = [f"{count} failed: {reason}" for reason, count in reasons.most_common(1)]
@@ -114,8 +114,10 @@ def _result(cell: Cell, refused: dict[Cell, str]) -> Result:
     notes += filter(None, [remarks.get(cell.inpainting.method)])
     found = summary["figures"].get(cell.inpainting.method, {})
     figures = {name: Estimate.from_json(estimate) for name, estimate in found.items()}
-    seconds = [record["seconds"] for record in records if record["status"] == "done"]
-    if seconds:
+    done = [record for record in records if record["status"] == "done"]
+    if cell.inpainting.method == "latent":  # comparable: all searches have the same
+        figures |= metrics.summary([{"objective": record["score"]} for record in done])
+    if seconds := [record["seconds"] for record in done]:
         low, median, high = np.percentile(seconds, [2.5, 50, 97.5])
         figures["seconds"] = Estimate(float(median), float(low), float(high), len(seconds))
     return Result(

@@ -28,6 +28,7 @@ WORLDLESS = {
     "losses",
     "metrics",
     "distributions",
+    "membranes",
     "blending",
     "trails",
     "models",

@@ -15,6 +15,7 @@ from folders import laplace, latent, numbered, truncated
 
 from ce_jax import batch
 from ce_jax.config import ConfigError, Entry, Table
+from ce_jax.manifest import Manifest
 from ce_jax.metrics import Estimate
 from ce_jax.results import OutputError
 from ce_jax.table_files import Result, write_page
@@ -168,6 +169,11 @@ def test_images_that_a_network_was_trained_on_are_counted(table, model):
     seen, new = written(table)
     assert seen["note"] == "trained on 4 of these 6 images"
     assert new["note"] == ""
+    for cell in (seen, new):
+        records = Manifest(Path(table.output, cell["folder"])).read().values()
+        mean = np.mean([record["score"] for record in records])
+        assert cell["figures"]["objective"]["mean"] == pytest.approx(mean)
+        assert f"| {mean:.2f} |" in Path(table.output, "table.md").read_text()
 
 
 def test_a_folder_with_other_files_is_left_alone(table):
