@@ -149,10 +149,10 @@ def inpaint(
                 of_sets=of_sets,
             )
         if config.output_format == "array_record" and all_tried and shard == WHOLE:
-            packing.pack(Manifest(results.folder), results.records)
-        own = [record for record in results.records if shard.has(record["name"])]
-    done = sum(record["status"] == "done" for record in own)
-    return Outcome(done, len(own) - done, len(mine), through.kept < len(todo))
+            packing.pack(Manifest(results.folder), results.records())
+    own = [source.names[index] for index in mine]
+    done, tried = sum(map(results.is_done, own)), sum(map(results.is_tried, own))
+    return Outcome(done, tried - done, len(mine), through.kept < len(todo))
 
 
 class _Keeper:
@@ -175,7 +175,7 @@ def _of_set(
     config: Inpainting, perception: Perception, results: Results, pairing: Pairing
 ) -> SetFigures:
     """FID and KID of all that is done; of no other images than before, as they were written."""
-    names = {record["name"] for record in results.records if record.get("figures")}
+    names = {record["name"] for record in results.records() if record.get("figures")}
     if (before := results.of_set(config.method, perception.facts, count=len(names))) is not None:
         return before
 
@@ -234,7 +234,7 @@ def _facts(
 ) -> dict[str, str]:
     """What was run, for the report: enough to run it again."""
     device = jax.devices()[0]
-    hashes = {record["name"]: record["hole"] for record in results.records if "hole" in record}
+    hashes = {record["name"]: record["hole"] for record in results.records() if "hole" in record}
     facts = {
         "images": config.images,
         "holes": config.holes,

@@ -14,7 +14,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,13 @@ from ce_jax.shards import WHOLE, Shard
 Record = Mapping[str, Any]
 
 _ERROR_TIMES = 2  # Yeh et al. 2017, figure 12
+
+
+class Position(NamedTuple):
+    """Where a line begins, in bytes."""
+
+    path: Path
+    start: int
 
 
 class Manifest:
@@ -41,25 +48,42 @@ class Manifest:
         """What several processes have added and nobody has merged yet."""
         return sorted(self.folder.glob("manifest.*-of-*.jsonl"))
 
-    def read(self) -> dict[str, dict[str, Any]]:
+    def find(self) -> dict[str, Position]:
         """The newest line of each image, by name; one that was cut off or damaged is no line."""
-        texts = (_complete(path).decode(errors="replace") for path in (self.whole, *self.parts()))
-        records = (json_object(line) for text in texts for line in text.split("\n"))
-        return {record["name"]: record for record in records if {"name", "status"} <= record.keys()}
+        found = {}
+        for path in filter(Path.is_file, (self.whole, *self.parts())):
+            start = 0
+            with path.open("rb") as lines:
+                for text in lines:
+                    record = json_object(text) if text.endswith(b"\n") else {}
+                    if {"name", "status"} <= record.keys():
+                        found[record["name"]] = Position(path, start)
+                    start += len(text)
+        return found
+
+    def at(self, line: Position) -> dict[str, Any]:
+        """What a line says."""
+        with line.path.open("rb") as lines:
+            lines.seek(line.start)
+            return json_object(lines.readline())
 
     def mend(self) -> None:
         """Removes a last line that was cut off, so that the next one begins a line of its own."""
         if self.path.is_file():
             os.truncate(self.path, len(_complete(self.path)))
 
-    def append(self, records: Iterable[Record]) -> None:
-        """Adds lines; they are on the disk when it returns."""
-        # A file name need not be valid text: what cannot be encoded becomes a JSON escape.
-        with self.path.open("a", encoding="utf-8", errors="backslashreplace") as manifest:
+    def append(self, records: Iterable[Record]) -> dict[str, Position]:
+        """Adds lines, which are on the disk when it returns; it says where."""
+        added = {}
+        with self.path.open("ab") as manifest:
             for record in records:
-                manifest.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+                added[record["name"]] = Position(self.path, manifest.tell())
+                text = json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n"
+                # A file name need not be valid text: what cannot be encoded becomes an escape.
+                manifest.write(text.encode(errors="backslashreplace"))
             manifest.flush()
             os.fsync(manifest.fileno())
+        return added
 
     def merge(self) -> None:
         """Makes one manifest of all parts; none of them may still be written to."""
@@ -127,10 +151,10 @@ def _complete(path: Path) -> bytes:
     return content[: content.rfind(b"\n") + 1]
 
 
-def json_object(text: str) -> dict[str, Any]:
+def json_object(text: str | bytes) -> dict[str, Any]:
     """The JSON object in a text; an empty one if that is not what it holds."""
     try:
-        found = json.loads(text)
+        found = json.loads(text.decode(errors="replace") if isinstance(text, bytes) else text)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -79,28 +79,28 @@ class Estimate(NamedTuple):
 
 
 def summary(
-    rows: Sequence[Mapping[str, float]], *, seed: int = 0, resamples: int = 2000
+    columns: Mapping[str, Sequence[float]], *, seed: int = 0, resamples: int = 2000
 ) -> dict[str, Estimate]:
     """Average every figure over the images, with a 95 % percentile bootstrap interval.
 
     Values that are infinite (PSNR of equal images) or nan (an empty hole) have no place in a mean.
-    They are left out of their own key only: `n` says how many images were used, and
-    `len(rows) - n` how many were not. With n = 0 the estimate is nan, with n = 1 its bounds are
-    the mean. The interval of a key depends on its values, on `seed` and on `resamples` alone.
+    They are left out of their own figure only: `n` says how many images were used. With n = 0 the
+    estimate is nan, with n = 1 its bounds are the mean. The interval of a figure depends on its
+    values, on `seed` and on `resamples` alone.
 
     Args:
-        rows: one mapping an image, from the name of a figure to its value; keys may be missing.
+        columns: the values of each figure, by its name; there may be more of one than of another.
         seed: of the resampling.
         resamples: how many times the images are drawn with replacement.
 
     Returns:
-        An `Estimate` for every key, in the order in which the keys first appear.
+        An `Estimate` for every figure, in their order.
     """
     estimates = {}
-    for key in dict.fromkeys(key for row in rows for key in row):
-        values = np.array([row[key] for row in rows if key in row], np.float64)
+    for name, column in columns.items():
+        values = np.asarray(column, np.float64)
         values = values[np.isfinite(values)]
-        estimates[key] = _estimate(values, np.random.default_rng(seed), resamples)
+        estimates[name] = _estimate(values, np.random.default_rng(seed), resamples)
     return estimates
 
 

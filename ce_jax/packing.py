@@ -41,9 +41,14 @@ def pack(manifest: Manifest, records: Iterable[Record]) -> Path:
     Returns:
         The folder of the data set.
     """
-    done = [record for record in records if record["status"] == "done"]
     folder, new = manifest.folder / "dataset", manifest.folder / ".dataset"
-    made_of = _hash([{k: record.get(k) for k in ("name", "files", "hole")} for record in done])
+    done, content = [], hashlib.sha256()
+    for record in records:
+        if record["status"] == "done":
+            done.append(record["name"])
+            said = {what: record.get(what) for what in ("name", "files", "hole")}
+            content.update(json.dumps(said, sort_keys=True).encode())
+    made_of = content.hexdigest()
     if (folder / _MADE_OF).is_file() and (folder / _MADE_OF).read_text() == made_of:
         return folder
     shutil.rmtree(new, ignore_errors=True)
@@ -65,7 +70,7 @@ def remove(folder: Path) -> None:
     shutil.rmtree(folder / ".dataset", ignore_errors=True)
 
 
-def _write(folder: Path, manifest: Manifest, done: Sequence[Record]) -> None:
+def _write(folder: Path, manifest: Manifest, done: Sequence[str]) -> None:
     import tensorflow_datasets as tfds
     from array_record.python.array_record_module import ArrayRecordWriter
     from etils import epath
@@ -86,9 +91,9 @@ def _write(folder: Path, manifest: Manifest, done: Sequence[Record]) -> None:
     for number, group in enumerate(groups):
         path = folder / f"completed-train.array_record-{number:05}-of-{len(groups):05}"
         writer = ArrayRecordWriter(str(path), "group_size:1")
-        for record in group:
-            with manifest.file("images", record["name"]).open("rb") as image:
-                example = {"image": image, "name": record["name"]}
+        for name in group:
+            with manifest.file("images", name).open("rb") as image:
+                example = {"image": image, "name": name}
                 line = serializer.serialize_example(features.encode_example(example))
             writer.write(line)
             size += len(line)
@@ -106,7 +111,3 @@ def _write(folder: Path, manifest: Manifest, done: Sequence[Record]) -> None:
         filename_template=template,
         check_data=False,
     )
-
-
-def _hash(content: object) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -5,10 +5,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ce_jax import images
+from ce_jax.claims import OutputError
 from ce_jax.config import Inpainting
 from ce_jax.hole_sets import HoleSet
 from ce_jax.pairing import Pairing
-from ce_jax.results import OutputError, Results
+from ce_jax.results import Results
 from ce_jax.shards import WHOLE, Shard
 from ce_jax.sources import Source
 

@@ -1,28 +1,30 @@
-"""The output folder of an inpainting: the only place that it writes to, and never anybody else's.
+"""The output folder of an inpainting: the only place that it writes to.
 
 manifest.jsonl    one JSON object an image, and the pictures that it speaks of (see `manifest`)
 metrics.json      the means with their intervals, what was run, and the captions of the panels
 report.html       all of it to look at
-inpainting.json   the config that the results belong to
-.lock             held by whoever is writing; the file itself means nothing
+
+Of an image that is done no more is held in memory than where its line stands, so that a run over
+many needs no more than one over few.
 """
 
-import bisect
+import heapq
 import json
 import math
-import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import MappingProxyType
-from typing import IO, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
-from ce_jax import files, images, metrics, packing
+from ce_jax import claims, files, images, metrics
 from ce_jax.finishing import Finished
-from ce_jax.manifest import Manifest, Record, json_object
+from ce_jax.manifest import Manifest, Position, Record, json_object
 from ce_jax.metrics import Estimate
 from ce_jax.pairing import Failure
 from ce_jax.perceptual import SetFigures
@@ -31,13 +33,8 @@ from ce_jax.shards import WHOLE, Shard
 
 # Files are waited for together, which a disk does in little more time than for one of them.
 _WRITERS = 8
-# Seconds that others may need to take possession of a folder that is to be shared with them.
-_PATIENCE = 10
-_OURS = ("manifest.jsonl", "metrics.json", "report.html", "inpainting.json")
-
-
-class OutputError(ValueError):
-    """An output folder that cannot be written to, or holds something else."""
+# Lines that are looked at together when a run goes on.
+_AT_ONCE = 4096
 
 
 class Results:
@@ -71,21 +68,16 @@ class Results:
             is_current: whether what an image was made from is still what a line says.
 
         Raises:
-            OutputError: the folder cannot be written, holds other files, or results of another
-                config, or another process is writing to it.
+            OutputError: as `claims.claim`.
         """
-        self.folder = folder
+        self.folder, self.outdated = folder, 0
         self._names, self._shown, self._worst = names, shown, worst
         self._shard, self._manifest = shard, Manifest(folder, shard)
+        self._forget()
         self._added: list[Record] = []
         self._writing: list[tuple[str, Path, Future[None]]] = []
         with ExitStack() as held:
-            try:
-                self._claim(identity, held, overwrite=overwrite)
-            except OSError as error:
-                raise OutputError(
-                    f"{folder} cannot be written ({error.strerror}); choose another --output."
-                ) from error
+            held.enter_context(claims.claim(folder, identity, shard=shard, overwrite=overwrite))
             self._writers = held.enter_context(ThreadPoolExecutor(_WRITERS))
             self._read(is_current)
             self._held = held.pop_all()
@@ -96,106 +88,52 @@ class Results:
     def __exit__(self, *_: object) -> None:
         self._held.close()
 
-    def _claim(self, identity: Mapping[str, Any], held: ExitStack, *, overwrite: bool) -> None:
-        """Takes the folder, alone; with a shard, lets others in once it is ours."""
-        self._refuse_others(identity, overwrite=overwrite)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = held.enter_context((self.folder / ".lock").open("a+"))
-        alone = self._take(lock)
-        if alone:
-            # Now that nobody else can: it may have changed in the meantime.
-            self._refuse_others(identity, overwrite=overwrite)
-            if overwrite:
-                self._clear()
-            files.sweep(self.folder)
-            files.write_text(self.folder / "inpainting.json", json.dumps(identity, indent=2) + "\n")
-        else:
-            self._refuse_others(identity, overwrite=False)
-        if self._shard == WHOLE:
-            self._manifest.merge()
-        else:
-            self._share(lock, held)
-        self._manifest.mend()
+    def _forget(self) -> None:
+        self._lines: dict[str, Position] = {}
+        self._done: set[str] = set()
+        self._lowest: list[float] = []  # a heap of the worst, with the sign turned
 
-    def _take(self, lock: IO) -> bool:
-        """Holds the folder: alone if possible, else, with a shard, beside others with shards."""
-        deadline = time.monotonic() + _PATIENCE
-        while not files.hold(lock):
-            if self._shard == WHOLE or time.monotonic() > deadline:
-                raise OutputError(
-                    f"{self.folder} is being written to by another process; wait until it has "
-                    "ended, or choose another --output."
-                )
-            # Whoever comes first holds it alone for the moment in which it becomes theirs.
-            if files.hold(lock, shared=True) and (self.folder / "inpainting.json").is_file():
-                return False
-            time.sleep(0.05)
-        return True
-
-    def _share(self, lock: IO, held: ExitStack) -> None:
-        files.hold(lock, shared=True)
-        others = [path.name for path in self._manifest.parts() if self._of_other_count(path)]
-        if others:
-            raise OutputError(
-                f"{self.folder} holds {others[0]}, a part of another number of shards than "
-                f"{self._shard.count}; run once without --shard, which merges the parts."
-            )
-        part = held.enter_context(self._manifest.path.open("a"))
-        if not files.hold(part):
-            raise OutputError(
-                f"shard {self._shard} of {self.folder} is being written by another process; give "
-                "each process a --shard of its own."
-            )
-
-    def _of_other_count(self, part: Path) -> bool:
-        return not part.name.endswith(f"-of-{self._shard.count}.jsonl")
-
-    def _refuse_others(self, identity: Mapping[str, Any], *, overwrite: bool) -> None:
-        folder, record = self.folder, self.folder / "inpainting.json"
-        if record.is_file():
-            before = json_object(record.read_text(encoding="utf-8"))
-            # What an older version did not know of, was off.
-            changed = sorted(
-                k
-                for k in before.keys() | identity.keys()
-                if (before.get(k) or None) != (identity.get(k) or None)
-            )
-            if changed and not overwrite:
-                name = changed[0]
-                raise OutputError(
-                    f"{folder} holds results with another {' and '.join(changed)} ({name}: "
-                    f"{before.get(name)!r} there, {identity.get(name)!r} now); "
-                    "choose another --output, or --overwrite."
-                )
-        elif folder.exists() and not all(map(files.is_passing, folder.iterdir())):
-            raise OutputError(f"{folder} holds other files; choose a new or empty --output.")
+    def _remember(self, record: Record, line: Position) -> None:
+        name, status = record["name"], record["status"]
+        self._lines[name] = line
+        (self._done.add if status == "done" else self._done.discard)(name)
+        heapq.heappush(self._lowest, -psnr_of(record))
+        if len(self._lowest) > self._worst:
+            heapq.heappop(self._lowest)
 
     def _read(self, is_current: Callable[[Record], bool]) -> None:
         """What is known of the images, without what was lost or made from other files."""
-        known = self._manifest.read()
-        known = [known[name] for name in self._names if name in known]
+        found = self._manifest.find()
+        known = [found[name] for name in self._names if name in found]
 
-        def is_kept(record: Record) -> bool:
+        def look(line: Position) -> Record | None:
+            record = self._manifest.at(line)
             if record["status"] != "done" or not self._shard.has(record["name"]):
-                return True
+                return record
             there = all(file.is_file() for file in self._manifest.completions(record))
-            return there and is_current(record)
+            return record if there and is_current(record) else None
 
-        kept = list(self._writers.map(is_kept, known))
-        self.outdated = kept.count(False)
-        self._records = {
-            record["name"]: record for record, is_kept in zip(known, kept, strict=True) if is_kept
-        }
-        self._psnr = sorted(map(psnr_of, self._records.values()))
+        for first in range(0, len(known), _AT_ONCE):
+            lines = known[first : first + _AT_ONCE]
+            for line, record in zip(lines, self._writers.map(look, lines), strict=True):
+                if record is None:
+                    self.outdated += 1
+                else:
+                    self._remember(record, line)
 
-    @property
-    def records(self) -> list[dict[str, Any]]:
+    def records(self) -> Iterator[Record]:
         """What the manifest says of the images, in their order; nothing of those not yet tried."""
-        return [self._records[name] for name in self._names if name in self._records]
+        for name in self._names:
+            if name in self._lines:
+                yield self._manifest.at(self._lines[name])
 
     def is_done(self, name: str) -> bool:
         """Whether this image was completed before, by this config, and its files are there."""
-        return name in self._records and self._records[name]["status"] == "done"
+        return name in self._done
+
+    def is_tried(self, name: str) -> bool:
+        """Whether this image was completed, or has failed."""
+        return name in self._lines
 
     def add(self, finished: Finished, *, write: Callable[[Path, np.ndarray], None]) -> None:
         """Writes the completions of an image; `commit` then adds its line to the manifest.
@@ -217,7 +155,6 @@ class Results:
             sheet = np.concatenate(finished.strips)
             sheet = images.grid(sheet, columns=finished.strips.shape[1], gap=0)
             self._begin(name, images.write_png, file("trails", name), sheet)
-        bisect.insort(self._psnr, psnr_of(record))
         self._added.append(record)
 
     def fail(self, failure: Failure) -> None:
@@ -240,8 +177,9 @@ class Results:
             if folder.is_relative_to(self.folder):
                 files.sync_folder(folder)
         added = [failed.get(record["name"], record) for record in self._added]
-        self._manifest.append(added)
-        self._records |= {record["name"]: dict(record) for record in added}
+        lines = self._manifest.append(added)
+        for record in added:
+            self._remember(record, lines[record["name"]])
         self._added, self._writing = [], []
 
     def _begin(
@@ -252,10 +190,12 @@ class Results:
     def refresh(self) -> bool:
         """Reads what others have added; whether all images are accounted for."""
         if self._shard != WHOLE:
-            known = self._manifest.read()
-            self._records = {name: known[name] for name in self._names if name in known}
-            self._psnr = sorted(map(psnr_of, self._records.values()))
-        return len(self._records) == len(self._names)
+            found = self._manifest.find()
+            self._forget()
+            for name in self._names:
+                if name in found:
+                    self._remember(self._manifest.at(found[name]), found[name])
+        return len(self._lines) == len(self._names)
 
     def completion(self, name: str) -> np.ndarray:
         """The best completion of an image that is done, uint8 [s, s, 3]."""
@@ -289,21 +229,30 @@ class Results:
             title: of the report.
             of_sets: figures of all completions of a method together, where they are known.
         """
-        done = [record for record in self.records if record["status"] == "done"]
-        lines = _figures(done)
+        limit = self._worst_so_far()
+        columns = defaultdict(lambda: defaultdict(lambda: array("d")))
+        seen, failures = [], []
+        for record in self.records():
+            if record["status"] != "done":
+                failures.append((record["name"], record["reason"]))
+                continue
+            for method, measured in record["figures"].items():
+                for name, value in measured.items():
+                    columns[method][name].append(value)
+            if record["name"] in self._shown or psnr_of(record) <= limit:
+                seen.append(record)
+        lines = {method: metrics.summary(each) for method, each in columns.items()}
         for method, of_set in of_sets.items():
             lines[method] = {**lines.get(method, {}), **of_set.figures}
         remarks = {method: of_set.remark for method, of_set in of_sets.items()}
-        limit = self._worst_so_far()
-        seen = [r for r in done if r["name"] in self._shown or psnr_of(r) <= limit]
         files.write_text(
             self.folder / "metrics.json",
             json.dumps(
                 {
                     "facts": facts,
                     "captions": captions,
-                    "done": len(done),
-                    "failed": len(self.records) - len(done),
+                    "done": len(self._done),
+                    "failed": len(failures),
                     "figures": {
                         method: {name: estimate.to_json() for name, estimate in line.items()}
                         for method, line in lines.items()
@@ -317,52 +266,21 @@ class Results:
         write_report(
             self.folder / "report.html",
             title=title,
-            completed=len(done),
+            completed=len(self._done),
             facts=facts,
             figures={"": [Line(one, line, remarks.get(one, "")) for one, line in lines.items()]},
             rows=[row for record in seen if (row := self._manifest.row(record, captions))],
-            failures=[
-                (record["name"], record["reason"])
-                for record in self.records
-                if record["status"] != "done"
-            ],
+            failures=failures,
         )
 
     def _worst_so_far(self) -> float:
         """The PSNR below which an image is one of the worst; infinite while there are few."""
         if self._worst == 0:
             return -math.inf
-        return self._psnr[self._worst - 1] if len(self._psnr) >= self._worst else math.inf
-
-    def _clear(self) -> None:
-        """Removes what `add` and `summarise` wrote, and nothing that somebody put beside it."""
-        written = [
-            file
-            for name, record in self._manifest.read().items()
-            for kind in ("panels", "trails")
-            for file in (*self._manifest.completions(record), self._manifest.file(kind, name))
-        ]
-        for file in written:
-            file.unlink(missing_ok=True)
-        folders = {up for file in written for up in file.parents if self.folder in up.parents}
-        for folder in sorted(folders, reverse=True):
-            if folder.is_dir() and not any(folder.iterdir()):
-                folder.rmdir()
-        packing.remove(self.folder)
-        for path in (*self._manifest.parts(), *(self.folder / name for name in _OURS)):
-            path.unlink(missing_ok=True)
+        return -self._lowest[0] if len(self._lowest) == self._worst else math.inf
 
 
 def psnr_of(record: Record) -> float:
     """PSNR of an image over the hole, in dB; infinite where it is not known."""
     figures = next(iter(record.get("figures", {}).values()), {})
     return figures.get("hole/psnr", math.inf)
-
-
-def _figures(done: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Estimate]]:
-    """Method -> figure -> its mean over all images that have figures."""
-    methods = dict.fromkeys(method for record in done for method in record["figures"])
-    return {
-        method: metrics.summary([r["figures"][method] for r in done if method in r["figures"]])
-        for method in methods
-    }

@@ -188,19 +188,19 @@ def _methods(results: Sequence[Result]) -> list[str]:
 
 def _worst(method: str, config: Table, results: Sequence[Result]) -> Iterator[Row]:
     """The images that a method completed worst, in whichever cell."""
-    found = [
-        (psnr_of(record), str(record["name"]), number)
-        for number, result in enumerate(results)
-        if result.cell.method == method
-        for record in Manifest(Path(result.cell.inpainting.output)).read().values()
-        if record["status"] == "done"
-    ]
-    for _, name, number in heapq.nsmallest(config.worst, found):
+    found = []
+    for number, result in enumerate(results):
+        if result.cell.method == method:
+            manifest = Manifest(Path(result.cell.inpainting.output))
+            for name, line in manifest.find().items():
+                record = manifest.at(line)
+                if record["status"] == "done":
+                    found.append((psnr_of(record), name, number, line))
+    for _, _, number, line in heapq.nsmallest(config.worst, found):
         cell, captions = results[number].cell, results[number].captions
         manifest = Manifest(Path(cell.inpainting.output))
-        record = manifest.read()[name]
         where = f"{cell.data}, {cell.holes}, {method}"
-        row = manifest.row(record | {"note": where}, captions, group=method)
+        row = manifest.row(manifest.at(line) | {"note": where}, captions, group=method)
         if row is not None:
             yield row
 

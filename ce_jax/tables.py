@@ -15,10 +15,10 @@ import numpy as np
 
 from ce_jax import checkpointing, metrics
 from ce_jax.batch import Outcome, inpaint
+from ce_jax.claims import OutputError
 from ce_jax.config import Entry, Inpainting, Table
 from ce_jax.manifest import Manifest, json_object
 from ce_jax.metrics import Estimate
-from ce_jax.results import OutputError
 from ce_jax.sources import digests, open_source
 from ce_jax.table_files import NOT_RUN, Cell, Result, write_page, write_tables
 
@@ -106,7 +106,8 @@ def _result(cell: Cell, refused: dict[Cell, str]) -> Result:
     if cell in refused or not measured.is_file():
         return Result(cell, note=refused.get(cell, NOT_RUN))
     summary = json_object(measured.read_text(encoding="utf-8"))
-    records = list(Manifest(folder).read().values())
+    manifest = Manifest(folder)
+    records = [manifest.at(line) for line in manifest.find().values()]
     reasons = Counter(record["reason"] for record in records if record["status"] != "done")
     notes = [f"{count} failed: {reason}" for reason, count in reasons.most_common(1)]
     notes += _contained(cell.inpainting)
@@ -116,7 +117,7 @@ def _result(cell: Cell, refused: dict[Cell, str]) -> Result:
     figures = {name: Estimate.from_json(estimate) for name, estimate in found.items()}
     done = [record for record in records if record["status"] == "done"]
     if cell.inpainting.method == "latent":  # comparable: all searches have the same
-        figures |= metrics.summary([{"objective": record["score"]} for record in done])
+        figures |= metrics.summary({"objective": [record["score"] for record in done]})
     if seconds := [record["seconds"] for record in done]:
         low, median, high = np.percentile(seconds, [2.5, 50, 97.5])
         figures["seconds"] = Estimate(float(median), float(low), float(high), len(seconds))

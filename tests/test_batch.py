@@ -31,10 +31,10 @@ from PIL import Image
 
 from ce_jax import completion, hole_sets, images
 from ce_jax.batch import inpaint
+from ce_jax.claims import OutputError
 from ce_jax.completion import Completion
 from ce_jax.holes import HoleError
 from ce_jax.images import write_png
-from ce_jax.results import OutputError
 from ce_jax.sources import SourceError
 
 

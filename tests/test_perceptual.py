@@ -18,12 +18,12 @@ from scipy.ndimage import map_coordinates
 
 from ce_jax import batch, distributions, feature_files, images, perceptual, sharding
 from ce_jax.batch import inpaint
+from ce_jax.claims import OutputError
 from ce_jax.config import Entry, Perceptual, Table
 from ce_jax.feature_files import FeatureFileError
 from ce_jax.models import inception
 from ce_jax.models import lpips as lpips_network
 from ce_jax.models.pretrained import with_weights
-from ce_jax.results import OutputError
 from ce_jax.tables import tabulate
 
 RANDOM = np.random.default_rng(0)

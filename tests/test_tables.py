@@ -14,10 +14,10 @@ import untrained
 from folders import laplace, latent, numbered, truncated
 
 from ce_jax import batch
+from ce_jax.claims import OutputError
 from ce_jax.config import ConfigError, Entry, Table
 from ce_jax.manifest import Manifest
 from ce_jax.metrics import Estimate
-from ce_jax.results import OutputError
 from ce_jax.table_files import Result, write_page
 from ce_jax.tables import cells, tabulate
 
@@ -170,8 +170,8 @@ def test_images_that_a_network_was_trained_on_are_counted(table, model):
     assert seen["note"] == "trained on 4 of these 6 images"
     assert new["note"] == ""
     for cell in (seen, new):
-        records = Manifest(Path(table.output, cell["folder"])).read().values()
-        mean = np.mean([record["score"] for record in records])
+        manifest = Manifest(Path(table.output, cell["folder"]))
+        mean = np.mean([manifest.at(line)["score"] for line in manifest.find().values()])
         assert cell["figures"]["objective"]["mean"] == pytest.approx(mean)
         assert f"| {mean:.2f} |" in Path(table.output, "table.md").read_text()
 

@@ -1,0 +1,151 @@
+"""Taking possession of an output folder: never of somebody's files, never two at a time.
+
+inpainting.json   the config that the results in the folder belong to
+.lock             held by whoever is writing; the file itself means nothing
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any
+
+from ce_jax import files, packing
+from ce_jax.manifest import Manifest, json_object
+from ce_jax.shards import WHOLE, Shard
+
+# Seconds that others may need to take possession of a folder that is to be shared with them.
+_PATIENCE = 10
+_OURS = ("manifest.jsonl", "metrics.json", "report.html", "inpainting.json")
+
+
+class OutputError(ValueError):
+    """An output folder that cannot be written to, or holds something else."""
+
+
+def claim(
+    folder: Path, identity: Mapping[str, Any], *, shard: Shard = WHOLE, overwrite: bool = False
+) -> ExitStack:
+    """Takes possession of a folder, or of a part of it beside others with other parts.
+
+    Args:
+        folder: created if need be.
+        identity: everything that the results depend on, as JSON types.
+        shard: the part of the images that is added to; the other parts are others'.
+        overwrite: remove the results that are there.
+
+    Returns:
+        What gives it back, when it is closed.
+
+    Raises:
+        OutputError: the folder cannot be written, holds other files, or results of another
+            config, or another process is writing to it.
+    """
+    with ExitStack() as held:
+        try:
+            _take(folder, identity, shard, held, overwrite=overwrite)
+        except OSError as error:
+            raise OutputError(
+                f"{folder} cannot be written ({error.strerror}); choose another --output."
+            ) from error
+        return held.pop_all()
+
+
+def _take(
+    folder: Path, identity: Mapping[str, Any], shard: Shard, held: ExitStack, *, overwrite: bool
+) -> None:
+    """Takes the folder, alone; with a shard, lets others in once it is ours."""
+    _refuse_others(folder, identity, overwrite=overwrite)
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = held.enter_context((folder / ".lock").open("a+"))
+    manifest = Manifest(folder, shard)
+    if _lock(folder, shard, lock):
+        # Now that nobody else can: it may have changed in the meantime.
+        _refuse_others(folder, identity, overwrite=overwrite)
+        if overwrite:
+            _clear(manifest)
+        files.sweep(folder)
+        files.write_text(folder / "inpainting.json", json.dumps(identity, indent=2) + "\n")
+    else:
+        _refuse_others(folder, identity, overwrite=False)
+    if shard == WHOLE:
+        manifest.merge()
+    else:
+        _share(manifest, shard, lock, held)
+    manifest.mend()
+
+
+def _lock(folder: Path, shard: Shard, lock: IO) -> bool:
+    """Holds the folder: alone if possible, else, with a shard, beside others with shards."""
+    deadline = time.monotonic() + _PATIENCE
+    while not files.hold(lock):
+        if shard == WHOLE or time.monotonic() > deadline:
+            raise OutputError(
+                f"{folder} is being written to by another process; wait until it has "
+                "ended, or choose another --output."
+            )
+        # Whoever comes first holds it alone for the moment in which it becomes theirs.
+        if files.hold(lock, shared=True) and (folder / "inpainting.json").is_file():
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _share(manifest: Manifest, shard: Shard, lock: IO, held: ExitStack) -> None:
+    """Lets others in that have parts of the same number of shards, and holds a part alone."""
+    files.hold(lock, shared=True)
+    ending = f"-of-{shard.count}.jsonl"
+    others = [path.name for path in manifest.parts() if not path.name.endswith(ending)]
+    if others:
+        raise OutputError(
+            f"{manifest.folder} holds {others[0]}, a part of another number of shards than "
+            f"{shard.count}; run once without --shard, which merges the parts."
+        )
+    part = held.enter_context(manifest.path.open("a"))
+    if not files.hold(part):
+        raise OutputError(
+            f"shard {shard} of {manifest.folder} is being written by another process; give "
+            "each process a --shard of its own."
+        )
+
+
+def _refuse_others(folder: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
+    record = folder / "inpainting.json"
+    if record.is_file():
+        before = json_object(record.read_text(encoding="utf-8"))
+        # What an older version did not know of, was off.
+        changed = sorted(
+            k
+            for k in before.keys() | identity.keys()
+            if (before.get(k) or None) != (identity.get(k) or None)
+        )
+        if changed and not overwrite:
+            name = changed[0]
+            raise OutputError(
+                f"{folder} holds results with another {' and '.join(changed)} ({name}: "
+                f"{before.get(name)!r} there, {identity.get(name)!r} now); "
+                "choose another --output, or --overwrite."
+            )
+    elif folder.exists() and not all(map(files.is_passing, folder.iterdir())):
+        raise OutputError(f"{folder} holds other files; choose a new or empty --output.")
+
+
+def _clear(manifest: Manifest) -> None:
+    """Removes what was written of a run before, and nothing that somebody put beside it."""
+    folder = manifest.folder
+    written = [
+        file
+        for name, line in manifest.find().items()
+        for kind in ("panels", "trails")
+        for file in (*manifest.completions(manifest.at(line)), manifest.file(kind, name))
+    ]
+    for file in written:
+        file.unlink(missing_ok=True)
+    folders = {up for file in written for up in file.parents if folder in up.parents}
+    for emptied in sorted(folders, reverse=True):
+        if emptied.is_dir() and not any(emptied.iterdir()):
+            emptied.rmdir()
+    packing.remove(folder)
+    for path in (*manifest.parts(), *(folder / name for name in _OURS)):
+        path.unlink(missing_ok=True)
