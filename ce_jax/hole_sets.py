@@ -6,9 +6,11 @@ same holes as everybody else. A set never changes; what must change gets another
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import jax
 import numpy as np
@@ -39,9 +41,13 @@ class HoleSet:
     hashes: Mapping[int, str] = dataclasses.field(default_factory=dict, repr=False, compare=False)
 
     def draw(self, names: Sequence[str], *, size: int) -> np.ndarray:
-        """The holes of the images of these names, bool `[b, size, size, 1]`."""
-        hole_key, _ = jax.vmap(jax.random.split, out_axes=1)(image_keys(self.seed, names))
-        return np.asarray(_draw(self.kind, hole_key, size=size))
+        """The holes of the images of these names, bool `[b, size, size, 1]`.
+
+        They are drawn on the processor: an accelerator would first finish what it has to do.
+        """
+        with jax.default_device(_processor()):
+            hole_key, _ = image_keys(self.seed, names)
+            return np.asarray(_draw(self.kind, hole_key, size=size))
 
     def check(self, *, size: int) -> None:
         """Makes sure that such holes fit into images of this size, and are those of the name.
@@ -66,11 +72,27 @@ class HoleSet:
 
 
 def image_keys(seed: int, names: Sequence[str]) -> jax.Array:
-    """One random key for each image, [b]: the seed and the image's name, and nothing else."""
+    """Two random keys for each image, [2, b]: one for its hole, one for what begins in it.
+
+    They depend on the seed and the image's name, and nothing else.
+    """
     digests = [hashlib.blake2b(name.encode(), digest_size=4).digest() for name in names]
-    numbers = np.array([int.from_bytes(digest, "big") for digest in digests], np.uint32)
+    return _keys(seed, np.array([int.from_bytes(each, "big") for each in digests], np.uint32))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _keys(seed: int, numbers: jax.Array) -> jax.Array:
     key = jax.random.key(seed, impl="threefry2x32")  # whatever somebody's default
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, numbers)
+    each = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, numbers)
+    return jax.vmap(jax.random.split, out_axes=1)(each)
+
+
+def _processor() -> Any:
+    """The processor beside an accelerator; None where JAX was told not to use it."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return None
 
 
 def hash_of(hole: np.ndarray) -> str:

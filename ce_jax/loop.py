@@ -264,7 +264,9 @@ def ask(config: Inpainting, holes: HoleSet | None, size: int, pictures: Sequence
 
 def start_keys(seed: int, names: Sequence[str], restarts: Sequence[int]) -> jax.Array:
     """What a method draws its starts from, [b]: another key for each restart of an image."""
-    _, key = jax.vmap(jax.random.split, out_axes=1)(image_keys(seed, names))
+    _, key = image_keys(seed, names)
+    if not any(restarts):
+        return key
     anew = jax.vmap(jax.random.fold_in)(key, np.asarray(restarts, np.uint32))
     return jnp.where(np.asarray(restarts) > 0, anew, key)
 

@@ -241,11 +241,13 @@ def test_a_completion_is_the_same_in_any_company(tmp_path, model):
 
 def test_the_key_of_an_image_is_made_of_the_seed_and_its_name():
     def keys(seed, *names):
-        return jax.random.key_data(hole_sets.image_keys(seed, names)).tolist()
+        of_holes, of_starts = jax.random.key_data(hole_sets.image_keys(seed, names)).tolist()
+        return [*of_holes, *of_starts]
 
     several = keys(3, "a", "b", "ü/c")
-    assert [keys(3, name)[0] for name in ("a", "b", "ü/c")] == several
-    assert len(set(map(tuple, several + keys(4, "a", "b", "ü/c")))) == 6
+    alone = [keys(3, name) for name in ("a", "b", "ü/c")]
+    assert [key for keys in zip(*alone, strict=True) for key in keys] == several
+    assert len(set(map(tuple, several + keys(4, "a", "b", "ü/c")))) == 12
 
 
 # The output folder
