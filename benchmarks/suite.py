@@ -21,6 +21,7 @@ from benchmarks import pytorch
 from benchmarks.weights import to_pytorch
 from ce_jax import images, sharding, systems
 from ce_jax.completion import latent
+from ce_jax.completion.objective import Problem, objective_of, seen
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import Data, Dcgan, Frame, LatentSearch, Training
 from ce_jax.state import Game, apply
@@ -199,11 +200,11 @@ def our_search(setting: Setting, settings: LatentSearch) -> tuple[Wrapped, Wrapp
 
     def search(networks: Networks, images: Array, hole: Array, start: Array):
         space = space_of(setting.model, networks, settings)
-        problem = latent.Problem(images, hole, keys, space, settings)
+        problem = Problem(images, hole, keys, space, settings)
         begun = latent.begin(problem, None)._replace(z=start[:, None])
         ended, _ = latent.search(problem, begun)
         z = ended.z[:, 0]
-        objective = latent.objective_of(problem, latent.seen(problem), starts=1)
+        objective = objective_of(problem, seen(problem), starts=1)
         return z, objective(z, space.generate(z))
 
     return jax.jit(search), jax.jit(judge)

@@ -15,6 +15,7 @@ import untrained
 
 from ce_jax import holes, losses
 from ce_jax.completion import latent
+from ce_jax.completion.objective import Problem
 from ce_jax.completion.space import Networks, Space
 from ce_jax.config import LatentSearch
 from ce_jax.state import apply
@@ -70,7 +71,7 @@ def search(networks, settings, images, hole, start, *, where=None):
 
     def run(images, hole, start):
         looked_in = where or space(networks, settings)
-        problem = latent.Problem(images, hole, keys(), looked_in, settings)
+        problem = Problem(images, hole, keys(), looked_in, settings)
         ended, way = latent.search(problem, latent.begin(problem, None)._replace(z=start[:, None]))
         return latent.conclude(problem, ended, None)[1], way[:, 0]
 

@@ -27,6 +27,7 @@ from searching import (
 
 from ce_jax import completion, sharding
 from ce_jax.completion import latent
+from ce_jax.completion.objective import Problem
 from ce_jax.completion.space import space_of
 from ce_jax.completion.starts import draw_pool
 from ce_jax.config import Beyond, Inpainting, LatentSearch
@@ -71,7 +72,7 @@ def test_an_image_that_makes_no_progress_is_done_and_the_others_go_on(networks, 
     settings = LatentSearch(steps=40, rate=0.2, patience=3, tolerance=0.05)
 
     def run(start):
-        asked = latent.Problem(images, hole, keys(), space(networks, settings), settings)
+        asked = Problem(images, hole, keys(), space(networks, settings), settings)
         ended, _ = latent.search(asked, latent.begin(asked, None)._replace(z=start[:, None]))
         return ended.taken, latent.conclude(asked, ended, None)[1]
 

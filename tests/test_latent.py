@@ -27,6 +27,7 @@ from searching import (
 
 from ce_jax import completion, holes, sharding
 from ce_jax.completion import latent
+from ce_jax.completion.objective import Problem, held_out
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.completion.starts import draw_starts
 from ce_jax.config import Inpainting, LatentSearch
@@ -206,21 +207,21 @@ def test_starts_lie_in_the_box_and_the_first_are_the_same_however_many_there_are
 HELD_OUT = replace(SOME, starts=3, choose="held-out", held_out=0.2, trail=2)
 
 
-def held_out(hole, settings):
-    return latent.held_out(latent.Problem(None, hole, keys(), None, settings))
+def held_back(hole, settings):
+    return held_out(Problem(None, hole, keys(), None, settings))
 
 
 def test_what_is_held_out_is_a_share_of_what_is_known(problem):
     _, hole, _ = problem
-    unseen = held_out(hole, HELD_OUT)
+    unseen = held_back(hole, HELD_OUT)
     assert not np.any(unseen & hole)
     assert np.sum(unseen) / np.sum(~hole) == pytest.approx(0.2, abs=0.02)
-    assert not np.any(held_out(hole, SOME))
+    assert not np.any(held_back(hole, SOME))
 
 
 def test_the_search_does_not_see_what_is_held_out_and_is_judged_by_that_alone(networks, problem):
     images, hole, start = problem
-    unseen = held_out(hole, HELD_OUT)
+    unseen = held_back(hole, HELD_OUT)
     noise = np.random.default_rng(0).uniform(-1, 1, images.shape).astype(np.float32)
     before = found(problem, HELD_OUT, keep=3)
     after = found((jnp.where(unseen, noise, images), hole, start), HELD_OUT, keep=3)

@@ -1,9 +1,9 @@
 """Latent search (Yeh et al. 2016, 2017): the z whose image agrees with the known pixels, batched.
 
-A `Problem` is what to search for and where; `Searching` is how far that has come. `begin` makes
-one, `advance` moves it on, `conclude` says what was found. Every image counts its own steps and
-ends on its own, so that it does not matter when the others began. Of several starts of an image the
-best is chosen by what is known alone.
+`Searching` is how far the search for the answer to a `Problem` has come. `begin` makes one,
+`advance` moves it on, `conclude` says what was found. Every image counts its own steps and ends on
+its own, so that it does not matter when the others began. Of several starts of an image the best is
+chosen by what is known alone.
 """
 
 from collections.abc import Callable
@@ -16,8 +16,17 @@ import numpy as np
 import optax
 from jax import lax
 
-from ce_jax import losses
+from ce_jax.completion.beyond import beyond
 from ce_jax.completion.candidates import Candidates, Trails
+from ce_jax.completion.objective import (
+    Objective,
+    Opinion,
+    Problem,
+    objective_of,
+    seen,
+    unseen,
+    with_slope,
+)
 from ce_jax.completion.space import Networks, Pool, Space, space_of
 from ce_jax.completion.starts import starts
 from ce_jax.config import Dcgan, LatentEncoder, LatentSearch, Vae
@@ -27,26 +36,8 @@ from ce_jax.trails import milestones
 Array = jax.Array
 Found = tuple[Array, Array, Array, Candidates | None, Trails | None]
 
-# Keys for what is drawn beside the starts, which have the numbers from 0 on.
-_HELD_OUT, _REDRAWN = np.uint32(2**32 - 1), np.uint32(2**32 - 2)
-
-
-class Problem(NamedTuple):
-    """What is searched for, and how.
-
-    Attributes:
-        images: y, [b, s, s, 3].
-        hole: [b, s, s, 1].
-        key: one for each image, [b].
-        space: where to search.
-        settings: the objective, the optimiser, and when to stop.
-    """
-
-    images: Array
-    hole: Array
-    key: Array
-    space: Space
-    settings: LatentSearch
+# A key for what is drawn beside the starts, which have the numbers from 0 on.
+_REDRAWN = np.uint32(2**32 - 2)
 
 
 class Searching(NamedTuple):
@@ -69,24 +60,6 @@ class Searching(NamedTuple):
     mark: Array
     idle: Array
     taken: Array
-
-
-class Opinion(NamedTuple):
-    """The prior loss of n searches, [n], and its slope in z [n, d] and in the images."""
-
-    value: Array
-    slope: tuple[Array, Array]
-
-
-class Objective(NamedTuple):
-    """Context and prior loss of images [n, s, s, 3], generated at z [n, d] (2017, eq. 4 and 5)."""
-
-    context: Callable[[Array], Array]
-    prior: Callable[[Array, Array], Array]
-
-    def __call__(self, z: Array, images: Array) -> Array:
-        """L_c + L_p, [n]."""
-        return self.context(images) + self.prior(z, images)
 
 
 def method(
@@ -184,9 +157,9 @@ def step(
     space, settings = problem.space, problem.settings
     z = searching.z.reshape(-1, space.dimensions)
     pictures, pull_back = jax.vjp(space.generate, z)
-    context, slope = _with_slope(objective.context)(pictures)
+    context, slope = with_slope(objective.context)(pictures)
     if opinion is None:
-        opinion = Opinion(*_with_slope(objective.prior, of=(0, 1))(z, pictures))
+        opinion = Opinion(*with_slope(objective.prior, of=(0, 1))(z, pictures))
     slope_of_z, slope_of_pictures = opinion.slope
     gradient = pull_back(slope + slope_of_pictures)[0] + slope_of_z
     update = jax.vmap(jax.vmap(optimizer_of(settings).update))
@@ -245,88 +218,6 @@ def conclude(problem: Problem, searching: Searching, way: Array | None, *, keep:
     return proposal[:, 0], score[:, 0], steps, candidates if keep > 1 else None, trails
 
 
-def beyond(problem: Problem, objective: Objective, z: Array) -> Array:
-    """Images of feature maps near those of z that agree better still with the known pixels.
-
-    Intermediate layer optimisation (Daras et al. 2021) in its plain form: Adam on the maps, which
-    stay within a ball around those of z; the best are taken. [n, d] -> [n, s, s, 3].
-    """
-    space, settings = problem.space, problem.settings.beyond
-    around = space.features(z).astype(jnp.float32)
-    length = partial(jnp.linalg.vector_norm, axis=(1, 2, 3), keepdims=True)
-    radius = settings.radius * length(around)
-    rate = optax.cosine_decay_schedule(settings.rate, settings.steps)
-    optimizer = optax.adam(rate)
-
-    def total(away: Array) -> tuple[Array, Array]:
-        each = objective(z, space.paint(around + away))
-        return jnp.sum(each), each
-
-    def step(carry, _):
-        away, moments, best, score = carry
-        gradient, each = jax.grad(total, has_aux=True)(away)
-        better = each < score
-        best = jnp.where(better[:, None, None, None], away, best)
-        updates, moments = optimizer.update(gradient, moments)
-        moved = away + cast(Array, updates)
-        moved *= jnp.minimum(1, radius / jnp.maximum(length(moved), 1e-12))
-        return (moved, moments, best, jnp.where(better, each, score)), None
-
-    here = jnp.zeros_like(around)
-    begun = here, optimizer.init(here), here, jnp.full(len(z), jnp.inf)
-    (last, _, best, score), _ = lax.scan(step, begun, length=settings.steps)
-    improved = total(last)[1] < score
-    return space.paint(around + jnp.where(improved[:, None, None, None], last, best))
-
-
-def objective_of(problem: Problem, weight: Array, *, starts: int) -> Objective:
-    """The objective of all searches, [b * k]; without a prior, nobody is asked for the surprise.
-
-    Args:
-        problem: its images are read only where they have a weight.
-        weight: W, [b, s, s, 1].
-        starts: k.
-    """
-    settings, each = problem.settings, partial(jnp.repeat, repeats=starts, axis=0)
-    images, weight = each(problem.images), each(weight)
-
-    def prior(z: Array, pictures: Array) -> Array:
-        if settings.prior == 0:
-            return jnp.zeros(len(z))
-        return settings.prior * problem.space.surprise(z, pictures)
-
-    return Objective(
-        lambda pictures: losses.context_loss(pictures, images, weight, norm=settings.norm), prior
-    )
-
-
-def seen(problem: Problem) -> Array:
-    """How much each known pixel counts for the search; 0 for others, [b, s, s, 1]."""
-    return jnp.where(held_out(problem), 0.0, context_weight(problem))
-
-
-def unseen(problem: Problem) -> Array:
-    """How much each pixel counts for those who judge the search by what it did not see."""
-    return jnp.where(held_out(problem), context_weight(problem), 0.0)
-
-
-def context_weight(problem: Problem) -> Array:
-    """How much each known pixel counts; 0 in the hole, [b, s, s, 1]."""
-    if problem.settings.weighting == "uniform":
-        return jnp.where(problem.hole, 0.0, 1.0)
-    return losses.importance_weight(problem.hole, window=problem.settings.window)
-
-
-def held_out(problem: Problem) -> Array:
-    """Known pixels that the search must not see, so that they can judge it: bool [b, s, s, 1]."""
-    hole, settings = problem.hole, problem.settings
-    if settings.choose == "objective":
-        return jnp.zeros_like(hole)
-    key = jax.vmap(jax.random.fold_in, (0, None))(problem.key, _HELD_OUT)
-    lots = jax.vmap(lambda key: jax.random.uniform(key, hole.shape[1:]))(key)
-    return ~hole & (lots < settings.held_out)
-
-
 def project(problem: Problem, z: Array, taken: Array) -> Array:
     """z [b, k, d] within the bounds of the prior: cut off there, or drawn anew where it left them.
 
@@ -382,17 +273,3 @@ def choose(which: Array, first: Searching, second: Searching) -> Searching:
         return jnp.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b)
 
     return jax.tree.map(one, first, second)
-
-
-def _with_slope(function: Callable[..., Array], of: Any = 0) -> Callable[..., tuple[Array, Any]]:
-    """What a function of n searches says of each, [n], and how that changes with its arguments."""
-
-    def total(*arguments: Array) -> tuple[Array, Array]:
-        each = function(*arguments)
-        return jnp.sum(each), each  # the sum, so that no image's step depends on the others
-
-    def both(*arguments: Array) -> tuple[Array, Any]:
-        slope, each = jax.grad(total, argnums=of, has_aux=True)(*arguments)
-        return each, slope
-
-    return both

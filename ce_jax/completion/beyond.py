@@ -1,0 +1,47 @@
+"""Beyond z: a search among the feature maps of a generator, near those of the z that was found."""
+
+from functools import partial
+from typing import cast
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from ce_jax.completion.objective import Objective, Problem
+
+Array = jax.Array
+
+
+def beyond(problem: Problem, objective: Objective, z: Array) -> Array:
+    """Images of feature maps near those of z that agree better still with the known pixels.
+
+    Intermediate layer optimisation (Daras et al. 2021) in its plain form: Adam on the maps, which
+    stay within a ball around those of z; the best are taken. [n, d] -> [n, s, s, 3].
+    """
+    space, settings = problem.space, problem.settings.beyond
+    around = space.features(z).astype(jnp.float32)
+    length = partial(jnp.linalg.vector_norm, axis=(1, 2, 3), keepdims=True)
+    radius = settings.radius * length(around)
+    rate = optax.cosine_decay_schedule(settings.rate, settings.steps)
+    optimizer = optax.adam(rate)
+
+    def total(away: Array) -> tuple[Array, Array]:
+        each = objective(z, space.paint(around + away))
+        return jnp.sum(each), each
+
+    def step(carry, _):
+        away, moments, best, score = carry
+        gradient, each = jax.grad(total, has_aux=True)(away)
+        better = each < score
+        best = jnp.where(better[:, None, None, None], away, best)
+        updates, moments = optimizer.update(gradient, moments)
+        moved = away + cast(Array, updates)
+        moved *= jnp.minimum(1, radius / jnp.maximum(length(moved), 1e-12))
+        return (moved, moments, best, jnp.where(better, each, score)), None
+
+    here = jnp.zeros_like(around)
+    begun = here, optimizer.init(here), here, jnp.full(len(z), jnp.inf)
+    (last, _, best, score), _ = lax.scan(step, begun, length=settings.steps)
+    improved = total(last)[1] < score
+    return space.paint(around + jnp.where(improved[:, None, None, None], last, best))

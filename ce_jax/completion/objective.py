@@ -1,0 +1,116 @@
+"""What a latent search goes down: the context and the prior loss (Yeh et al. 2016, 2017)."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ce_jax import losses
+from ce_jax.completion.space import Space
+from ce_jax.config import LatentSearch
+
+Array = jax.Array
+
+# A key for what is drawn beside the starts, which have the numbers from 0 on.
+_HELD_OUT = np.uint32(2**32 - 1)
+
+
+class Problem(NamedTuple):
+    """What is searched for, and how.
+
+    Attributes:
+        images: y, [b, s, s, 3].
+        hole: [b, s, s, 1].
+        key: one for each image, [b].
+        space: where to search.
+        settings: the objective, the optimiser, and when to stop.
+    """
+
+    images: Array
+    hole: Array
+    key: Array
+    space: Space
+    settings: LatentSearch
+
+
+class Opinion(NamedTuple):
+    """The prior loss of n searches, [n], and its slope in z [n, d] and in the images."""
+
+    value: Array
+    slope: tuple[Array, Array]
+
+
+class Objective(NamedTuple):
+    """Context and prior loss of images [n, s, s, 3], generated at z [n, d] (2017, eq. 4 and 5)."""
+
+    context: Callable[[Array], Array]
+    prior: Callable[[Array, Array], Array]
+
+    def __call__(self, z: Array, images: Array) -> Array:
+        """L_c + L_p, [n]."""
+        return self.context(images) + self.prior(z, images)
+
+
+def objective_of(problem: Problem, weight: Array, *, starts: int) -> Objective:
+    """The objective of all searches, [b * k]; without a prior, nobody is asked for the surprise.
+
+    Args:
+        problem: its images are read only where they have a weight.
+        weight: W, [b, s, s, 1].
+        starts: k.
+    """
+    settings, each = problem.settings, partial(jnp.repeat, repeats=starts, axis=0)
+    images, weight = each(problem.images), each(weight)
+
+    def prior(z: Array, pictures: Array) -> Array:
+        if settings.prior == 0:
+            return jnp.zeros(len(z))
+        return settings.prior * problem.space.surprise(z, pictures)
+
+    return Objective(
+        lambda pictures: losses.context_loss(pictures, images, weight, norm=settings.norm), prior
+    )
+
+
+def seen(problem: Problem) -> Array:
+    """How much each known pixel counts for the search; 0 for others, [b, s, s, 1]."""
+    return jnp.where(held_out(problem), 0.0, context_weight(problem))
+
+
+def unseen(problem: Problem) -> Array:
+    """How much each pixel counts for those who judge the search by what it did not see."""
+    return jnp.where(held_out(problem), context_weight(problem), 0.0)
+
+
+def context_weight(problem: Problem) -> Array:
+    """How much each known pixel counts; 0 in the hole, [b, s, s, 1]."""
+    if problem.settings.weighting == "uniform":
+        return jnp.where(problem.hole, 0.0, 1.0)
+    return losses.importance_weight(problem.hole, window=problem.settings.window)
+
+
+def held_out(problem: Problem) -> Array:
+    """Known pixels that the search must not see, so that they can judge it: bool [b, s, s, 1]."""
+    hole, settings = problem.hole, problem.settings
+    if settings.choose == "objective":
+        return jnp.zeros_like(hole)
+    key = jax.vmap(jax.random.fold_in, (0, None))(problem.key, _HELD_OUT)
+    lots = jax.vmap(lambda key: jax.random.uniform(key, hole.shape[1:]))(key)
+    return ~hole & (lots < settings.held_out)
+
+
+def with_slope(function: Callable[..., Array], *, of: Any = 0) -> Callable[..., tuple[Array, Any]]:
+    """What a function of n searches says of each, [n], and how that changes with its arguments."""
+
+    def total(*arguments: Array) -> tuple[Array, Array]:
+        each = function(*arguments)
+        return jnp.sum(each), each  # the sum, so that no image's step depends on the others
+
+    def both(*arguments: Array) -> tuple[Array, Any]:
+        slope, each = jax.grad(total, argnums=of, has_aux=True)(*arguments)
+        return each, slope
+
+    return both
