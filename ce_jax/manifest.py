@@ -44,7 +44,7 @@ class Manifest:
     def read(self) -> dict[str, dict[str, Any]]:
         """The newest line of each image, by name; one that was cut off or damaged is no line."""
         texts = (_complete(path).decode(errors="replace") for path in (self.whole, *self.parts()))
-        records = (json_object(line) for text in texts for line in text.split("\n"))
+        records = (files.json_object(line) for text in texts for line in text.split("\n"))
         return {record["name"]: record for record in records if {"name", "status"} <= record.keys()}
 
     def mend(self) -> None:
@@ -125,15 +125,6 @@ def _complete(path: Path) -> bytes:
     """The complete lines of a file, which need not exist."""
     content = path.read_bytes() if path.is_file() else b""
     return content[: content.rfind(b"\n") + 1]
-
-
-def json_object(text: str) -> dict[str, Any]:
-    """The JSON object in a text; an empty one if that is not what it holds."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _png(image: np.ndarray) -> bytes:

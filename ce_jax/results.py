@@ -22,7 +22,7 @@ import numpy as np
 
 from ce_jax import files, images, metrics, packing
 from ce_jax.finishing import Finished
-from ce_jax.manifest import Manifest, Record, json_object
+from ce_jax.manifest import Manifest, Record
 from ce_jax.metrics import Estimate
 from ce_jax.pairing import Failure
 from ce_jax.perceptual import SetFigures
@@ -153,7 +153,7 @@ class Results:
     def _refuse_others(self, identity: Mapping[str, Any], *, overwrite: bool) -> None:
         folder, record = self.folder, self.folder / "inpainting.json"
         if record.is_file():
-            before = json_object(record.read_text(encoding="utf-8"))
+            before = files.json_object(record.read_text(encoding="utf-8"))
             # What an older version did not know of, was off.
             changed = sorted(
                 k
@@ -264,7 +264,7 @@ class Results:
     def of_set(self, method: str, facts: Mapping[str, str], *, count: int) -> SetFigures | None:
         """Figures of a set of so many images as they were last written, if with these facts."""
         file = self.folder / "metrics.json"
-        before = json_object(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        before = files.json_object(file.read_text(encoding="utf-8")) if file.is_file() else {}
         if any(before.get("facts", {}).get(name) != value for name, value in facts.items()):
             return None
         found = before.get("figures", {}).get(method, {})

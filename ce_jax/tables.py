@@ -13,10 +13,10 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ce_jax import checkpointing
+from ce_jax import checkpointing, files
 from ce_jax.batch import Outcome, inpaint
 from ce_jax.config import Entry, Inpainting, Table
-from ce_jax.manifest import Manifest, json_object
+from ce_jax.manifest import Manifest
 from ce_jax.metrics import Estimate
 from ce_jax.results import OutputError
 from ce_jax.sources import digests, open_source
@@ -105,7 +105,7 @@ def _result(cell: Cell, refused: dict[Cell, str]) -> Result:
     metrics = folder / "metrics.json"
     if cell in refused or not metrics.is_file():
         return Result(cell, note=refused.get(cell, NOT_RUN))
-    summary = json_object(metrics.read_text(encoding="utf-8"))
+    summary = files.json_object(metrics.read_text(encoding="utf-8"))
     records = list(Manifest(folder).read().values())
     reasons = Counter(record["reason"] for record in records if record["status"] != "done")
     notes = [f"{count} failed: {reason}" for reason, count in reasons.most_common(1)]
