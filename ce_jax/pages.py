@@ -15,6 +15,9 @@ import jinja2
 
 from ce_jax import files
 
+WIDE = 40
+"""Facts of more letters than these have a line of their own."""
+
 
 def write(
     path: str | os.PathLike,
@@ -27,7 +30,7 @@ def write(
 
     The file appears whole or not at all; an existing one is replaced, parent folders are created.
     """
-    page = _template(template, tuple(filters.items())).stream(content)
+    page = _template(template, tuple(filters.items())).stream(content, wide=WIDE)
     with files.replacing(path) as temporary:
         # File names need not be valid text: what cannot be written is shown as an escape.
         page.dump(str(temporary), encoding="utf-8", errors="backslashreplace")

@@ -171,7 +171,9 @@ def _facts(
         "checkpoints": ", ".join(f"{step:,}" for step in saved) or "none yet",
         "versions": ", ".join(f"{k} {v}" for k, v in began.get("versions", {}).items()),
     }
-    return {name: value for name, value in facts.items() if value}
+    # Short ones first: a long one takes a line of its own.
+    known = {name: value for name, value in facts.items() if value}
+    return dict(sorted(known.items(), key=lambda fact: len(fact[1]) > pages.WIDE))
 
 
 def _commands(
@@ -180,9 +182,9 @@ def _commands(
     """What can be typed next, by what it does."""
     commands = {}
     if began.get("command"):
-        commands["again: nothing is left to do" if done else "goes on"] = began["command"]
+        commands["made with" if done else "to go on"] = began["command"]
     if experiment := _INPAINTS.get(plain["model"].get("kind", "")):
-        commands["inpaints with it"] = (
+        commands["to inpaint with it"] = (
             f"python inpaint.py {experiment} --model {shlex.quote(str(workdir))} "
             "--images folder:broken --holes holes/ --output completed"
         )

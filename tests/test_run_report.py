@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import sys
 
 import browser
 import numpy as np
@@ -11,7 +12,8 @@ import pytest
 import tiny
 from test_report import HOSTILE, Tags
 
-from ce_jax import config, history, images, run_report
+import report
+from ce_jax import commands, config, history, images, run_report
 from ce_jax.checkpointing import CheckpointError
 from ce_jax.config import Data, Frame, Training
 
@@ -154,6 +156,17 @@ def test_a_folder_without_a_run_is_refused_in_one_line(tmp_path, content):
         run_report.write(tmp_path)
     assert "\n" not in str(refusal.value)
     assert not (tmp_path / "report.html").exists()
+
+
+def test_the_command_writes_a_report_or_says_in_one_line_why_not(folder, monkeypatch, capsys):
+    workdir = folder()
+    for argument, code in ((workdir, commands.DONE), (workdir / "pictures", commands.USAGE)):
+        monkeypatch.setattr(sys, "argv", ["report.py", str(argument)])
+        assert commands.run(report.main) == code
+    out, error = capsys.readouterr()
+    assert out == f"{workdir}/report.html\n"
+    assert error.startswith(f"report.py: {workdir}/pictures holds no training run")
+    assert error.count("\n") == 1
 
 
 def test_names_are_shown_and_never_executed(folder):
