@@ -27,7 +27,9 @@ def main(arguments: list[str]) -> int:
     from ce_jax.training import train
 
     with commands.interruptible() as stopped:
-        step = train(command.experiment, command.workdir, stopped=stopped)
+        step = train(
+            command.experiment, command.workdir, stopped=stopped, command=commands.spoken()
+        )
     done = step >= command.experiment.steps
     print(
         f"step {step} of {command.experiment.steps}, saved in {command.workdir}"

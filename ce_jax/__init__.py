@@ -19,7 +19,8 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     completion                               every way to fill a hole
     perceptual                               completions as other networks see them
     finishing returning                      blended on the host, measured; whole photographs
-    logbook report manifest packing          what is written for people, or to train on
+    pages report curves history run_report   pages for people; a run over its steps
+    logbook manifest packing                 what is written for people, or to train on
     claims results                           an output folder, and what is in it
     planning loop training batch             what is to be done; the two loops
     api                                      the same for arrays, from Python

@@ -5,6 +5,7 @@ device works on, so that a run that was stopped continues as if it had not been.
 """
 
 import json
+import os
 import textwrap
 from dataclasses import replace
 from functools import partial
@@ -71,9 +72,9 @@ def read_config(workdir: Path) -> Training:
         raise CheckpointError(f"{record} cannot be read: {error}") from error
 
 
-def saved_steps(workdir: Path) -> list[int]:
+def saved_steps(workdir: os.PathLike | str) -> list[int]:
     """The steps of which `workdir` has a checkpoint; each gets its name when it is complete."""
-    checkpoints = workdir.glob("checkpoints/*")
+    checkpoints = Path(workdir).glob("checkpoints/*")
     return sorted(int(path.name) for path in checkpoints if path.name.isdecimal())
 
 

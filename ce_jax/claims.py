@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ce_jax import files, packing
-from ce_jax.manifest import Manifest, json_object
+from ce_jax.manifest import Manifest
 from ce_jax.shards import WHOLE, Shard
 
 # Seconds that others may need to take possession of a folder that is to be shared with them.
@@ -113,7 +113,7 @@ def _share(manifest: Manifest, shard: Shard, lock: IO, held: ExitStack) -> None:
 def _refuse_others(folder: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
     record = folder / "inpainting.json"
     if record.is_file():
-        before = json_object(record.read_text(encoding="utf-8"))
+        before = files.json_object(record.read_text(encoding="utf-8"))
         # What an older version did not know of, was off.
         changed = sorted(
             k

@@ -4,6 +4,7 @@ import io
 import logging
 import os
 import runpy
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -56,6 +57,11 @@ def override(default: Config, overrides: Sequence[str]) -> Config:
         prog=f"{Path(sys.argv[0]).name} {sys.argv[1]}",
         config=(tyro.conf.AvoidSubcommands,),
     )
+
+
+def spoken() -> str:
+    """The command that is running, as a shell takes it."""
+    return shlex.join(["python", *sys.argv])
 
 
 @contextmanager

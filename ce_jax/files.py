@@ -1,13 +1,16 @@
 """Files that are there either wholly or not at all, whatever happens while they are written."""
 
 import fcntl
+import json
 import os
 import re
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+from etils import epath
 
 _PASSING = re.compile(r"\.lock|\.[0-9a-f]{32}\.tmp")
 
@@ -35,6 +38,25 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
     sync_folder(Path(path).parent)
+
+
+def json_object(text: str | bytes) -> dict[str, Any]:
+    """The JSON object in a text; an empty one if that is not what it holds."""
+    try:
+        found = json.loads(text.decode(errors="replace") if isinstance(text, bytes) else text)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def json_objects(path: str | os.PathLike) -> Iterator[dict[str, Any]]:
+    """The JSON objects in a file, one a line; one that was cut off or damaged is no line.
+
+    They are read one after another, however many; none, where there is no file.
+    """
+    if (path := epath.Path(path)).is_file():
+        with path.open("rb") as file:
+            yield from filter(None, map(json_object, file))
 
 
 def sync(path: Path) -> None:

@@ -1,11 +1,13 @@
 """What a training run writes down while it works: scalars, pictures, and a progress bar.
 
     scalars.jsonl      one JSON object a line: step, images/s, and every scalar of that step
-    tensorboard/       the same for TensorBoard, with the pictures
+    tensorboard/       the same for TensorBoard, with the pictures and the config
     pictures/STEP.png  a grid of fixed latents or of fixed holes
+    history.jsonl      when the run began, on what, and how it ended (see `history`)
+    report.html        all of it to look at (see `run_report`)
 
-Nothing here makes the device wait: scalars are read one call late, when they are long computed,
-and pictures are fetched and encoded by a thread.
+Nothing here makes the device wait: scalars are read one call late, when they are long computed;
+pictures are fetched and encoded, and the report is written, by a thread.
 """
 
 import json
@@ -14,13 +16,20 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
-from ce_jax import files, images
+from ce_jax import files, history, images, run_report
+from ce_jax.curves import PACE, Curves
+
+# Seconds after which TensorBoard is told at the latest; what it has not been told, a kill -9 takes.
+_FLUSH_EVERY = 10
+# Seconds between two reports while a run goes on; it writes the last one when it ends.
+_REPORT_EVERY = 30
 
 
 class Diverged(ArithmeticError):
@@ -31,11 +40,36 @@ class Logbook:
     """Writes what a run reports from step `start` on; a context manager that closes its files."""
 
     def __init__(
-        self, workdir: Path, *, start: int, steps: int, batch_size: int, every: int
+        self,
+        workdir: Path,
+        *,
+        start: int,
+        steps: int,
+        batch_size: int,
+        every: int,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
+        """Opens the files of a work directory; what a killed run wrote after `start` is dropped.
+
+        Args:
+            workdir: created if need be.
+            start: the step from which the run goes on.
+            steps: the last step of the run.
+            batch_size: images in a step.
+            every: so many steps there is a line of scalars.
+            facts: what else the history is to say of this beginning.
+        """
         self._workdir, self._batch_size, self._every = workdir, batch_size, every
+        self._step, self._steps = start, steps
         self._scalars = _continued(workdir / "scalars.jsonl", start)
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=start or None)
+        self._curves = Curves(files.json_objects(workdir / "scalars.jsonl"))
+        history.add(workdir, "began", start, facts={**history.setting(), **(facts or {})})
+        # TensorBoard then forgets what a killed run has told it of steps that are done again.
+        self._board = SummaryWriter(
+            str(workdir / "tensorboard"), purge_step=start + 1, flush_secs=_FLUSH_EVERY
+        )
+        if (workdir / "config.json").is_file():
+            self._board.add_text("config", _indented((workdir / "config.json").read_text()), start)
         self._bar = tqdm(
             total=steps,
             initial=start,
@@ -47,15 +81,24 @@ class Logbook:
         self._painter = ThreadPoolExecutor(1)
         self._paintings = []
         self._since = (start, time.monotonic())
+        self._reported = -math.inf
 
     def __enter__(self) -> "Logbook":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: object, _: object) -> None:
         self._bar.close()
         self._painter.shutdown()
         self._scalars.close()
         self._board.close()
+        if kind is None:
+            history.add(
+                self._workdir, "finished" if self._step >= self._steps else "stopped", self._step
+            )
+        else:
+            event = "diverged" if issubclass(kind, Diverged) else "failed"
+            note = f"{kind.__name__}: {error}".rstrip(": ").partition("\n")[0]
+            history.add(self._workdir, event, self._step, facts={"note": note})
         for painting in self._paintings:
             painting.result()
 
@@ -76,28 +119,36 @@ class Logbook:
                     raise Diverged(f"step {step}: {name} is {value}")
             self._bar.update()
             if step % self._every == 0:
-                self._write(step, {"images/s": round(pace, 1), **values})
+                self._write(step, {PACE: float(f"{pace:.4g}"), **values})
                 self._since = (end, now)
+        self._step = end
 
     def _write(self, step: int, values: dict[str, float]) -> None:
-        self._scalars.write(json.dumps({"step": step, **values}) + "\n")
+        line = {"step": step, **values}
+        self._scalars.write(json.dumps(line) + "\n")
         self._scalars.flush()
+        self._curves.add(line)
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
         losses = {k.removeprefix("loss/"): f"{v:.3f}" for k, v in values.items() if "loss/" in k}
-        self._bar.set_postfix({"images/s": f"{values['images/s']:.0f}", **losses})
+        self._bar.set_postfix({PACE: f"{values[PACE]:.3g}", **losses})
 
     def picture(self, step: int, rows: jax.Array) -> None:
         """Takes a grid of pictures [n, columns, h, w, 3] in [-1, 1]; returns at once."""
-        self._paintings.append(self._painter.submit(self._paint, step, rows))
+        self._paintings = [one for one in self._paintings if not one.done() or one.exception()]
+        curves = self._curves.copy()  # the thread is not to see how the run adds to them
+        self._paintings.append(self._painter.submit(self._paint, step, rows, curves))
 
-    def _paint(self, step: int, rows: jax.Array) -> None:
+    def _paint(self, step: int, rows: jax.Array, curves: Curves) -> None:
         tiles = images.to_uint8(np.asarray(rows))
         count, columns = tiles.shape[:2]
         across = columns * max(1, round(math.sqrt(count / columns)))
         grid = images.grid(tiles.reshape(-1, *tiles.shape[2:]), columns=across)
         images.write_png(self._workdir / "pictures" / f"{step:08d}.png", grid)
         self._board.add_image("pictures", grid, step, dataformats="HWC")
+        if time.monotonic() - self._reported >= _REPORT_EVERY:
+            run_report.write(self._workdir, curves=curves, step=step)
+            self._reported = time.monotonic()
 
 
 def _continued(path: Path, start: int):
@@ -107,6 +158,17 @@ def _continued(path: Path, start: int):
     """
     if path.exists():
         lines = path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= start]
+        kept = [line for line in lines if _step(line) <= start]
         files.write_text(path, "".join(kept))
     return path.open("a")
+
+
+def _step(line: str) -> float:
+    """That of a whole line; beyond all steps, if it was cut off or damaged."""
+    step = files.json_object(line).get("step") if line.endswith("\n") else None
+    return step if isinstance(step, int) else math.inf
+
+
+def _indented(text: str) -> str:
+    """As Markdown has code, which TensorBoard shows as it is."""
+    return "".join(f"    {line}\n" for line in text.splitlines())

@@ -55,7 +55,7 @@ class Manifest:
             start = 0
             with path.open("rb") as lines:
                 for text in lines:
-                    record = json_object(text) if text.endswith(b"\n") else {}
+                    record = files.json_object(text) if text.endswith(b"\n") else {}
                     if {"name", "status"} <= record.keys():
                         found[record["name"]] = Position(path, start)
                     start += len(text)
@@ -65,7 +65,7 @@ class Manifest:
         """What a line says."""
         with line.path.open("rb") as lines:
             lines.seek(line.start)
-            return json_object(lines.readline())
+            return files.json_object(lines.readline())
 
     def mend(self) -> None:
         """Removes a last line that was cut off, so that the next one begins a line of its own."""
@@ -149,15 +149,6 @@ def _complete(path: Path) -> bytes:
     """The complete lines of a file, which need not exist."""
     content = path.read_bytes() if path.is_file() else b""
     return content[: content.rfind(b"\n") + 1]
-
-
-def json_object(text: str | bytes) -> dict[str, Any]:
-    """The JSON object in a text; an empty one if that is not what it holds."""
-    try:
-        found = json.loads(text.decode(errors="replace") if isinstance(text, bytes) else text)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _png(image: np.ndarray) -> bytes:

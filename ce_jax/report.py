@@ -1,11 +1,9 @@
 """The report: one HTML page to look at completions, with the figures beside the pictures.
 
-The page is complete in itself: pictures are inlined, style and script are part of the template,
-and its content security policy forbids everything else. It can be moved, mailed and opened without
-a network. Figures are called `REGION/MEASURE`, such as `hole/psnr`.
+The page is complete in itself, pictures included: it can be moved, mailed and opened without a
+network. Figures are called `REGION/MEASURE`, such as `hole/psnr`.
 """
 
-import base64
 import dataclasses
 import itertools
 import math
@@ -14,9 +12,7 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-import jinja2
-
-from ce_jax import files
+from ce_jax import pages
 from ce_jax.metrics import Estimate
 
 _LABELS = {"psnr": "PSNR", "ssim": "SSIM", "l1": "L1", "l2": "L2"}
@@ -111,40 +107,26 @@ def write_report(
     Raises:
         ValueError: a picture is not a PNG file.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("ce_jax"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "number": _number,
-        "picture": _picture,
-        "value": _value,
-        "drawing": _drawing,
-    }
     lines = [line for table in figures.values() for line in table]
     columns = _columns(key for line in lines for key in line.figures)
-    page = environment.get_template("report.html").stream(
-        title=title,
-        completed=completed,
-        facts=facts,
-        figures=figures,
-        columns=columns,
-        best={
+    content = {
+        "title": title,
+        "completed": completed,
+        "facts": facts,
+        "figures": figures,
+        "columns": columns,
+        "best": {
             caption: {one.name: _best(table, one) for group in columns.values() for one in group}
             for caption, table in figures.items()
         },
-        rows=rows,
-        groups=[group for group in dict.fromkeys(row.group for row in rows) if group],
-        plot=_PLOT,
-        scores=_columns(key for row in rows for key in row.scores),
-        failures=failures,
-    )
-    with files.replacing(path) as temporary:
-        # File names need not be valid text: what cannot be written is shown as an escape.
-        page.dump(str(temporary), encoding="utf-8", errors="backslashreplace")
+        "rows": rows,
+        "groups": [group for group in dict.fromkeys(row.group for row in rows) if group],
+        "plot": _PLOT,
+        "scores": _columns(key for row in rows for key in row.scores),
+        "failures": failures,
+    }
+    filters = {"number": _number, "picture": _picture, "value": _value, "drawing": _drawing}
+    pages.write(path, "report.html", content, filters=filters)
 
 
 class _Column(NamedTuple):
@@ -188,7 +170,7 @@ def _picture(png: bytes) -> _Picture:
     longest = max(width, height)
     factor = max(1, _ENLARGE_TO // longest) if longest <= _SHRINK_TO else _SHRINK_TO / longest
     return _Picture(
-        source="data:image/png;base64," + base64.b64encode(png).decode("ascii"),
+        source=pages.data_uri(png, "image/png"),
         width=round(width * factor),
         height=round(height * factor),
         pixelated=longest <= _SHRINK_TO,

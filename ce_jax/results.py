@@ -24,7 +24,7 @@ import numpy as np
 
 from ce_jax import claims, files, images, metrics
 from ce_jax.finishing import Finished
-from ce_jax.manifest import Manifest, Position, Record, json_object
+from ce_jax.manifest import Manifest, Position, Record
 from ce_jax.metrics import Estimate
 from ce_jax.pairing import Failure
 from ce_jax.perceptual import SetFigures
@@ -204,7 +204,7 @@ class Results:
     def of_set(self, method: str, facts: Mapping[str, str], *, count: int) -> SetFigures | None:
         """Figures of a set of so many images as they were last written, if with these facts."""
         file = self.folder / "metrics.json"
-        before = json_object(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        before = files.json_object(file.read_text(encoding="utf-8")) if file.is_file() else {}
         if any(before.get("facts", {}).get(name) != value for name, value in facts.items()):
             return None
         found = before.get("figures", {}).get(method, {})

@@ -111,6 +111,15 @@ class GuessingGame(Game):
         return {"encoder": super().exhibit, "searched": self.searched}
 
 
+def parameters(game: Game) -> dict[str, int]:
+    """How many weights each network has that learns in a game, by its name there."""
+    players = {name: value for name, value in vars(game).items() if isinstance(value, Player)}
+    return {
+        name: sum(leaf.size for leaf in jax.tree.leaves(player.params))
+        for name, player in players.items()
+    }
+
+
 class Trained(NamedTuple):
     """What an inpainting needs of a finished (or still running) training run."""
 

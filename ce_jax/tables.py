@@ -13,11 +13,11 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ce_jax import checkpointing, metrics
+from ce_jax import checkpointing, files, metrics
 from ce_jax.batch import Outcome, inpaint
 from ce_jax.claims import OutputError
 from ce_jax.config import Entry, Inpainting, Table
-from ce_jax.manifest import Manifest, json_object
+from ce_jax.manifest import Manifest
 from ce_jax.metrics import Estimate
 from ce_jax.sources import digests, open_source
 from ce_jax.table_files import NOT_RUN, Cell, Result, write_page, write_tables
@@ -105,7 +105,7 @@ def _result(cell: Cell, refused: dict[Cell, str]) -> Result:
     measured = folder / "metrics.json"
     if cell in refused or not measured.is_file():
         return Result(cell, note=refused.get(cell, NOT_RUN))
-    summary = json_object(measured.read_text(encoding="utf-8"))
+    summary = files.json_object(measured.read_text(encoding="utf-8"))
     manifest = Manifest(folder)
     records = [manifest.at(line) for line in manifest.find().values()]
     reasons = Counter(record["reason"] for record in records if record["status"] != "done")

@@ -6,20 +6,26 @@ from pathlib import Path
 
 import jax
 
-from ce_jax import checkpointing, data, images, sharding, sources, systems
+from ce_jax import checkpointing, data, images, run_report, sharding, sources, systems
 from ce_jax.config import Training
 from ce_jax.logbook import Logbook
-from ce_jax.state import Game
+from ce_jax.state import Game, parameters
 
 _PREVIEWS = 64
 _VALIDATED = 256
 
 
-def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lambda: False) -> int:
+def train(
+    config: Training,
+    workdir: Path,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    command: str = "",
+) -> int:
     """Trains until `config.steps`, or until `stopped()` says so; saves, and returns the last step.
 
     A work directory that already holds a checkpoint of this config is continued exactly where it
-    stood: same data, same noise, same numbers.
+    stood: same data, same noise, same numbers. `command` is what its report says to do for that.
 
     Raises:
         CheckpointError, SourceError, HoleError, DeviceError: the run cannot start as asked.
@@ -43,7 +49,7 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
     batches = data.training_batches(config, source, sharding.split(mesh))
     try:
         checkpointing.claim(workdir, config)  # after everything that may refuse to begin
-        with checkpointing.Checkpoints(workdir) as checkpoints:
+        with run_report.reported(workdir), checkpointing.Checkpoints(workdir) as checkpoints:
             game = jax.jit(system.init, out_shardings=sharding.replicated(mesh))(init_key)
             game = checkpoints.restore(checkpointing.with_searched(game, searched), batches)
             start = step = int(game.step)
@@ -53,6 +59,11 @@ def train(config: Training, workdir: Path, *, stopped: Callable[[], bool] = lamb
                 steps=config.steps,
                 batch_size=config.batch_size,
                 every=config.log_every,
+                facts={
+                    "command": command,
+                    "images": len(source),
+                    "parameters": parameters(game),
+                },
             ) as logbook:
                 pending = None
                 while step < config.steps and not stopped():

@@ -17,7 +17,8 @@ from ce_jax.config import Inpainting, Table, Training
 ROOT = Path(__file__).parent.parent
 PACKAGE = sorted((ROOT / "ce_jax").rglob("*.py"))
 CONFIGS = sorted((ROOT / "configs").glob("*.py"))
-SCRIPTS = [*PACKAGE, *CONFIGS, ROOT / "train.py", ROOT / "inpaint.py", ROOT / "draw_holes.py"]
+PROGRAMS = ("train.py", "inpaint.py", "draw_holes.py", "report.py")
+SCRIPTS = [*PACKAGE, *CONFIGS, *(ROOT / program for program in PROGRAMS)]
 
 FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef
 

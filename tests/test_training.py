@@ -5,6 +5,7 @@ Everything here trains on eight devices; two runs are compared bit for bit.
 
 import functools
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ import tiny
 import untrained
 from PIL import Image
 
-from ce_jax import checkpointing, data, sharding, sources, systems, training
+from ce_jax import checkpointing, data, history, sharding, sources, systems, training
 from ce_jax.checkpointing import CheckpointError
 from ce_jax.config import Adam, ConfigError, Data, Frame
 from ce_jax.logbook import Diverged, Logbook
@@ -173,7 +174,8 @@ def test_a_run_reports_every_step_and_shows_pictures(kind, uninterrupted):
         assert all(np.isfinite(value) for value in line.values())
         assert "loss/generator" in line
     (board,) = (workdir / "tensorboard").iterdir()
-    assert all(tag in board.read_bytes() for tag in (b"loss/generator", b"images/s", b"pictures"))
+    tags = (b"loss/generator", b"images/s", b"pictures", b"config", b'"batch_size": 16')
+    assert all(tag in board.read_bytes() for tag in tags)
     pictures = sorted((workdir / "pictures").iterdir())
     assert [picture.name for picture in pictures] == ["00000002.png", "00000004.png"]
     # 64 examples: 8x8 latents, or 64 rows of three (painted, completed, true) in 15 columns
@@ -184,6 +186,13 @@ def test_a_run_reports_every_step_and_shows_pictures(kind, uninterrupted):
             assert np.asarray(image).std() > 1
     first, last = (picture.read_bytes() for picture in pictures)
     assert first != last
+    report = (workdir / "report.html").read_text()
+    assert "Step 4 of 4, finished" in report
+    assert '"steps": [1, 2, 3, 4]' in report
+    assert re.search(r"<dt>checkpoints</dt><dd>2, 4</dd>", report)
+    began, finished = history.read(workdir)
+    assert (began["event"], began["step"], began["images"]) == ("began", 0, 64)
+    assert finished["event"] == "finished"
 
 
 def test_a_context_encoder_shows_what_it_saw_what_it_made_of_it_and_the_truth():
@@ -342,6 +351,27 @@ def test_a_logbook_that_is_continued_has_no_step_twice(tmp_path):
         book.write(3, {"loss/a": jnp.array([2.0, 2.0, 2.0])})
     assert [line["step"] for line in scalars_of(tmp_path)] == [1, 2, 3, 4, 5, 6]
     assert [line["loss/a"] for line in scalars_of(tmp_path)] == [1, 1, 1, 2, 2, 2]
+
+
+def test_a_damaged_line_is_dropped_and_the_end_of_a_run_is_told(tmp_path):
+    (tmp_path / "scalars.jsonl").write_text('{"step": 1}\n\0\0\0\n{"step": 2}\n{"step": 3')
+    with pytest.raises(Diverged), logbook(tmp_path, start=3) as book:
+        book.write(3, {"loss/a": jnp.array([1.0])})
+        book.write(4, {"loss/a": jnp.array([jnp.nan])})
+    with logbook(tmp_path, start=4):
+        pass
+    assert [line["step"] for line in scalars_of(tmp_path)] == [1, 2, 4]
+    events = [(line["event"], line["step"]) for line in history.read(tmp_path)]
+    assert events == [("began", 3), ("diverged", 4), ("began", 4), ("stopped", 4)]
+    assert history.read(tmp_path)[1]["note"] == "Diverged: step 5: loss/a is nan"
+
+
+def test_tensorboard_forgets_the_steps_that_are_done_again_and_no_other(tmp_path):
+    with logbook(tmp_path, start=3):
+        pass
+    (board,) = (tmp_path / "tensorboard").iterdir()
+    records = board.read_bytes()
+    assert b"\x10\x04:\x02\x08\x01" in records  # step 4, session_log: START
 
 
 def test_a_picture_that_cannot_be_written_is_reported_at_the_end(tmp_path):

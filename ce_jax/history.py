@@ -1,0 +1,69 @@
+"""When a run began, when it ended, and on what: `history.jsonl` in its work directory.
+
+A line says what happened (`event`), at which step and when. `began` also says what the rest of the
+run was then done with; the others are `finished`, `stopped`, and what else can end it. A run that
+was killed has no line for that.
+"""
+
+import json
+import os
+import platform
+import socket
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Any
+
+import jax
+from etils import epath
+
+from ce_jax import files
+
+_PACKAGES = ("ce_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
+
+
+def read(workdir: str | os.PathLike) -> list[dict[str, Any]]:
+    """All that happened to a run, in order; what has no event, step and time is left out."""
+    needed = {"event", "step", "time"}
+    lines = files.json_objects(_file(workdir))
+    return [line for line in lines if needed <= line.keys()]
+
+
+def add(
+    workdir: str | os.PathLike, event: str, step: int, *, facts: Mapping[str, Any] | None = None
+) -> None:
+    """Says that something happened now, and what else is to be known of it."""
+    line = {"event": event, "step": step, "time": now().isoformat(timespec="seconds")}
+    lines = [*files.json_objects(_file(workdir)), line | dict(facts or {})]
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    files.write_text(_file(workdir), text)
+
+
+def now() -> datetime:
+    """The time, the same in every zone."""
+    return datetime.now(UTC)
+
+
+def setting() -> dict[str, Any]:
+    """The host, its devices and the versions of what a run is done with."""
+    return {
+        "host": socket.gethostname(),
+        "processes": jax.process_count(),
+        "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "versions": {"python": platform.python_version(), **_installed()},
+    }
+
+
+def _file(workdir: str | os.PathLike) -> epath.Path:
+    return epath.Path(workdir) / "history.jsonl"
+
+
+def _installed() -> dict[str, str]:
+    """Versions; a package that lies there without having been installed has none."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
