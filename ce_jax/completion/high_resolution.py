@@ -63,12 +63,21 @@ def method(
         first, _, _ = complete((networks[0], None), small, missing, key)
         # Where the context encoder has no opinion, there is nothing to refine, but all else is.
         silent = jnp.isnan(first)
-        content = blended(small, jnp.where(silent, 0.0, first), missing)
-        score = jnp.zeros(len(images))
-        for factor in (2**k for k in range(doublings, -1, -1)):
-            known, missing = shrink(images, factor), holes.reduce(hole, factor=factor)
-            start = jnp.where(missing, enlarged(content, known.shape[1]), known)
-            content, score = refine(start, missing, features=features, settings=settings)
+
+        def refined() -> tuple[Array, Array]:
+            content = blended(small, jnp.where(silent, 0.0, first), missing)
+            score = jnp.zeros(len(images))
+            for factor in (2**k for k in range(doublings, -1, -1)):
+                known, gap = shrink(images, factor), holes.reduce(hole, factor=factor)
+                start = jnp.where(gap, enlarged(content, known.shape[1]), known)
+                content, score = refine(start, gap, features=features, settings=settings)
+            return content, score
+
+        # It takes minutes to refine what nobody will get.
+        served = ~jnp.any(silent & missing, axis=(1, 2, 3))
+        content, score = lax.cond(
+            jnp.any(served), refined, lambda: (images, jnp.zeros(len(images)))
+        )
         silent = jnp.repeat(jnp.repeat(silent, 2**doublings, axis=1), 2**doublings, axis=2)
         steps = jnp.full(len(images), settings.steps * (doublings + 1), jnp.int32)
         return jnp.where(silent & hole, jnp.nan, content), score, steps
