@@ -5,15 +5,15 @@ Adam's moments after one step; the weights themselves are not, because that step
 """
 
 import re
-from unittest import mock
+from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
 
-from ce_jax import sharding, systems
+from ce_jax import sharding
+from ce_jax.config import Sharding
 
 SYSTEMS = {"dcgan": tiny.dcgan(), "vae": tiny.vae(), "context_encoder": tiny.context_encoder()}
 
@@ -42,24 +42,11 @@ def test_one_device_and_eight_give_the_same_numbers(kind):
     assert_same_numbers(*runs)
 
 
-def quick_pmap(*arguments, pmap=jax.pmap, **options):
-    lower = pmap(*arguments, **options).lower
-    return lambda *inputs: lower(*inputs).compile(compiler_options=tiny.QUICKLY)(*inputs)
-
-
 @pytest.mark.parametrize("kind", SYSTEMS)
 def test_pmap_gives_the_numbers_of_jit(kind):
-    experiment, images = SYSTEMS[kind], tiny.batch(0)
-    step = systems.build(experiment, axis=sharding.AXIS).step
-    with mock.patch.object(jax, "pmap", quick_pmap):
-        update = sharding.pmap_step(step, jax.devices())
-    copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * 8), tiny.start(experiment))
-    game, scalars = jax.device_get(update(copies, images, jax.random.fold_in(jax.random.key(1), 0)))
-
-    for leaf in jax.tree.leaves((game, scalars)):
-        np.testing.assert_array_equal(leaf, np.broadcast_to(leaf[:1], leaf.shape))
-    game, scalars = jax.tree.map(lambda leaf: leaf[0], (game, scalars))
-    assert_same_numbers((game, [scalars]), tiny.play(experiment, images))
+    mapped = replace(SYSTEMS[kind], sharding=Sharding(mode="pmap"))
+    runs = (tiny.play(experiment, tiny.batch(0)) for experiment in (mapped, SYSTEMS[kind]))
+    assert_same_numbers(*runs)
 
 
 @pytest.mark.parametrize("kind", SYSTEMS)
@@ -95,13 +82,21 @@ def test_a_step_is_compiled_once_and_keeps_its_state_on_all_devices():
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "way_out"), [(20, "try 16 or 24"), (3, "try 8"), (127, "try 120 or 128")]
+    ("batch_size", "parts", "way_out"),
+    [
+        (20, 1, "; try 16 or 24"),
+        (3, 1, "; try 8"),
+        (127, 1, "; try 120 or 128"),
+        (24, 2, r", times microbatches \(2\); try 16 or 32"),
+    ],
 )
-def test_a_batch_that_cannot_be_shared_is_refused_with_the_nearest_sizes(batch_size, way_out):
+def test_a_batch_that_cannot_be_shared_is_refused_with_the_nearest_sizes(
+    batch_size, parts, way_out
+):
     mesh = sharding.make_mesh()
-    with pytest.raises(sharding.DeviceError, match=rf"\({batch_size}\).* \(8\); {way_out}\.$"):
-        sharding.check_batch(batch_size, mesh)
-    sharding.check_batch(24, mesh)
+    with pytest.raises(sharding.DeviceError, match=rf"\({batch_size}\).* \(8\){way_out}\.$"):
+        sharding.check_batch(batch_size, mesh, parts=parts)
+    sharding.check_batch(24, mesh, parts=3)
     sharding.check_batch(batch_size, sharding.make_mesh(jax.devices()[:1]))
 
 
