@@ -9,7 +9,6 @@ often, on batches that already lie on the devices. Medians, with quartiles.
 
 import argparse
 import dataclasses
-import itertools
 import runpy
 import sys
 import tempfile
@@ -37,12 +36,12 @@ class Comparison:
         self._ended: list[tuple[int, float]] = []
 
     def loop(self) -> float:
-        """Seconds for a step of a real run, from its second period to its last."""
+        """Seconds for a step of a real run, from the end of its second period to its own."""
         self._ended = []
         with tempfile.TemporaryDirectory() as folder:
             train(self._config, Path(folder, "run"), watch=self._watch)
-        # From the end of one period to the end of another: each has its picture and checkpoint.
-        (first, begun), (last, ended) = self._ended[0], self._ended[-1]
+        # After the first picture, which is compiled; with those of all periods but the last.
+        (first, begun), (last, ended) = self._ended
         return (ended - begun) / (last - first)
 
     def bare(self) -> float:
@@ -50,7 +49,7 @@ class Comparison:
         assert self._update is not None and self._inputs is not None
         state, batches, key = self._inputs
         game = jax.tree.map(jnp.copy, state)
-        calls = (self._config.steps - self._config.picture_every) // len(batches)
+        calls = (self._config.steps - 2 * self._config.picture_every) // len(batches)
         game, _ = self._update(game, batches, key)
         jax.block_until_ready(game)
         start = time.perf_counter()
@@ -61,13 +60,14 @@ class Comparison:
 
     def _watch(self, update: Callable) -> Callable:
         self._update = update = self._update or update
-        done = itertools.count(self._config.steps_per_call, self._config.steps_per_call)
+        step, ends = 0, (2 * self._config.picture_every, self._config.steps)
 
         def watched(state: Any, batches: Sequence[jax.Array], key: jax.Array) -> Any:
+            nonlocal step
             if self._inputs is None:
                 self._inputs = jax.tree.map(jnp.copy, state), batches, key
-            result, step = update(state, batches, key), next(done)
-            if step % self._config.picture_every == 0:
+            result, step = update(state, batches, key), step + len(batches)
+            if step in ends:
                 jax.block_until_ready(result)
                 self._ended.append((step, time.perf_counter()))
             return result
