@@ -8,6 +8,7 @@ and 128, 64, 64, 32. Nothing is dropped out before that layer, where the paper d
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,23 @@ from jax.typing import DTypeLike
 from ce_jax.models.layers import KERNEL_INIT, BatchNorm, ChannelWise, Upsample
 
 Array = jax.Array
+
+
+def _group_by_group(
+    images: Array, kernel: Array, *arguments: Any, feature_group_count: int, **options: Any
+) -> Array:
+    """A convolution in groups, as one of each group.
+
+    Of a grouped one XLA gathers the whole batch on every device, for the gradient of its kernel.
+    """
+    groups = (jnp.split(x, feature_group_count, axis=-1) for x in (images, kernel))
+    return jnp.concatenate(
+        [
+            jax.lax.conv_general_dilated(x, k, *arguments, **options)
+            for x, k in zip(*groups, strict=True)
+        ],
+        axis=-1,
+    )
 
 
 class Encoder(nn.Module):
@@ -43,6 +61,7 @@ class Encoder(nn.Module):
                 use_bias=False,
                 dtype=self.dtype,
                 kernel_init=KERNEL_INIT,
+                conv_general_dilated=_group_by_group,
             )(x)
             return nn.relu(BatchNorm(train, self.axis)(x))
 
