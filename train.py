@@ -18,18 +18,28 @@ class Train:
     workdir: Path
     """Folder for the checkpoints, scalars and pictures of this run."""
     experiment: Annotated[Training, tyro.conf.arg(name="")]
+    profile: bool = False
+    """Write a trace of a few steps into WORKDIR/profile, and print images/s, FLOP/s, and their share of what a matrix product reaches on these devices."""  # noqa: E501
 
 
 def main(arguments: list[str]) -> int:
     """Reads the experiment, trains, and says where the result is."""
     experiment, overrides = commands.read_experiment(arguments, Training)
     command = commands.override(Train(tyro.MISSING, experiment), overrides)
+    from ce_jax.profiling import Profile
     from ce_jax.training import train
 
+    looked = Profile(command.experiment, command.workdir / "profile") if command.profile else None
     with commands.interruptible() as stopped:
         step = train(
-            command.experiment, command.workdir, stopped=stopped, command=commands.spoken()
+            command.experiment,
+            command.workdir,
+            stopped=stopped,
+            command=commands.spoken(),
+            watch=looked.watch if looked else lambda update: update,
         )
+    if looked:
+        print(looked.report or "too short a run to profile; more --steps, or less --steps-per-call")
     done = step >= command.experiment.steps
     print(
         f"step {step} of {command.experiment.steps}, saved in {command.workdir}"

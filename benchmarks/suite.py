@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -24,6 +24,7 @@ from ce_jax.completion import latent
 from ce_jax.completion.objective import Problem, objective_of, seen
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import Data, Dcgan, Frame, LatentSearch, Training
+from ce_jax.profiling import flops, product_side
 from ce_jax.state import Game, apply
 from ce_jax.systems import dcgan
 
@@ -81,7 +82,7 @@ def works(setting: Setting) -> Iterator[Work]:
 
 def matrix_product(setting: Setting) -> Work:
     """The ceiling: a product of large square matrices, as much arithmetic as a machine can do."""
-    n = 2048 if jax.default_backend() == "cpu" else 8192
+    n = product_side()
     factors = np.random.default_rng(0).standard_normal((2, n, n), np.float32)
     factors[1] /= np.sqrt(n)  # a chain of products keeps its magnitude
     our_left, our_right = map(jnp.asarray, factors)
@@ -102,7 +103,7 @@ def matrix_product(setting: Setting) -> Work:
             chain = chain @ their_right
         pytorch.wait()
 
-    return Work("matrix product", _flops(product, our_left, our_right), seconds, ours, theirs)
+    return Work("matrix product", flops(product, our_left, our_right), seconds, ours, theirs)
 
 
 def training_step(setting: Setting) -> Work:
@@ -114,7 +115,7 @@ def training_step(setting: Setting) -> Work:
     z = torch.empty(setting.batch_size, setting.model.latent, device=their_batch.device)
     update = our_training(setting)
     batches = [our_batch] * setting.steps
-    flops = _flops(update, game, batches, key)  # the body of a loop counts once
+    operations = flops(update, game, batches, key)  # the body of a loop counts once
     compiled, seconds = _compile(update, game, batches, key)
 
     def ours():
@@ -127,7 +128,7 @@ def training_step(setting: Setting) -> Work:
             trainer.step(their_batch, z.uniform_(-1, 1))
         pytorch.wait()
 
-    return Work("DCGAN training step", flops, seconds, ours, theirs)
+    return Work("DCGAN training step", operations, seconds, ours, theirs)
 
 
 def search_step(setting: Setting) -> Work:
@@ -150,9 +151,9 @@ def search_step(setting: Setting) -> Work:
     search, judge = our_search(setting, settings)
     compiled, seconds = _compile(search, networks, *our_problem)
     # The body of a loop counts once, however often it runs: count one step, less its judging.
-    judging = _flops(judge, networks, our_problem[-1])
+    judging = flops(judge, networks, our_problem[-1])
     one_step, _ = our_search(setting, LatentSearch(steps=1))
-    flops = _flops(one_step, networks, *our_problem) - judging + judging / setting.steps
+    operations = flops(one_step, networks, *our_problem) - judging + judging / setting.steps
 
     def ours():
         jax.block_until_ready(compiled(networks, *our_problem))
@@ -171,7 +172,7 @@ def search_step(setting: Setting) -> Work:
         )
         pytorch.wait()
 
-    return Work("latent search step", flops, seconds, ours, theirs)
+    return Work("latent search step", operations, seconds, ours, theirs)
 
 
 def start(setting: Setting) -> Game:
@@ -235,8 +236,3 @@ def _compile(function: Callable, *arguments: object) -> tuple[Compiled, float]:
     start = time.perf_counter()
     compiled = cast(Wrapped, function).lower(*arguments).compile()
     return compiled, time.perf_counter() - start
-
-
-def _flops(function: Callable, *arguments: object) -> float:
-    native = cast(Any, function).trace(*arguments).lower(lowering_platforms=("tpu",))
-    return native.cost_analysis()["flops"]

@@ -45,9 +45,10 @@ def alternate(
             turns.reverse()  # neither side always comes second
     finally:
         gc.enable()
-    return [_spread(seconds) for seconds in samples]
+    return [spread(seconds) for seconds in samples]
 
 
-def _spread(samples: Sequence[float]) -> Spread:
+def spread(samples: Sequence[float]) -> Spread:
+    """Median, quartiles and minimum of samples in seconds."""
     minimum, lower, median, upper = map(float, np.quantile(samples, (0, 0.25, 0.5, 0.75)))
     return Spread(median, (lower, upper), minimum, tuple(samples))

@@ -20,7 +20,13 @@ from ce_jax import files, systems
 from ce_jax.config import LatentEncoder, Training
 from ce_jax.state import Game, GuessingGame, Searched, Trained
 
-_FREE_TO_CHANGE = {"steps_per_call", "log_every", "picture_every", "checkpoint_every"}
+_FREE_TO_CHANGE = {
+    "steps_per_call",
+    "log_every",
+    "picture_every",
+    "checkpoint_every",
+    "sharding.mode",
+}
 _KEPT = 3
 
 

@@ -7,6 +7,7 @@ import runpy
 import shlex
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -89,6 +90,7 @@ def run(main: Callable[[list[str]], int]) -> int:
     # Read when NumPy is loaded, which is later. The matrices here are too small to share: with
     # threads, a decomposition of 64x64 took 20 times the processor time on busy cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _keep_compiled()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path need not be text
@@ -107,3 +109,20 @@ def run(main: Callable[[list[str]], int]) -> int:
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return INTERRUPTED
+
+
+def _keep_compiled() -> None:
+    """The next start finds what XLA has compiled in this one, where that can be written.
+
+    In JAX_COMPILATION_CACHE_DIR, or else in the user's cache; JAX reads it when it is loaded.
+    """
+    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    try:
+        folder = Path(caches, "ce_jax", "xla").expanduser()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError):  # a home that is full, read-only, somebody else's, or nowhere
+        return
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)

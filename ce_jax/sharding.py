@@ -1,22 +1,29 @@
 """The devices: one mesh with one axis, images split along it, everything learned replicated.
 
-`jax.jit` over the mesh is the default; `jax.pmap` compiles the same pure step for those who want
-one program per device. Both give the same numbers for any number of devices, because noise and
+`jax.jit` over the mesh is the default; `jax.pmap` compiles the same pure step into one program for
+each device. Both give the same numbers for any number of devices, because noise and
 holes are drawn from one key per image and BatchNorm sees the whole batch.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.experimental.multihost_utils import (
+    global_array_to_host_local_array,
+    host_local_array_to_global_array,
+)
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ce_jax import images
+from ce_jax.config import nearest
 
 AXIS = "data"
+Mode = Literal["jit", "pmap"]
 
 
 class DeviceError(ValueError):
@@ -39,57 +46,98 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P())
 
 
-def check_batch(batch_size: int, mesh: Mesh) -> None:
-    """Raises DeviceError, with the nearest sizes that fit, unless the devices can share a batch."""
-    devices = mesh.size
-    if batch_size % devices:
-        fits = [
-            n for n in (batch_size // devices * devices, -(-batch_size // devices) * devices) if n
-        ]
+def check_batch(batch_size: int, mesh: Mesh, *, parts: int = 1) -> None:
+    """Raises DeviceError, with the nearest sizes that fit, unless the devices can share a batch.
+
+    Of a batch that is seen in parts, each device must have its share of every part.
+    """
+    shares, times = mesh.size * parts, f", times microbatches ({parts})" if parts > 1 else ""
+    if batch_size % shares:
         raise DeviceError(
-            f"batch_size ({batch_size}) must be a multiple of the number of devices ({devices}); "
-            f"try {' or '.join(map(str, fits))}."
+            f"batch_size ({batch_size}) must be a multiple of the number of devices ({mesh.size})"
+            f"{times}; try {nearest(batch_size, shares)}."
         )
 
 
-def compile_steps(step: Callable, mesh: Mesh) -> Callable:
-    """`jax.jit` of a pure step, once for each batch: (state, batches, key) -> (state, scalars).
+def axis_of(mode: Mode) -> str | None:
+    """What a system is built with: the name of the device axis, where its step has to name it."""
+    return AXIS if mode == "pmap" else None
+
+
+def compile_steps(step: Callable, mesh: Mesh, *, mode: Mode = "jit") -> Callable:
+    """A pure step, compiled, once for each batch: (state, batches, key) -> (state, scalars).
 
     All steps are one program: the host is needed once for all of them, and the memory that they
     work in is allocated once. The batches arrive as bytes and become floats on the device; the
     state's buffers are reused. Step t draws from `fold_in(key, t)`, where t is `state.step`.
-    Scalars come back as [steps] each.
+    Scalars come back as [steps] each. In both modes state and scalars are replicated over the mesh
+    and batches split along it, before and after.
+
+    Args:
+        step: (state, images, key) -> (state, scalars), of a system with the axis of the mode.
+        mesh: the devices.
+        mode: `jit` or `pmap`.
     """
+    compiled = _jit_steps if mode == "jit" else _pmap_steps
+    return compiled(step, mesh)
+
+
+def _jit_steps(step: Callable, mesh: Mesh) -> Callable:
     shared, whole = split(mesh), replicated(mesh)
 
-    def update(state: Any, batches: Sequence[jax.Array], key: jax.Array) -> tuple[Any, Any]:
-        def one(state: Any, batch: jax.Array) -> tuple[Any, Any]:
-            keys = jax.random.split(jax.random.fold_in(key, state.step), len(batch))
-            keys = jax.lax.with_sharding_constraint(keys, shared)
-            return step(state, images.to_float(batch), keys)
-
-        return jax.lax.scan(one, state, jnp.stack(batches))
+    def keys(key: jax.Array, count: int) -> jax.Array:
+        return jax.lax.with_sharding_constraint(jax.random.split(key, count), shared)
 
     return jax.jit(
-        update, in_shardings=(whole, shared, whole), out_shardings=(whole, whole), donate_argnums=0
+        partial(_steps, step, keys),
+        in_shardings=(whole, shared, whole),
+        out_shardings=(whole, whole),
+        donate_argnums=0,
     )
 
 
-def pmap_step(step: Callable, devices: Sequence[Any]) -> Callable:
-    """`jax.pmap` of a pure step that was built with `axis=AXIS`: (state, images, key) as above.
+def _pmap_steps(step: Callable, mesh: Mesh) -> Callable:
+    devices, shared = mesh.size, split(mesh)
 
-    It does one step, with a key of its own. State and scalars come back with a leading device axis,
-    as pmap has it; the state goes in so.
-    """
+    def keys(key: jax.Array, count: int) -> jax.Array:
+        of_all = jax.random.split(key, (devices, count))
+        return of_all[jax.lax.axis_index(AXIS)]
+
+    def rows(batches: Sequence[jax.Array]) -> list[jax.Array]:
+        return [batch.reshape(devices, -1, *batch.shape[1:]) for batch in batches]
+
+    in_rows = jax.jit(rows, out_shardings=shared)
     mapped = jax.pmap(
-        lambda state, batch, keys: step(state, images.to_float(batch), keys),
+        partial(_steps, step, keys),
         axis_name=AXIS,
-        devices=devices,
+        in_axes=(None, 0, None),
+        out_axes=(None, None),
+        devices=list(mesh.devices.flat),
+        donate_argnums=0,
     )
+    if jax.process_count() == 1:
+        return lambda state, batches, key: mapped(state, in_rows(batches), key)
 
-    def update(state: Any, batch: jax.Array, key: jax.Array) -> tuple[Any, Any]:
-        rows = (len(devices), len(batch) // len(devices))
-        keys = jax.random.split(key, rows)
-        return mapped(state, batch.reshape(*rows, *batch.shape[1:]), keys)
+    def update(state: Any, batches: Sequence[jax.Array], key: jax.Array) -> tuple[Any, Any]:
+        """Of several hosts, each hands pmap what lies on it, and gets the same back."""
+        ours = global_array_to_host_local_array(
+            (state, in_rows(batches), key), mesh, (P(), P(AXIS), P())
+        )
+        return host_local_array_to_global_array(mapped(*ours), mesh, P())
 
     return update
+
+
+def _steps(
+    step: Callable, keys: Callable, state: Any, batches: Sequence[jax.Array], key: jax.Array
+) -> tuple[Any, Any]:
+    """One step after another, with a key for each image of this program: `keys(key, count)`."""
+
+    def one(state: Any, batch: jax.Array) -> tuple[Any, Any]:
+        return step(
+            state,
+            images.to_float(batch),
+            keys(jax.random.fold_in(key, state.step), len(batch)),
+        )
+
+    return jax.lax.scan(one, state, jnp.stack(batches))

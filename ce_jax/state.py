@@ -4,6 +4,7 @@ A `Network` is the static half of a player (its layers and its optimiser); a `Pl
 has learned; a `Game` is two players against each other.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -131,11 +132,19 @@ class Trained(NamedTuple):
 
 @dataclass(frozen=True)
 class Network:
-    """A module and its optimiser; `axis` names the device axis under `jax.pmap`."""
+    """A module and its optimiser.
+
+    Attributes:
+        module: the layers.
+        optimizer: how it learns.
+        axis: names the device axis under `jax.pmap`.
+        parts: in how many equal parts it sees a batch.
+    """
 
     module: nn.Module
     optimizer: optax.GradientTransformation
     axis: str | None = None
+    parts: int = 1
 
     def init(self, key: Array, *examples: Array) -> Player:
         """A player that has learned nothing yet, for inputs of the shapes of `examples`."""
@@ -144,14 +153,24 @@ class Network:
         return Player(params, variables.get("batch_stats", {}), self.optimizer.init(params))
 
     def forward(self, params: Any, batch_stats: Any, *inputs: Array) -> tuple[Any, Any]:
-        """Outputs on a training batch, and the BatchNorm statistics after it."""
-        outputs, updated = self.module.apply(
-            {"params": params, "batch_stats": batch_stats},
-            *inputs,
-            train=True,
-            mutable=["batch_stats"],
-        )
-        return outputs, updated["batch_stats"]
+        """Outputs on a training batch, and the BatchNorm statistics after it.
+
+        Those of several parts are averaged.
+        """
+
+        def seen(*inputs: Array) -> tuple[Any, Any]:
+            outputs, updated = self.module.apply(
+                {"params": params, "batch_stats": batch_stats},
+                *inputs,
+                train=True,
+                mutable=["batch_stats"],
+            )
+            return outputs, updated["batch_stats"]
+
+        if self.parts == 1:
+            return seen(*inputs)
+        outputs, updated = in_parts(seen, self.parts)(*inputs)
+        return _together(outputs), jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), updated)
 
     def learn(self, player: Player, gradient: Any, batch_stats: Any) -> Player:
         """The player after one optimisation step."""
@@ -160,11 +179,41 @@ class Network:
         return Player(optax.apply_updates(player.params, updates), batch_stats, moments)
 
 
-def apply(module: nn.Module, variables: Variables, inputs: Array) -> Array:
+def apply(module: nn.Module, variables: Variables, inputs: Array, *, parts: int = 1) -> Array:
     """Outputs with stored BatchNorm statistics: each image's result is its own."""
-    outputs = module.apply(variables, inputs, train=False)
-    assert isinstance(outputs, jax.Array)  # only `mutable` would make it a pair
-    return outputs
+
+    def seen(inputs: Array) -> Array:
+        outputs = module.apply(variables, inputs, train=False)
+        assert isinstance(outputs, jax.Array)  # only `mutable` would make it a pair
+        return outputs
+
+    return seen(inputs) if parts == 1 else _together(in_parts(seen, parts)(inputs))
+
+
+def in_parts(function: Callable[..., Any], parts: int) -> Callable[..., Any]:
+    """The function of equal parts of its inputs [b, ...], one after another: results [parts, ...].
+
+    So much memory is needed as one part takes, in both directions: going back, each part is
+    computed again, and the gradients of all are added up. Part p has the images i with
+    i % parts = p, so that every device has its share of each.
+    """
+
+    def cut(x: Array) -> Array:
+        return jnp.moveaxis(x.reshape(-1, parts, *x.shape[1:]), 1, 0)
+
+    again = jax.checkpoint(lambda inputs: function(*inputs), prevent_cse=False)
+    return lambda *inputs: jax.lax.map(again, jax.tree.map(cut, inputs))
+
+
+def _together(outputs: Any) -> Any:
+    """What parts made of a batch [parts, b / parts, ...], in its order; of scalars, the mean."""
+
+    def joined(x: Array) -> Array:
+        if x.ndim == 1:
+            return jnp.mean(x)
+        return jnp.moveaxis(x, 0, 1).reshape(-1, *x.shape[2:])
+
+    return jax.tree.map(joined, outputs)
 
 
 def mean_over(axis: str | None, tree: Any) -> Any:

@@ -298,6 +298,33 @@ def test_small_matrices_are_not_shared_among_threads_unless_asked(monkeypatch, t
     assert commands.run(lambda _: int(os.environ["OPENBLAS_NUM_THREADS"])) == threads
 
 
+def cache_after_a_start(monkeypatch, **environment):
+    """Where the next start looks for what XLA has compiled."""
+    for name in ("JAX_COMPILATION_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, str(value))
+    return commands.run(lambda _: os.environ.get("JAX_COMPILATION_CACHE_DIR"))
+
+
+def test_what_was_compiled_is_kept_in_the_cache_of_the_user(monkeypatch, tmp_path):
+    home, other = tmp_path / "home", tmp_path / "other"
+    kept = cache_after_a_start(monkeypatch, HOME=home)
+    assert kept == str(home / ".cache" / "ce_jax" / "xla")
+    kept = cache_after_a_start(monkeypatch, HOME=home, XDG_CACHE_HOME=other)
+    assert kept == str(other / "ce_jax" / "xla")
+    assert Path(kept).is_dir()
+    assert not list(Path(kept).iterdir())
+    theirs = cache_after_a_start(monkeypatch, HOME=home, JAX_COMPILATION_CACHE_DIR="theirs")
+    assert theirs == "theirs"
+
+
+def test_a_home_that_cannot_be_written_is_no_obstacle(monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    assert cache_after_a_start(monkeypatch, HOME=tmp_path / "file") is None
+
+
 def test_an_interruption_at_once_is_no_traceback(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["train.py"])
     assert commands.run(ending_with(KeyboardInterrupt())) == 130
@@ -324,6 +351,13 @@ def test_the_exit_code_tells_whether_training_should_go_on(command, monkeypatch,
     assert ended == code
     assert out.startswith(f"step {step} of 4, saved in w")
     assert ("the same command continues" in out) == (code == 75)
+
+
+def test_a_run_too_short_to_profile_says_so(command, monkeypatch):
+    monkeypatch.setattr(training, "train", lambda *_, **__: 4)
+    ended, out, _ = command("train.py", SMOKE["train.py"], "--workdir", "w", "--profile")
+    assert ended == 0
+    assert "too short a run to profile" in out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -4,16 +4,17 @@ Tolerances: sums over a batch are taken in another order, in float32. Gradients 
 Adam's moments after one step; the weights themselves are not, because that step divides them out.
 """
 
+import math
 import re
-from unittest import mock
+from dataclasses import replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
 
-from ce_jax import sharding, systems
+from ce_jax import sharding
+from ce_jax.config import Sharding
 
 SYSTEMS = {"dcgan": tiny.dcgan(), "vae": tiny.vae(), "context_encoder": tiny.context_encoder()}
 
@@ -42,33 +43,44 @@ def test_one_device_and_eight_give_the_same_numbers(kind):
     assert_same_numbers(*runs)
 
 
-def quick_pmap(*arguments, pmap=jax.pmap, **options):
-    lower = pmap(*arguments, **options).lower
-    return lambda *inputs: lower(*inputs).compile(compiler_options=tiny.QUICKLY)(*inputs)
-
-
 @pytest.mark.parametrize("kind", SYSTEMS)
 def test_pmap_gives_the_numbers_of_jit(kind):
-    experiment, images = SYSTEMS[kind], tiny.batch(0)
-    step = systems.build(experiment, axis=sharding.AXIS).step
-    with mock.patch.object(jax, "pmap", quick_pmap):
-        update = sharding.pmap_step(step, jax.devices())
-    copies = jax.tree.map(lambda leaf: jnp.stack([leaf] * 8), tiny.start(experiment))
-    game, scalars = jax.device_get(update(copies, images, jax.random.fold_in(jax.random.key(1), 0)))
+    mapped = replace(SYSTEMS[kind], sharding=Sharding(mode="pmap"))
+    runs = (tiny.play(experiment, tiny.batch(0)) for experiment in (mapped, SYSTEMS[kind]))
+    assert_same_numbers(*runs)
 
-    for leaf in jax.tree.leaves((game, scalars)):
-        np.testing.assert_array_equal(leaf, np.broadcast_to(leaf[:1], leaf.shape))
-    game, scalars = jax.tree.map(lambda leaf: leaf[0], (game, scalars))
-    assert_same_numbers((game, [scalars]), tiny.play(experiment, images))
+
+def program_of(experiment):
+    """The optimised program of one device of eight, for a batch of 8 x 13: no layer is so large."""
+    side = experiment.data.frame.size
+    images = jax.ShapeDtypeStruct((104, side, side, 3), np.uint8)
+    lowered = tiny.compiled(experiment).lower(tiny.start(experiment), [images], jax.random.key(1))
+    return lowered.compile().as_text()
+
+
+def assert_only_averages_are_sent(experiment, program):
+    """Sums over all devices of what is a weight's, a feature map's or one number: no image's."""
+    sent = re.findall(r"= (.*?) ([\w-]+?)(?:-start)?\(.*(?:replica_groups|source_target)", program)
+    assert {operation for _, operation in sent} == {"all-reduce"}
+    shapes = [
+        tuple(map(int, filter(None, shape.split(","))))
+        for result, _ in sent
+        for shape in re.findall(r"\w\[([\d,]*)\]|\w\d\[([\d,]*)\]", result)
+        for shape in shape
+        if shape
+    ]
+    largest = max(leaf.size for leaf in jax.tree.leaves(tiny.start(experiment)))
+    # On a CPU the gradient of a kernel of side 5 is that of one of side 6.
+    assert all(math.prod(shape) <= 36 / 25 * largest for shape in shapes)
+    assert not any({13, 104} & set(shape) for shape in shapes)
+    groups = set(re.findall(r"replica_groups=(\S+?), ", program))
+    assert all(group.count(",") == 7 or group.startswith("[1,8]") for group in groups), groups
 
 
 @pytest.mark.parametrize("kind", SYSTEMS)
 def test_no_device_computes_more_than_its_share_of_a_batch(kind):
     """No image, latent or activation of a whole batch stands in the program of one device."""
-    game = tiny.start(SYSTEMS[kind])
-    images = jax.ShapeDtypeStruct((104, 32, 32, 3), np.uint8)  # 8 x 13: no layer has such a size
-    lowered = tiny.compiled(SYSTEMS[kind]).lower(game, [images], jax.random.key(1))
-    program = lowered.compile().as_text()
+    program = program_of(SYSTEMS[kind])
     shares, wholes = (
         {shape for shape in re.findall(r"(?:f32|u8|pred)\[[\d,]+\]", program) if first in shape}
         for first in ("[13,", "[104,")
@@ -78,6 +90,34 @@ def test_no_device_computes_more_than_its_share_of_a_batch(kind):
     if kind in ("dcgan", "vae"):
         assert "f32[13,8]" in shares  # z
     assert not wholes
+    assert_only_averages_are_sent(SYSTEMS[kind], program)
+
+
+OTHERS = {
+    "dcgan_otherwise": tiny.dcgan_otherwise(),
+    "context_encoder_alone": tiny.context_encoder_alone(),
+    "self_tuned": tiny.self_tuned(),
+    "latent_encoder": tiny.latent_encoder(),
+    "l2_gan": tiny.l2_gan(),
+    "alexnet": tiny.alexnet(),
+    "dcgan in bfloat16": tiny.dcgan(precision="bfloat16"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", OTHERS)
+def test_every_other_kind_sends_averages_alone(kind):
+    assert_only_averages_are_sent(OTHERS[kind], program_of(OTHERS[kind]))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", SYSTEMS)
+def test_a_batch_in_parts_moves_no_image_to_another_device(kind):
+    """13 x 8 images in one part are 26 x 8 in two."""
+    experiment = replace(SYSTEMS[kind], microbatches=2)
+    images = jax.ShapeDtypeStruct((208, 32, 32, 3), np.uint8)
+    lowered = tiny.compiled(experiment).lower(tiny.start(experiment), [images], jax.random.key(1))
+    assert_only_averages_are_sent(experiment, lowered.compile().as_text())
 
 
 def test_a_step_is_compiled_once_and_keeps_its_state_on_all_devices():
@@ -95,13 +135,21 @@ def test_a_step_is_compiled_once_and_keeps_its_state_on_all_devices():
 
 
 @pytest.mark.parametrize(
-    ("batch_size", "way_out"), [(20, "try 16 or 24"), (3, "try 8"), (127, "try 120 or 128")]
+    ("batch_size", "parts", "way_out"),
+    [
+        (20, 1, "; try 16 or 24"),
+        (3, 1, "; try 8"),
+        (127, 1, "; try 120 or 128"),
+        (24, 2, r", times microbatches \(2\); try 16 or 32"),
+    ],
 )
-def test_a_batch_that_cannot_be_shared_is_refused_with_the_nearest_sizes(batch_size, way_out):
+def test_a_batch_that_cannot_be_shared_is_refused_with_the_nearest_sizes(
+    batch_size, parts, way_out
+):
     mesh = sharding.make_mesh()
-    with pytest.raises(sharding.DeviceError, match=rf"\({batch_size}\).* \(8\); {way_out}\.$"):
-        sharding.check_batch(batch_size, mesh)
-    sharding.check_batch(24, mesh)
+    with pytest.raises(sharding.DeviceError, match=rf"\({batch_size}\).* \(8\){way_out}\.$"):
+        sharding.check_batch(batch_size, mesh, parts=parts)
+    sharding.check_batch(24, mesh, parts=3)
     sharding.check_batch(batch_size, sharding.make_mesh(jax.devices()[:1]))
 
 

@@ -136,9 +136,10 @@ def poisoned(monkeypatch, *, step, scalar):
     """Makes a loss of one step of the next run a NaN."""
     compile_steps = sharding.compile_steps
 
-    def compile_poisoned(pure, mesh):
-        update = compile_steps(pure, mesh)
+    def compile_poisoned(pure, mesh, *, mode):
+        update = compile_steps(pure, mesh, mode=mode)
 
+        @jax.transfer_guard("allow")
         def poison(game, batches, key):
             done = int(game.step) + 1 + jnp.arange(len(batches))
             game, scalars = update(game, batches, key)
@@ -315,9 +316,9 @@ def test_steps_in_one_call_are_the_steps_of_several(tmp_path, monkeypatch, apart
     together = replace(apart, steps_per_call=3, picture_every=4, checkpoint_every=4)
 
     @functools.cache
-    def exactly(step, mesh, *, compile_steps=sharding.compile_steps.__wrapped__):
+    def exactly(step, mesh, *, mode, compile_steps=sharding.compile_steps.__wrapped__):
         with tiny.quickly(tiny.EXACTLY):
-            return compile_steps(step, mesh)
+            return compile_steps(step, mesh, mode=mode)
 
     monkeypatch.setattr(sharding, "compile_steps", exactly)
     assert training.train(apart, tmp_path / "apart") == 4

@@ -141,6 +141,12 @@ def quickly(options=QUICKLY):
     return mock.patch.object(jax, "jit", functools.partial(jax.jit, compiler_options=options))
 
 
+def quick_pmap(*arguments, pmap=jax.pmap, **options):
+    """`jax.pmap` likewise; compiles at every call."""
+    lower = pmap(*arguments, **options).lower
+    return lambda *inputs: lower(*inputs).compile(compiler_options=QUICKLY)(*inputs)
+
+
 @contextlib.contextmanager
 def built_once():
     """Runs of one experiment share what is traced and compiled: the most of so short a run."""
@@ -155,9 +161,10 @@ def built_once():
 @functools.cache
 def compiled(experiment: Training, devices: int = 8) -> Callable:
     """The steps of an experiment on the first so many devices."""
-    mesh = sharding.make_mesh(jax.devices()[:devices])
-    with quickly():
-        return sharding.compile_steps(systems.build(experiment).step, mesh)
+    mesh, mode = sharding.make_mesh(jax.devices()[:devices]), experiment.sharding.mode
+    step = systems.build(experiment, axis=sharding.axis_of(mode)).step
+    with quickly(), mock.patch.object(jax, "pmap", quick_pmap):
+        return sharding.compile_steps(step, mesh, mode=mode)
 
 
 @functools.cache
@@ -176,7 +183,7 @@ def play(experiment: Training, *batches: np.ndarray, devices: int = 8):
     """The state after a step on each batch, and the scalars of the steps, on the host."""
     mesh, reports = sharding.make_mesh(jax.devices()[:devices]), []
     game = jax.device_put(start(experiment), sharding.replicated(mesh))
-    for images in batches:
+    for images in jax.device_put(batches, sharding.split(mesh)):
         game, scalars = compiled(experiment, devices)(game, [images], jax.random.key(1))
         reports.append({name: float(value) for name, (value,) in scalars.items()})
     return jax.device_get(game), reports

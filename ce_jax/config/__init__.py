@@ -10,9 +10,9 @@ from ce_jax.config.inpainting import POOL_PART, Beyond, HighResolution, Inpainti
 from ce_jax.config.models import ContextEncoder, Dcgan, L2Gan, LatentEncoder, Model, Vae
 from ce_jax.config.perceptual import Perceptual
 from ce_jax.config.record import to_dict, training_from_dict
-from ce_jax.config.rules import ConfigError
+from ce_jax.config.rules import ConfigError, nearest
 from ce_jax.config.table import Entry, Table
-from ce_jax.config.training import Adam, Training
+from ce_jax.config.training import Adam, Sharding, Training
 
 __all__ = [
     "POOL_PART",
@@ -36,10 +36,12 @@ __all__ = [
     "OpenCv",
     "PatchMatch",
     "Perceptual",
+    "Sharding",
     "Table",
     "TotalVariation",
     "Training",
     "Vae",
+    "nearest",
     "to_dict",
     "training_from_dict",
 ]

@@ -9,7 +9,7 @@ from ce_jax.config.data import Data, Frame
 from ce_jax.config.inpainting import Inpainting
 from ce_jax.config.models import Dcgan, Model
 from ce_jax.config.rules import ConfigError
-from ce_jax.config.training import Adam, Training
+from ce_jax.config.training import Adam, Sharding, Training
 
 
 def to_dict(config: Training | Inpainting) -> dict[str, Any]:
@@ -33,12 +33,14 @@ def training_from_dict(plain: dict[str, Any]) -> Training:
             model["dcgan"] = Dcgan(**model["dcgan"])
         data = dict(plain["data"])
         frame = Frame(**_tuples(data.pop("frame")))
-        rest = {k: v for k, v in plain.items() if k not in ("model", "data", "generator", "critic")}
+        parts = ("model", "data", "generator", "critic", "sharding")
+        rest = {k: v for k, v in plain.items() if k not in parts}
         return Training(
             model=kind(**_tuples(model)),
             data=Data(frame=frame, **data),
             generator=Adam(**plain["generator"]),
             critic=Adam(**plain["critic"]),
+            sharding=Sharding(**plain.get("sharding", {})),  # younger than the first records
             **rest,
         )
     except (KeyError, TypeError) as error:

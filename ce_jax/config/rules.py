@@ -25,3 +25,9 @@ def require_colour(colour: tuple[int, int, int]) -> None:
 def require_seed(seed: int) -> None:
     """Raises ConfigError for a seed that JAX cannot tell from another one."""
     require(0 <= seed < 2**32, "seed", seed, "in [0, 2**32), the seeds that JAX tells apart")
+
+
+def nearest(number: int, divisor: int) -> str:
+    """The multiples of a divisor on both sides of a number that it does not divide: `16 or 24`."""
+    below = number // divisor * divisor
+    return f"{below} or {below + divisor}" if below else f"{divisor}"

@@ -7,7 +7,7 @@ from typing import Literal
 
 from ce_jax.config.data import Data
 from ce_jax.config.models import ContextEncoder, L2Gan, Model, Vae
-from ce_jax.config.rules import require, require_seed, require_size
+from ce_jax.config.rules import nearest, require, require_seed, require_size
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +33,17 @@ class Adam:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sharding:
+    """How the steps of a run are compiled for many devices; the numbers do not depend on it."""
+
+    mode: Literal["jit", "pmap"] = "jit"
+    """jit: one program over global arrays, which XLA shares out; pmap: one program for each device, which names what it averages over the others."""
+
+    def __post_init__(self) -> None:
+        require(self.mode in ("jit", "pmap"), "sharding.mode", self.mode, "jit or pmap")
+
+
+@dataclass(frozen=True, kw_only=True)
 class Training:
     """One training run: which network, on which images, for how long."""
 
@@ -48,6 +59,11 @@ class Training:
     """Length of the run in optimisation steps."""
     batch_size: int = 64
     """Images per step, over all devices together."""
+    microbatches: int = 1
+    """Equal parts in which the networks see a batch, for one that is too large for the devices: the gradients of all parts make one step. BatchNorm normalises each part by itself, and remembers the mean of their statistics. Costs one more forward pass."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What convolutions and matrix products multiply in; weights, BatchNorm statistics, losses and optimisers are float32, as is everything that looks at a network: pictures, validation, completions."""
+    sharding: Sharding = Sharding()
     seed: int = 0
     """Seed of the weights, of the order of the images, and of everything drawn on the way."""
     steps_per_call: int = 5
@@ -65,12 +81,21 @@ class Training:
         for name in (
             "steps",
             "batch_size",
+            "microbatches",
             "steps_per_call",
             "log_every",
             "picture_every",
             "checkpoint_every",
         ):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
+        parts, precisions = self.microbatches, ("float32", "bfloat16")
+        require(self.precision in precisions, "precision", self.precision, " or ".join(precisions))
+        require(
+            self.batch_size % parts == 0,
+            "batch_size",
+            self.batch_size,
+            f"a multiple of microbatches ({parts}), as {nearest(self.batch_size, parts)}",
+        )
         require(
             self.critic == Adam() or not isinstance(self.model, Vae),
             "critic",

@@ -8,14 +8,33 @@ and 128, 64, 64, 32. Nothing is dropped out before that layer, where the paper d
 """
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from ce_jax.models.layers import KERNEL_INIT, BatchNorm, ChannelWise, Upsample
 
 Array = jax.Array
+
+
+def _group_by_group(
+    images: Array, kernel: Array, *arguments: Any, feature_group_count: int, **options: Any
+) -> Array:
+    """A convolution in groups, as one of each group.
+
+    Of a grouped one XLA gathers the whole batch on every device, for the gradient of its kernel.
+    """
+    groups = (jnp.split(x, feature_group_count, axis=-1) for x in (images, kernel))
+    return jnp.concatenate(
+        [
+            jax.lax.conv_general_dilated(x, k, *arguments, **options)
+            for x, k in zip(*groups, strict=True)
+        ],
+        axis=-1,
+    )
 
 
 class Encoder(nn.Module):
@@ -28,6 +47,7 @@ class Encoder(nn.Module):
     width: int = 96
     pooling: bool = True
     axis: str | None = None
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
@@ -39,7 +59,9 @@ class Encoder(nn.Module):
                 padding="SAME" if stride == 1 else "VALID",
                 feature_group_count=groups,
                 use_bias=False,
+                dtype=self.dtype,
                 kernel_init=KERNEL_INIT,
+                conv_general_dilated=_group_by_group,
             )(x)
             return nn.relu(BatchNorm(train, self.axis)(x))
 
@@ -68,20 +90,24 @@ class ContextEncoder(nn.Module):
     width: int = 96
     pooling: bool = True
     axis: str | None = None
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
         def normalised(x: Array) -> Array:
             return nn.relu(BatchNorm(train, self.axis)(x))
 
-        x = Encoder(self.width, self.pooling, self.axis, name="encoder")(images, train=train)
+        encoder = Encoder(self.width, self.pooling, self.axis, self.dtype, name="encoder")
+        x = encoder(images, train=train)
         self.sow("intermediates", "bottleneck", x)
         x = ChannelWise()(x)
-        x = nn.Conv(x.shape[-1], (1, 1), use_bias=False, kernel_init=KERNEL_INIT)(x)
-        x = normalised(x)  # [b, 6, 6, 256]
+        mixed = nn.Conv(
+            x.shape[-1], (1, 1), use_bias=False, dtype=self.dtype, kernel_init=KERNEL_INIT
+        )
+        x = normalised(mixed(x))  # [b, 6, 6, 256]
         doublings = int(math.log2(self.output / x.shape[1]))
         for thirds in (4, 2, 2, 1)[: doublings - 1]:
             # [b, 12, 12, 128], [b, 24, 24, 64], [b, 48, 48, 64], [b, 96, 96, 32]
             x = normalised(Upsample(thirds * self.width // 3)(x))
-        x = Upsample(3)(x)  # [b, 192, 192, 3]
+        x = Upsample(3)(x).astype(jnp.float32)  # [b, 192, 192, 3]
         return jnp.tanh(jax.image.resize(x, (len(x), self.output, self.output, 3), "bilinear"))

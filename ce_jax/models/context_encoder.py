@@ -13,6 +13,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from ce_jax.models.layers import (
     KERNEL_INIT,
@@ -37,6 +38,7 @@ class ContextEncoder(nn.Module):
     bottleneck: int | Literal["channel-wise"] = 4000
     convolutions: int | None = None
     axis: str | None = None
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
@@ -50,7 +52,10 @@ class ContextEncoder(nn.Module):
         def normalised(x: Array) -> Array:
             return BatchNorm(train, self.axis)(x)
 
-        x = leaky_relu(Downsample(self.width)(images))  # [b, 64, 64, 64]
+        def dense(units: int) -> nn.Dense:
+            return nn.Dense(units, use_bias=False, dtype=self.dtype, kernel_init=KERNEL_INIT)
+
+        x = leaky_relu(Downsample(self.width)(images.astype(self.dtype)))  # [b, 64, 64, 64]
         while (side := x.shape[1] // 2) >= innermost:
             # [b, 32, 32, 64], [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
             x = leaky_relu(normalised(Downsample(channels(side // odd))(x)))
@@ -61,17 +66,15 @@ class ContextEncoder(nn.Module):
             _, side, _, maps = x.shape
             while self.output % side:
                 side -= 1  # 6x6 are followed by 4x4, which double up to a power of two
-            x = nn.Dense(self.bottleneck, use_bias=False, kernel_init=KERNEL_INIT)(
-                x.reshape(len(x), -1)
-            )
+            x = dense(self.bottleneck)(x.reshape(len(x), -1))
             x = leaky_relu(normalised(x))  # [b, 4000]
             self.sow("intermediates", "bottleneck", x)
-            x = nn.Dense(side * side * maps, use_bias=False, kernel_init=KERNEL_INIT)(x)
+            x = dense(side * side * maps)(x)
             x = nn.relu(normalised(x.reshape(-1, side, side, maps)))
         while (side := 2 * x.shape[1]) < self.output:
             # [b, 8, 8, 256], [b, 16, 16, 128], [b, 32, 32, 64]
             x = nn.relu(normalised(Upsample(channels(side))(x)))
-        return jnp.tanh(Upsample(3)(x))  # [b, 64, 64, 3]
+        return jnp.tanh(Upsample(3)(x).astype(jnp.float32))  # [b, 64, 64, 3]
 
 
 class FirstLayers(nn.Module):

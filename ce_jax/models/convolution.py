@@ -15,11 +15,15 @@ native convolutions. XLA:CPU computes the kernel gradient of one at a few per ce
 peak, so there all three are a handful of matrix products, after an `_Algorithm`. In blocks of 2x2
 pixels these are convolutions at stride 1, of 2x2 blocks for side 4 and of 3x3 for side 5, which is
 side 6 with zeros in the last row and column.
+
+Images may be bfloat16: then both factors of every product are, the kernel is rounded to it for that
+alone, and sums are float32, as is the gradient of a kernel that is. What comes out has the type of
+what went in.
 """
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,6 +33,7 @@ Array = jax.Array
 
 
 def _downsample_native(large: Array, kernel: Array) -> Array:
+    # Accelerators add up in float32 and round the sum to the type of the factors.
     return lax.conv_general_dilated(
         large, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
@@ -46,9 +51,21 @@ def _upsample_native(small: Array, kernel: Array) -> Array:
 
 
 def _correlate_native(large: Array, small: Array, *, side: int) -> Array:
-    kernel = jax.ShapeDtypeStruct((side, side, large.shape[-1], small.shape[-1]), large.dtype)
-    (transposed,) = jax.linear_transpose(lambda k: _downsample_native(large, k), kernel)(small)
-    return transposed
+    around = (1, side - 3)
+    return lax.conv_general_dilated(
+        large,
+        small,
+        (1, 1),
+        (around, around),
+        rhs_dilation=(2, 2),
+        dimension_numbers=("CHWN", "IHWO", "HWNC"),
+        preferred_element_type=_of_sums(large),
+    )
+
+
+def _of_sums(factor: Array) -> jnp.dtype:
+    """The type in which products of such numbers are added up."""
+    return jnp.promote_types(factor.dtype, jnp.float32)
 
 
 class _Algorithm(NamedTuple):
@@ -147,45 +164,54 @@ _WINOGRAD = _Algorithm(
 )
 
 
-def _algorithm(small_shape: tuple[int, ...], side: int, channels: int) -> _Algorithm:
-    """Winograd's for two taps, where outputs come in twos and rows of numbers are long enough."""
+def _algorithm(
+    small_shape: tuple[int, ...], side: int, channels: int, dtype: jnp.dtype
+) -> _Algorithm:
+    """Winograd's for two taps, where outputs come in twos and rows of numbers are long enough.
+
+    Not for bfloat16, to which its sums would have to be rounded before they are multiplied.
+    """
     (_, h, w, _), taps = small_shape, _taps(side)
-    return _WINOGRAD if taps == 2 and h % 2 == w % 2 == 0 and channels >= 16 else _direct(taps)
+    in_twos = taps == 2 and h % 2 == w % 2 == 0
+    return _WINOGRAD if in_twos and channels >= 16 and dtype != jnp.bfloat16 else _direct(taps)
+
+
+def _product(left: Array, right: Array) -> Array:
+    return jnp.matmul(left, right, preferred_element_type=_of_sums(left))
 
 
 def _transpose(
-    function: Callable[[Array], list[Array]], shape: tuple[int, ...], like: Array
-) -> Any:
-    """The transpose of a linear map from arrays of this shape."""
-    return jax.linear_transpose(function, jax.ShapeDtypeStruct(shape, like.dtype))
+    function: Callable[[Array], list[Array]], shape: tuple[int, ...], products: list[Array]
+) -> Array:
+    """The transpose of a linear map from arrays of this shape, of its results."""
+    of_shape = jax.ShapeDtypeStruct(shape, products[0].dtype)
+    (transposed,) = jax.linear_transpose(function, of_shape)(products)
+    return transposed
 
 
 def _downsample_products(large: Array, kernel: Array) -> Array:
     (b, height, width, c), o = large.shape, kernel.shape[-1]
     shape = (b, height // 2, width // 2, o)
-    algorithm = _algorithm(shape, len(kernel), c)
+    algorithm = _algorithm(shape, len(kernel), c, large.dtype)
     factors = zip(algorithm.large(large), algorithm.kernel(kernel), strict=True)
-    (small,) = _transpose(algorithm.small, shape, large)([x @ k for x, k in factors])
-    return small
+    products = [_product(x, k) for x, k in factors]
+    return _transpose(algorithm.small, shape, products).astype(large.dtype)
 
 
 def _upsample_products(small: Array, kernel: Array) -> Array:
     (b, h, w, _), c = small.shape, kernel.shape[2]
-    algorithm = _algorithm(small.shape, len(kernel), c)
+    algorithm = _algorithm(small.shape, len(kernel), c, small.dtype)
     factors = zip(algorithm.small(small), algorithm.kernel(kernel), strict=True)
-    (large,) = _transpose(algorithm.large, (b, 2 * h, 2 * w, c), small)(
-        [y @ k.T for y, k in factors]
-    )
-    return large
+    products = [_product(y, k.T) for y, k in factors]
+    return _transpose(algorithm.large, (b, 2 * h, 2 * w, c), products).astype(small.dtype)
 
 
 def _correlate_products(large: Array, small: Array, *, side: int) -> Array:
     c, o = large.shape[-1], small.shape[-1]
-    algorithm = _algorithm(small.shape, side, c)
+    algorithm = _algorithm(small.shape, side, c, large.dtype)
     factors = zip(algorithm.large(large), algorithm.small(small), strict=True)
-    products = [_rows(y).T @ _rows(x) for x, y in factors]
-    (kernel,) = _transpose(algorithm.kernel, (side, side, c, o), large)([p.T for p in products])
-    return kernel
+    products = [_product(_rows(y).T, _rows(x)).T for x, y in factors]
+    return _transpose(algorithm.kernel, (side, side, c, o), products)
 
 
 def _rows(x: Array) -> Array:
@@ -210,7 +236,7 @@ def downsample(large: Array, kernel: Array) -> Array:
     For side 4, equal to PyTorch's `Conv2d(c, o, 4, 2, 1, bias=False)` with weight [o, c, 4, 4];
     for side 5, to TensorFlow's `conv2d(large, kernel, 2, "SAME")`.
     """
-    return _downsample(large, kernel)
+    return _downsample(large, kernel.astype(large.dtype))
 
 
 @jax.custom_vjp
@@ -220,7 +246,7 @@ def upsample(small: Array, kernel: Array) -> Array:
     For side 4, equal to PyTorch's `ConvTranspose2d(o, c, 4, 2, 1, bias=False)` with weight
     [o, c, 4, 4]; for side 5, to TensorFlow's `conv2d_transpose(small, kernel, ..., 2, "SAME")`.
     """
-    return _upsample(small, kernel)
+    return _upsample(small, kernel.astype(small.dtype))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -229,18 +255,22 @@ def correlate(large: Array, small: Array, side: int) -> Array:
     return _correlate(large, small, side=side)
 
 
+def _gradient(large: Array, small: Array, kernel: Array) -> Array:
+    return lax.convert_element_type(correlate(large, small, len(kernel)), kernel.dtype)
+
+
 downsample.defvjp(
     lambda large, kernel: (downsample(large, kernel), (large, kernel)),
     lambda saved, small: (
         upsample(small, saved[1]),
-        correlate(saved[0], small, len(saved[1])),
+        _gradient(saved[0], small, saved[1]),
     ),
 )
 upsample.defvjp(
     lambda small, kernel: (upsample(small, kernel), (small, kernel)),
     lambda saved, large: (
         downsample(large, saved[1]),
-        correlate(large, saved[0], len(saved[1])),
+        _gradient(large, saved[0], saved[1]),
     ),
 )
 correlate.defvjp(

@@ -10,6 +10,7 @@ from typing import Literal
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from ce_jax.models.layers import KERNEL_INIT, BatchNorm, Downsample, Upsample, leaky_relu
 
@@ -23,28 +24,42 @@ class Generator(nn.Module):
     width: int = 64
     axis: str | None = None
     kernel: int = 4
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, latent: Array, *, train: bool) -> Array:
         channels = self.width * self.size // 8  # 512 for the published 64x64 network
-        x = nn.Dense(16 * channels, use_bias=False, kernel_init=KERNEL_INIT)(latent)
+        dense = nn.Dense(16 * channels, use_bias=False, dtype=self.dtype, kernel_init=KERNEL_INIT)
+        x = dense(latent)
         x = x.reshape(-1, 4, 4, channels)  # [b, 4, 4, 512]
         x = nn.relu(BatchNorm(train, self.axis)(x))
         while x.shape[1] < self.size // 2:
             # [b, 8, 8, 256], [b, 16, 16, 128], [b, 32, 32, 64]
             x = Upsample(x.shape[-1] // 2, self.kernel)(x)
             x = nn.relu(BatchNorm(train, self.axis)(x))
-        return jnp.tanh(Upsample(3, self.kernel)(x))  # [b, 64, 64, 3]
+        x = Upsample(3, self.kernel)(x)  # [b, 64, 64, 3]
+        return jnp.tanh(x.astype(jnp.float32))
 
 
-def trunk(images: Array, *, width: int, kernel: int, train: bool, axis: str | None) -> Array:
-    """What of an image a critic judges by, [b, s, s, 3] -> [b, 16 c]; layers of the caller."""
-    x = leaky_relu(Downsample(width, kernel)(images))  # [b, 32, 32, 64]
+def trunk(
+    images: Array,
+    *,
+    width: int,
+    kernel: int,
+    train: bool,
+    axis: str | None,
+    dtype: DTypeLike = jnp.float32,
+) -> Array:
+    """What of an image a critic judges by, [b, s, s, 3] -> [b, 16 c]; layers of the caller.
+
+    It comes back in float32, so that the last layer, which is small, says what it means exactly.
+    """
+    x = leaky_relu(Downsample(width, kernel)(images.astype(dtype)))  # [b, 32, 32, 64]
     while x.shape[1] > 4:
         # [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
         x = Downsample(2 * x.shape[-1], kernel)(x)
         x = leaky_relu(BatchNorm(train, axis)(x))
-    return x.reshape(len(x), -1)
+    return x.reshape(len(x), -1).astype(jnp.float32)
 
 
 class Critic(nn.Module):
@@ -61,10 +76,18 @@ class Critic(nn.Module):
     axis: str | None = None
     kernel: int = 4
     head: Literal["logit", "softmax"] = "logit"
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
-        x = trunk(images, width=self.width, kernel=self.kernel, train=train, axis=self.axis)
+        x = trunk(
+            images,
+            width=self.width,
+            kernel=self.kernel,
+            train=train,
+            axis=self.axis,
+            dtype=self.dtype,
+        )
         outputs = 1 if self.head == "logit" else 2
         x = nn.Dense(outputs, use_bias=False, kernel_init=KERNEL_INIT)(x)
         return x[:, 0] if self.head == "logit" else x[:, 1] - x[:, 0]

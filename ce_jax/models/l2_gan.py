@@ -9,6 +9,7 @@ recovered where that pays.
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from ce_jax.models.layers import BatchNorm, Downsample, Upsample, leaky_relu
 
@@ -20,13 +21,14 @@ class Refiner(nn.Module):
 
     width: int = 64
     axis: str | None = None
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, window: Array, *, train: bool) -> Array:
         def normalised(x: Array) -> Array:
             return BatchNorm(train, self.axis)(x)
 
-        half = leaky_relu(Downsample(self.width)(window))  # [b, 80, 80, 64]
+        half = leaky_relu(Downsample(self.width)(window.astype(self.dtype)))  # [b, 80, 80, 64]
         quarter = leaky_relu(normalised(Downsample(2 * self.width)(half)))  # [b, 40, 40, 128]
         x = leaky_relu(normalised(Downsample(4 * self.width)(quarter)))  # [b, 20, 20, 256]
         x = nn.relu(normalised(Upsample(2 * self.width)(x)))
@@ -35,4 +37,4 @@ class Refiner(nn.Module):
         x = jnp.concatenate([x, half], -1)
         correction = Upsample(3, kernel_init=nn.initializers.zeros)(x)  # [b, 160, 160, 3]
         inside = slice(margin := window.shape[1] // 10, -margin)
-        return jnp.clip(window + correction, -1, 1)[:, inside, inside]
+        return jnp.clip(window + correction.astype(jnp.float32), -1, 1)[:, inside, inside]

@@ -3,6 +3,7 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from ce_jax.models.dcgan import trunk
 from ce_jax.models.layers import KERNEL_INIT
@@ -17,10 +18,11 @@ class LatentEncoder(nn.Module):
     width: int = 64
     bounded: bool = True
     axis: str | None = None
+    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, seen: Array, *, train: bool) -> Array:
-        x = trunk(seen, width=self.width, kernel=4, train=train, axis=self.axis)
+        x = trunk(seen, width=self.width, kernel=4, train=train, axis=self.axis, dtype=self.dtype)
         z = nn.Dense(self.latent, kernel_init=KERNEL_INIT)(x)
         return jnp.tanh(z) if self.bounded else z
 

@@ -1,4 +1,8 @@
-"""The layers that every network here is built of."""
+"""The layers that every network here is built of.
+
+A layer computes in the type of its input; what it has learned is float32. A network therefore
+begins by casting what it is shown to its `dtype`, and ends in float32.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -50,7 +54,8 @@ class ChannelWise(nn.Module):
         b, height, width, maps = x.shape
         places = height * width
         kernel = self.param("kernel", KERNEL_INIT, (places, places, maps))
-        return jnp.einsum("bim,ijm->bjm", x.reshape(b, places, maps), kernel).reshape(x.shape)
+        flat = x.reshape(b, places, maps)
+        return jnp.einsum("bim,ijm->bjm", flat, kernel.astype(x.dtype)).reshape(x.shape)
 
 
 def _around_one(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
@@ -62,7 +67,7 @@ class BatchNorm(nn.Module):
 
     `train=False` normalises by the stored statistics, so that an image does not depend on its
     batch-mates. `axis` names the device axis to average over under `jax.pmap`; under `jax.jit`
-    the statistics of a sharded batch are global without it.
+    the statistics of a sharded batch are global without it. They are float32 for any input.
     """
 
     train: bool
@@ -76,6 +81,7 @@ class BatchNorm(nn.Module):
             epsilon=1e-5,
             scale_init=_around_one,
             axis_name=self.axis,
+            dtype=x.dtype,
         )(x)
 
 

@@ -7,6 +7,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from ce_jax import holes, losses
 from ce_jax.config import ConfigError, ContextEncoder, Training
@@ -31,13 +32,19 @@ Array = jax.Array
 _AT_A_TIME = 64
 
 
-def module_of(model: ContextEncoder, *, size: int, axis: str | None = None) -> nn.Module:
+def module_of(
+    model: ContextEncoder,
+    *,
+    size: int,
+    axis: str | None = None,
+    dtype: DTypeLike = jnp.float32,
+) -> nn.Module:
     """The encoder-decoder for `size`-pixel images."""
     output = predicted_size(model, size=size)
     if model.alexnet:
-        return alexnet.ContextEncoder(output, model.width, pooling=_pooling(model), axis=axis)
+        return alexnet.ContextEncoder(output, model.width, _pooling(model), axis, dtype)
     return context_encoder.ContextEncoder(
-        output, model.width, model.bottleneck, model.convolutions, axis
+        output, model.width, model.bottleneck, model.convolutions, axis, dtype
     )
 
 
@@ -111,12 +118,14 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
     kinds = training_holes(model, size)
     for kind in kinds:
         holes.check(kind, size=size)
-    module = module_of(model, size=size, axis=axis)
-    generator = network(module, config.generator, axis, steps=config.steps)
+    steps, parts = config.steps, config.microbatches
+    learning = module_of(model, size=size, axis=axis, dtype=config.precision)
+    generator = network(learning, config.generator, axis, steps=steps, parts=parts)
     critic = None
     if model.adversarial > 0:
-        judge = dcgan.Critic(model.width, axis)
-        critic = network(judge, config.critic, axis, steps=config.steps)
+        judge = dcgan.Critic(model.width, axis, dtype=config.precision)
+        critic = network(judge, config.critic, axis, steps=steps, parts=parts)
+    module = module_of(model, size=size)
     update = partial(
         step,
         generator=generator,

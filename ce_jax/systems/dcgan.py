@@ -6,6 +6,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from ce_jax.config import Dcgan, Training
 from ce_jax.models import dcgan
@@ -29,11 +30,11 @@ def latent_bound(prior: Prior) -> float:
 
 
 def modules(
-    model: Dcgan, *, size: int, axis: str | None = None
+    model: Dcgan, *, size: int, axis: str | None = None, dtype: DTypeLike = jnp.float32
 ) -> tuple[dcgan.Generator, dcgan.Critic]:
     """The generator and the critic of a DCGAN for `size`-pixel images."""
-    generator = dcgan.Generator(size, model.width, axis, model.kernel)
-    return generator, dcgan.Critic(model.width, axis, model.kernel, model.head)
+    generator = dcgan.Generator(size, model.width, axis, model.kernel, dtype)
+    return generator, dcgan.Critic(model.width, axis, model.kernel, model.head, dtype)
 
 
 def step(
@@ -74,10 +75,11 @@ def step(
 def build(config: Training, model: Dcgan, axis: str | None) -> System:
     """The system of a config with this model."""
     size = config.data.frame.size
-    generator_module, critic_module = modules(model, size=size, axis=axis)
-    learned = config.steps * model.generator_steps
-    generator = network(generator_module, config.generator, axis, steps=learned)
-    critic = network(critic_module, config.critic, axis, steps=config.steps)
+    parts, learned = config.microbatches, config.steps * model.generator_steps
+    learning = modules(model, size=size, axis=axis, dtype=config.precision)
+    generator = network(learning[0], config.generator, axis, steps=learned, parts=parts)
+    critic = network(learning[1], config.critic, axis, steps=config.steps, parts=parts)
+    shown, _ = modules(model, size=size)
     update = partial(
         step,
         generator=generator,
@@ -93,6 +95,6 @@ def build(config: Training, model: Dcgan, axis: str | None) -> System:
 
     def preview(variables: Variables, images: Array, key: Array) -> Array:
         z = draw_latent(key, dimensions=model.latent, prior=model.prior)
-        return apply(generator_module, variables, z)[:, None]
+        return apply(shown, variables, z)[:, None]
 
     return System(init, update, preview)

@@ -9,6 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from ce_jax import holes, losses
 from ce_jax.config import L2Gan, Training
@@ -32,12 +33,14 @@ _OF_THE_CRITIC = ("loss/critic", "critic/real", "critic/fake", "loss/adversarial
 
 
 def modules(
-    model: L2Gan, *, size: int, axis: str | None = None
+    model: L2Gan, *, size: int, axis: str | None = None, dtype: DTypeLike = jnp.float32
 ) -> tuple[context_encoder.ContextEncoder, l2_gan.Refiner]:
     """The encoder-decoder and the refiner for `size`-pixel images."""
     _, _, side = holes.quarter(model.corner, size=size)
-    recovery = context_encoder.ContextEncoder(side, model.width, model.bottleneck, axis=axis)
-    return recovery, l2_gan.Refiner(model.width, axis)
+    recovery = context_encoder.ContextEncoder(
+        side, model.width, model.bottleneck, axis=axis, dtype=dtype
+    )
+    return recovery, l2_gan.Refiner(model.width, axis, dtype)
 
 
 def place(model: L2Gan, *, size: int, margin: int = 0) -> tuple[slice, slice, slice]:
@@ -125,7 +128,8 @@ def step(
         return replace(game, recovery=player), scalars
 
     def refine(game: RefinedGame) -> tuple[RefinedGame, Scalars]:
-        recovered = apply(recovery.module, game.recovery.variables, inputs)
+        variables = game.recovery.variables
+        recovered = apply(recovery.module, variables, inputs, parts=recovery.parts)
         player, critic_player, scalars = play_jointly(
             game,
             window(model, painted, recovered),
@@ -156,12 +160,13 @@ def square(block: Array, truth: Array) -> Array:
 def build(config: Training, model: L2Gan, axis: str | None) -> System:
     """The system of a config with this model."""
     size = config.data.frame.size
-    recovery_module, refiner_module = modules(model, size=size, axis=axis)
-    critic_module = dcgan.Critic(model.width, axis)
+    parts, dtype = config.microbatches, config.precision
+    learning = modules(model, size=size, axis=axis, dtype=dtype)
+    judging = dcgan.Critic(model.width, axis, dtype=dtype)
     first, second = model.recovery_steps, config.steps - model.recovery_steps
-    recovery = network(recovery_module, config.generator, axis, steps=first)
-    refiner = network(refiner_module, config.generator, axis, steps=second)
-    critic = network(critic_module, config.critic, axis, steps=second)
+    recovery = network(learning[0], config.generator, axis, steps=first, parts=parts)
+    refiner = network(learning[1], config.generator, axis, steps=second, parts=parts)
+    critic = network(judging, config.critic, axis, steps=second, parts=parts)
     update = partial(
         step,
         recovery=recovery,
@@ -191,7 +196,7 @@ def build(config: Training, model: L2Gan, axis: str | None) -> System:
 
     def validate(game: Game, images: Array, key: Array) -> Game:
         assert game.critic is not None
-        judge = partial(apply, critic_module, game.critic.variables)
+        judge = partial(apply, dcgan.Critic(model.width), game.critic.variables)
 
         def look(image: Array) -> Validation:
             truth = cut(model, image[None])

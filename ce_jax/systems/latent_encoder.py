@@ -10,6 +10,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from ce_jax import holes, losses
 from ce_jax.config import LatentEncoder, Training
@@ -31,10 +32,12 @@ from ce_jax.systems.system import System, begin, network, proceed
 Array = jax.Array
 
 
-def module_of(model: LatentEncoder, *, axis: str | None = None) -> latent_encoder.LatentEncoder:
+def module_of(
+    model: LatentEncoder, *, axis: str | None = None, dtype: DTypeLike = jnp.float32
+) -> latent_encoder.LatentEncoder:
     """The encoder."""
     bounded = model.dcgan.prior == "uniform"
-    return latent_encoder.LatentEncoder(model.dcgan.latent, model.width, bounded, axis)
+    return latent_encoder.LatentEncoder(model.dcgan.latent, model.width, bounded, axis, dtype)
 
 
 def step(
@@ -53,14 +56,15 @@ def step(
     z_key, hole_key, lot_key = (jax.vmap(jax.random.fold_in, (0, None))(key, i) for i in range(3))
     z = draw_latent(z_key, dimensions=model.dcgan.latent, prior=model.dcgan.prior)
     photographed = jax.vmap(jax.random.uniform)(lot_key) < model.photographs
-    drawn = apply(generator, game.searched.generator, z)
+    draw = partial(apply, generator, game.searched.generator, parts=encoder.parts)
+    drawn = draw(z)
     truth = jnp.where(photographed[:, None, None, None], images, drawn)
     hole = holes.draw_any(tuple(map(holes.parse, model.holes)), hole_key, size=size)
     weight = jnp.where(hole, model.hole_weight, 1.0)
 
     def loss(params):
         guess, batch_stats = encoder.forward(params, game.generator.batch_stats, see(truth, hole))
-        picture = apply(generator, game.searched.generator, guess)
+        picture = draw(guess)
         reconstruction = jnp.mean(losses.reconstruction_loss(picture, truth, weight))
         miss = jnp.mean((guess - z) ** 2, axis=1)
         latent = jnp.sum(jnp.where(photographed, 0.0, miss)) / len(miss)
@@ -87,12 +91,13 @@ def build(config: Training, model: LatentEncoder, axis: str | None) -> System:
     kinds = tuple(map(holes.parse, model.holes))
     for kind in kinds:
         holes.check(kind, size=size)
-    generator, critic = modules(model.dcgan, size=size)
-    module = module_of(model, axis=axis)
-    encoder = network(module, config.generator, axis, steps=config.steps)
-    update = partial(
-        step, encoder=encoder, generator=generator, model=model, average=config.average
+    learning = module_of(model, axis=axis, dtype=config.precision)
+    encoder = network(
+        learning, config.generator, axis, steps=config.steps, parts=config.microbatches
     )
+    asked, _ = modules(model.dcgan, size=size, dtype=config.precision)
+    update = partial(step, encoder=encoder, generator=asked, model=model, average=config.average)
+    module, (generator, critic) = module_of(model), modules(model.dcgan, size=size)
 
     def init(key: Array) -> Game:
         game = begin(encoder.init(key, jnp.zeros((1, size, size, 4))), None, config)

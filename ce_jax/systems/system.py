@@ -4,6 +4,9 @@ A step is a pure function (state, images, key) -> (state, scalars). Images are f
 in [-1, 1]; `key` holds one typed random key per image, [b], so that noise and holes are split over
 the devices as the images are, and no number depends on how many devices there are. What is static
 is keyword-only. Compiling is the business of `sharding`.
+
+What learns computes in the precision of the config. What looks at it, for a picture or a
+validation, are networks of their own with the same variables, in float32 and of one device.
 """
 
 from collections.abc import Callable
@@ -39,9 +42,11 @@ class System(NamedTuple):
     validate: Callable[[Game, Array, Array], Game] | None = None
 
 
-def network(module: nn.Module, adam: Adam, axis: str | None, *, steps: int) -> Network:
-    """A module and the optimiser that trains it, so often in a run."""
-    return Network(module, optimizer(adam, steps=steps), axis)
+def network(
+    module: nn.Module, adam: Adam, axis: str | None, *, steps: int, parts: int = 1
+) -> Network:
+    """A module and the optimiser that trains it, so often in a run, on batches in so many parts."""
+    return Network(module, optimizer(adam, steps=steps), axis, parts)
 
 
 def begin(generator: Player, critic: Player | None, config: Training) -> Game:

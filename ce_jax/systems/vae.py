@@ -5,6 +5,7 @@ from typing import cast
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
 
 from ce_jax import losses
 from ce_jax.config import Training, Vae
@@ -17,10 +18,12 @@ from ce_jax.systems.system import System, begin, network, proceed
 Array = jax.Array
 
 
-def module_of(model: Vae, *, size: int, axis: str | None = None) -> vae.Vae:
+def module_of(
+    model: Vae, *, size: int, axis: str | None = None, dtype: DTypeLike = jnp.float32
+) -> vae.Vae:
     """The encoder and the decoder for `size`-pixel images."""
-    encoder = vae.Encoder(model.latent, model.width, axis, model.kernel)
-    decoder = dcgan.Generator(size, model.width, axis, model.kernel)
+    encoder = vae.Encoder(model.latent, model.width, axis, model.kernel, dtype)
+    decoder = dcgan.Generator(size, model.width, axis, model.kernel, dtype)
     return vae.Vae(encoder, decoder, model.scale, model.learn_scale)
 
 
@@ -51,8 +54,11 @@ def step(
 def build(config: Training, model: Vae, axis: str | None) -> System:
     """The system of a config with this model."""
     size = config.data.frame.size
-    module = module_of(model, size=size, axis=axis)
-    autoencoder = network(module, config.generator, axis, steps=config.steps)
+    learning = module_of(model, size=size, axis=axis, dtype=config.precision)
+    autoencoder = network(
+        learning, config.generator, axis, steps=config.steps, parts=config.microbatches
+    )
+    shown = module_of(model, size=size)
     update = partial(step, autoencoder=autoencoder, model=model, average=config.average)
 
     def init(key: Array) -> Game:
@@ -61,8 +67,8 @@ def build(config: Training, model: Vae, axis: str | None) -> System:
 
     def preview(variables: Variables, images: Array, key: Array) -> Array:
         z = draw_latent(key, dimensions=model.latent, prior="normal")
-        sample = apply(module.decoder, decoder_of(variables), z)
-        seen = cast(Reconstruction, module.apply(variables, images, jnp.zeros_like(z), train=False))
+        sample = apply(shown.decoder, decoder_of(variables), z)
+        seen = cast(Reconstruction, shown.apply(variables, images, jnp.zeros_like(z), train=False))
         return jnp.stack([images, seen.images, sample], axis=1)
 
     return System(init, update, preview)
