@@ -29,7 +29,11 @@ _LONGEST_WORD = 1000
 
 
 class HostsError(ValueError):
-    """Processes that do not find one another, or of which one cannot go on."""
+    """Processes of which one cannot go on, so that none of them can."""
+
+
+class UnmetError(HostsError, ConnectionError):
+    """Processes that do not find one another."""
 
 
 def join(hosts: Hosts) -> None:
@@ -39,7 +43,7 @@ def join(hosts: Hosts) -> None:
     Cloud TPU say in the environment. Where none of them speaks of several, nothing is done.
 
     Raises:
-        HostsError: the others are not there in time, or cannot be found.
+        UnmetError: the others are not there in time, or cannot be found.
     """
     if hosts.alone or (hosts.count is None and not _in_cluster()):
         return
@@ -67,10 +71,25 @@ def join(hosts: Hosts) -> None:
     waiting.join(hosts.timeout)
     if waiting.is_alive() or failed:
         reason = textwrap.shorten(str(failed[0]), 300) if failed else None
-        raise HostsError(_not_found(hosts, reason))
+        raise UnmetError(_not_found(hosts, reason))
     if not given and _has_its_host_to_itself():
         jax.config.update("jax_cuda_visible_devices", "all")
         jax.config.update("jax_rocm_visible_devices", "all")
+
+
+def part() -> None:
+    """Ends what `join` began, once all are there: nobody waits for another one, or ends with it.
+
+    Which of how many processes this one is, is still known.
+    """
+    if are_waiting():
+        jax.devices()  # found together
+        jax.distributed.shutdown()
+
+
+def are_waiting() -> bool:
+    """Whether there are other processes that this one has joined and not parted from."""
+    return jax.distributed.is_initialized()
 
 
 def is_first() -> bool:
@@ -135,12 +154,12 @@ def _in_cluster() -> bool:
     """Whether a cluster says that this is one of several processes, in words that JAX knows.
 
     Raises:
-        HostsError: it does, in others.
+        UnmetError: it does, in others.
     """
     known = os.environ
     if int(known.get("OMPI_COMM_WORLD_SIZE", 1)) > 1:
         if "OMPI_MCA_orte_hnp_uri" not in known:
-            raise HostsError(
+            raise UnmetError(
                 "this Open MPI (5 or newer) does not say where its processes find one another; "
                 "add --hosts.coordinator HOST:PORT --hosts.count $OMPI_COMM_WORLD_SIZE "
                 "--hosts.index $OMPI_COMM_WORLD_RANK in a shell that each of them starts."
