@@ -201,14 +201,16 @@ def _read(path: epath.Path, shapes: Any) -> Any:
     wanted = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes
     )
-    me = jax.process_index()
-    alone = ocp.options.MultiprocessingOptions(
-        primary_host=me, active_processes={me}, barrier_sync_key_prefix=f"{me}"
-    )
+    alone, me = ocp.Context(), jax.process_index()
+    alone.multiprocessing.primary_host = me
+    alone.multiprocessing.active_processes = {me}
+    alone.multiprocessing.barrier_sync_key_prefix = f"{me}"
     try:
-        with ocp.Context(multiprocessing_options=alone):
-            held = _shapes(ocp.metadata(_absolute(path), "state").metadata)
-            if differing := {name for name, _ in held ^ _shapes(wanted)}:
+        with alone:
+            held = ocp.metadata(_absolute(path), "state").metadata
+            if held is None:
+                raise ValueError("what it holds cannot be told")
+            if differing := {name for name, _ in _shapes(held) ^ _shapes(wanted)}:
                 raise CheckpointError(
                     f"{path} and {path.parent.parent}/config.json do not belong together "
                     f"({min(differing)} differs); restore that file or name another --model."

@@ -13,7 +13,7 @@ HEARTBEAT = 10
 # As tiny as can be; with a running average, and epochs that end within batches.
 TINY = (
     *("--model.width", "4", "--model.latent", "8", "--data.source", "bundled:digits[:40]"),
-    *("--data.flip", "True", "--steps-per-call", "1", "--picture-every", "1000"),
+    *("--data.flip", "--steps-per-call", "1", "--picture-every", "1000"),
 )
 
 

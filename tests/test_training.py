@@ -5,6 +5,8 @@ Everything here trains on eight devices; two runs are compared bit for bit.
 
 import functools
 import json
+import os
+import re
 import shutil
 from dataclasses import replace
 
@@ -58,7 +60,8 @@ def scalars_of(workdir):
 
 
 def steps_on_disk(workdir):
-    return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
+    names = (path.name for path in (workdir / "checkpoints").iterdir())
+    return sorted(int(name) for name in names if "damaged" not in name)
 
 
 def assert_same_run(workdir, other, experiment):
@@ -102,6 +105,56 @@ def test_a_killed_run_repeats_what_was_reported_but_not_saved(uninterrupted, tmp
     assert training.train(tiny.dcgan(), workdir) == 4
     assert steps_on_disk(workdir) == [2, 4]
     assert_same_run(workdir, uninterrupted / "dcgan", tiny.dcgan())
+
+
+def test_a_damaged_newest_checkpoint_is_set_aside_loudly_and_its_steps_are_done_again(
+    uninterrupted, tmp_path, caplog
+):
+    workdir = shutil.copytree(uninterrupted / "dcgan", tmp_path / "run")
+    newest = workdir / "checkpoints" / "4"
+    largest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    os.truncate(largest, largest.stat().st_size // 2)
+    assert checkpointing.load(workdir).step == 2
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert re.fullmatch(rf"{newest} is damaged \(.+\); taking {newest.parent / '2'} instead", told)
+    caplog.clear()
+    assert training.train(tiny.dcgan(), workdir) == 4
+    assert [record.getMessage() for record in caplog.records] == [told]
+    assert steps_on_disk(workdir) == [2, 4]
+    assert [path.name[:10] for path in newest.parent.glob("*.damaged*")] == ["4.damaged-"]
+    assert_same_run(workdir, uninterrupted / "dcgan", tiny.dcgan())
+    for path in newest.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    shutil.rmtree(newest.parent / "2")
+    with pytest.raises(CheckpointError, match=rf"{newest} is damaged: ") as refusal:
+        checkpointing.load(workdir)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.slow
+def test_whichever_file_of_a_checkpoint_is_cut_off_the_one_before_serves(uninterrupted, tmp_path):
+    whole = checkpointing.load(uninterrupted / "dcgan")
+    newest = uninterrupted / "dcgan" / "checkpoints" / "4"
+    names = [path.relative_to(newest) for path in newest.rglob("*") if path.is_file()]
+    fallen = 0
+    for number, name in enumerate(names):
+        workdir = shutil.copytree(uninterrupted / "dcgan", tmp_path / str(number))
+        path = workdir / "checkpoints" / "4" / name
+        os.truncate(path, path.stat().st_size // 2)
+        trained = checkpointing.load(workdir)
+        if trained.step == 4:  # it was not needed
+            jax.tree.map(np.testing.assert_array_equal, trained.generator, whole.generator)
+        fallen += trained.step == 2
+    assert fallen >= 3
+
+
+def test_checkpoints_are_kept_as_many_and_as_often_as_was_said(tmp_path):
+    state = untrained.game(tiny.dcgan())
+    with checkpointing.Checkpoints(tmp_path / "run", keep_last=2, keep_every=3) as checkpoints:
+        for step in range(1, 9):
+            checkpoints.save(step, state)
+    assert checkpointing.saved_steps(tmp_path / "run") == [3, 6, 7, 8]
 
 
 def test_a_finished_run_is_left_as_it_is(uninterrupted, tmp_path):
@@ -228,6 +281,7 @@ def test_a_cosine_schedule_fixes_the_length_of_a_run(uninterrupted):
 def test_what_does_not_touch_the_numbers_may_change(uninterrupted, tmp_path):
     workdir = shutil.copytree(uninterrupted / "dcgan", tmp_path / "run")
     free = tiny.dcgan(log_every=7, picture_every=7, checkpoint_every=7, steps=9)
+    free = replace(free, keep_last=1, keep_every=2)
     free = replace(free, data=replace(free.data, threads=5))
     checkpointing.claim(workdir, free)
     assert checkpointing.read_config(workdir) == free
