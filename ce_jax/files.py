@@ -19,7 +19,7 @@ from etils import epath
 _PASSING = re.compile(r"\.lock|\.[0-9a-f]{32}\.tmp")
 
 
-# What reads and writes there, besides TensorFlow, which can do so too.
+# What reads and writes there, for epath and for orbax.
 _STORES = {"gs": "gcsfs", "s3": "s3fs"}
 
 
@@ -38,7 +38,7 @@ def place(path: str | os.PathLike) -> epath.Path:
         if scheme not in _STORES:
             raise PlaceError(f"{path}: there is no {scheme}://; known are gs:// and s3://.")
         library = _STORES[scheme]
-        if find_spec(library) is None and find_spec("tensorflow") is None:
+        if find_spec(library) is None:
             raise PlaceError(f"{path} needs {library}: pip install {library}")
     return epath.Path(path)
 

@@ -21,8 +21,13 @@ class Reading:
     hosts: Hosts
 
 
-def main(out, steps, *words):
+def joined(words):
+    """Takes the flags of both programs."""
     hosts.join(tyro.cli(Reading, args=list(words)).hosts)
+
+
+def main(out, steps, *words):
+    joined(words)
     frame = Frame(size=32, shorter_side=40)
     numbered = Data(source="numbered", frame=frame, crop="random", threads=2)
     config = replace(tiny.dcgan(), data=numbered)

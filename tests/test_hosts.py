@@ -55,6 +55,20 @@ def test_several_processes_train_to_the_losses_of_one(uninterrupted, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["context_encoder", "self_tuned"])
+def test_other_kinds_learn_the_same_in_two_processes_as_in_one(kind, tmp_path):
+    """One with two players; one that all processes validate together after every epoch."""
+    found = []
+    for count in (1, 2):
+        words = (HERE / "kinds.py", tmp_path / str(count), kind)
+        codes, outputs = ended(started(*words, count=count, devices=DEVICES // count))
+        assert codes == [0] * count, outputs
+        found.append(scalars(tmp_path / str(count)))
+    assert len(found[0]) == 6
+    assert_alike(found[1], found[0], rtol=1e-4)
+
+
+@pytest.mark.slow
 def test_several_processes_read_the_batches_of_one_and_every_image_once_an_epoch(tmp_path):
     read = {}
     for count in (1, 2, 4):
@@ -268,3 +282,17 @@ def test_a_store_without_its_library_is_refused_in_one_line(store, monkeypatch):
         files.place(f"{store}://bucket/run")
     with pytest.raises(PlaceError, match="there is no ftp://; known are gs:// and s3://"):
         files.place("ftp://host/run")
+
+
+@pytest.mark.slow
+def test_a_run_lives_in_an_object_store_as_on_a_disk(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, HERE / "stored.py", tmp_path],
+        cwd=HERE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    kept = "config.json pictures/N.png scalars.jsonl tensorboard/events.out.tfevents.N"
+    assert ended.stdout.startswith(kept)
