@@ -1,26 +1,53 @@
 """Completes images: python inpaint.py configs/NAME.py --images SOURCE --holes HOLES ..."""
 
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
+
+import tyro
 
 from ce_jax import commands
-from ce_jax.config import Frame, Inpainting, Table
+from ce_jax.config import Frame, Hosts, Inpainting, Table
+
+
+@dataclass(frozen=True)
+class Inpaint:
+    """Completes images; run the same command again to continue a stopped one."""
+
+    experiment: Annotated[Inpainting, tyro.conf.arg(name="")]
+    hosts: Hosts
+
+
+@dataclass(frozen=True)
+class Tabulate:
+    """Completes the images of every cell of a table; the same command continues a stopped one."""
+
+    experiment: Annotated[Table, tyro.conf.arg(name="")]
+    hosts: Hosts
 
 
 def main(arguments: list[str]) -> int:
     """Reads the experiment, completes all images, and says where the report is."""
     experiment, overrides = commands.read_experiment(arguments, Inpainting, Table)
     if isinstance(experiment, Table):
-        config = commands.override(experiment, overrides)
+        command = commands.override(Tabulate(experiment, Hosts()), overrides)
+        config = command.experiment
+        from ce_jax import hosts
         from ce_jax.tables import tabulate
 
+        hosts.join(command.hosts)
+        hosts.part()
         with commands.interruptible() as stopped:
             outcome = tabulate(config, stopped=stopped)
     else:
-        config = _with_frame_of_model(experiment, overrides)
+        command = _with_frame_of_model(experiment, overrides)
+        config = command.experiment
+        from ce_jax import hosts
         from ce_jax.batch import inpaint
 
+        hosts.join(command.hosts)
+        hosts.part()
         with commands.interruptible() as stopped:
             outcome = inpaint(config, stopped=stopped, tell=_tell)
     report = Path(config.output, "report.html")
@@ -40,12 +67,14 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _with_frame_of_model(experiment: Inpainting, overrides: list[str]) -> Inpainting:
+def _with_frame_of_model(experiment: Inpainting, overrides: list[str]) -> Inpaint:
     """The experiment with its overrides; without a frame in either, the model's stays in force."""
-    config = commands.override(replace(experiment, frame=experiment.frame or Frame()), overrides)
+    framed = replace(experiment, frame=experiment.frame or Frame())
+    command = commands.override(Inpaint(framed, Hosts()), overrides)
     if experiment.frame is None and not any(word.startswith("--frame.") for word in overrides):
-        config = replace(config, frame=None)  # shown by --help, but left to the model
-    return config
+        # shown by --help, but left to the model
+        command = replace(command, experiment=replace(command.experiment, frame=None))
+    return command
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     trails                                   the way of a search
     models state systems                     networks, what they have learned, how they learn
     sharding profiling                       the devices, and how fast they are
+    hosts                                    the processes that share them
     hole_sets shards                         holes for everybody; parts of a data set
     sources data hole_files pairing          images and holes into batches
     checkpointing feature_files              what a run keeps; networks of others from files

@@ -6,7 +6,6 @@ Holes are bool, True where pixels are missing, or pictures as in files: white (>
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import jax
@@ -93,7 +92,7 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
     # A power of two, so that lists of all lengths make few programs.
     fields.setdefault("batch_size", devices * 2 ** (each_device - 1).bit_length())
     config = Inpainting(**fields)
-    steps = () if config.model is None else checkpointing.saved_steps(Path(config.model))
+    steps = () if config.model is None else checkpointing.saved_steps(config.model)
     # Of the seed, only a pool is made; everything else is asked with it.
     alike = config if config.latent.start == "pool" else replace(config, seed=0)
     completed = _inpainter(alike, tuple(steps[-1:]))(opened, missing, config.seed)
@@ -109,7 +108,7 @@ class _Inpainter:
     def __init__(self, config: Inpainting) -> None:
         mesh = sharding.make_mesh(jax.local_devices())
         sharding.check_batch(config.batch_size, mesh)
-        trained = None if config.model is None else checkpointing.load(Path(config.model))
+        trained = None if config.model is None else checkpointing.load(config.model)
         frame = frame_of(config, trained)
         self._config, self._size = config, frame.size
         self._square = frame if config.frame is not None or frame.box is not None else None

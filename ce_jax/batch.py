@@ -91,7 +91,7 @@ def inpaint(
     source = open_source(config.images)
     keep_apart(config.images, Path(config.output))
     holes = hole_files.resolve(config.holes, seed=config.seed)
-    trained = None if config.model is None else checkpointing.load(Path(config.model))
+    trained = None if config.model is None else checkpointing.load(config.model)
     frame = frame_of(config, trained)
     drawn = holes if isinstance(holes, HoleSet) else None
     if drawn is not None:
@@ -233,7 +233,7 @@ def _facts(
     config: Inpainting, trained: Trained | None, frame: Frame, results: Results
 ) -> dict[str, str]:
     """What was run, for the report: enough to run it again."""
-    device = jax.devices()[0]
+    device = jax.local_devices()[0]
     hashes = {record["name"]: record["hole"] for record in results.records() if "hole" in record}
     facts = {
         "images": config.images,
@@ -243,7 +243,7 @@ def _facts(
         "blend": config.blend,
         "seed": str(config.seed),
         "size": f"{frame.size}x{frame.size}",
-        "device": f"{jax.device_count()} x {device.device_kind}",
+        "device": f"{jax.local_device_count()} x {device.device_kind}",
         "versions": f"ce_jax {version('ce_jax')}, jax {jax.__version__}",
     }
     if trained is not None:

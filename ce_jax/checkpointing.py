@@ -1,45 +1,57 @@
 """What a run keeps on disk, in its work directory: `config.json` and `checkpoints/STEP`.
 
-A checkpoint is the state together with the position in the data, written by orbax while the
-device works on, so that a run that was stopped continues as if it had not been.
+A checkpoint is the state, written by orbax while the device works on. Its step says where a run
+stands in its data too, so that one that was stopped continues as if it had not been, on whatever
+number of devices and hosts. A work directory may lie in an object store; that of a run on many
+hosts is one that all of them see.
 """
 
+import gc
 import json
+import logging
 import os
 import textwrap
+import uuid
+import warnings
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from itertools import pairwise
 from typing import Any
 
 import jax
+from etils import epath
 from orbax.checkpoint.experimental import v1 as ocp
 
 from ce_jax import config as configuration
-from ce_jax import files, systems
+from ce_jax import files, hosts, sharding, systems
 from ce_jax.config import LatentEncoder, Training
 from ce_jax.state import Game, GuessingGame, Searched, Trained
 
+_log = logging.getLogger(__name__)
 _FREE_TO_CHANGE = {
     "steps_per_call",
     "log_every",
     "picture_every",
     "checkpoint_every",
     "sharding.mode",
+    "keep_last",
+    "keep_every",
 }
-_KEPT = 3
+# Object stores cannot rename folders: there, orbax says with this file that one is complete.
+_COMPLETE = "commit_success.txt"
 
 
 class CheckpointError(ValueError):
     """A work directory that does not hold what is asked of it."""
 
 
-def claim(workdir: Path, config: Training) -> None:
+def claim(workdir: os.PathLike | str, config: Training) -> None:
     """Makes `workdir` the home of this run, or finds that it already is.
 
     Raises:
         CheckpointError: it holds checkpoints of another run, or somebody's files.
     """
+    workdir = files.place(workdir)
     record = workdir / "config.json"
     if not record.exists():
         if workdir.exists() and any(workdir.iterdir()):
@@ -63,13 +75,13 @@ def claim(workdir: Path, config: Training) -> None:
     files.write_text(record, json.dumps(configuration.to_dict(config), indent=2) + "\n")
 
 
-def read_config(workdir: Path) -> Training:
+def read_config(workdir: os.PathLike | str) -> Training:
     """The config of the run in `workdir`.
 
     Raises:
         CheckpointError: there is none, or it cannot be read.
     """
-    record = workdir / "config.json"
+    record = files.place(workdir) / "config.json"
     if not record.is_file():
         raise CheckpointError(f"{workdir} holds no training run (no config.json in it).")
     try:
@@ -79,25 +91,33 @@ def read_config(workdir: Path) -> Training:
 
 
 def saved_steps(workdir: os.PathLike | str) -> list[int]:
-    """The steps of which `workdir` has a checkpoint; each gets its name when it is complete."""
-    checkpoints = Path(workdir).glob("checkpoints/*")
-    return sorted(int(path.name) for path in checkpoints if path.name.isdecimal())
+    """The steps of which `workdir` has a complete checkpoint."""
+    folder = files.place(workdir) / "checkpoints"
+    found = [path for path in folder.iterdir() if path.name.isdecimal()] if folder.exists() else []
+    if files.is_remote(folder):
+        found = [path for path in found if (path / _COMPLETE).exists()]
+    return sorted(int(path.name) for path in found)
 
 
 class Checkpoints:
-    """The checkpoints of one run: the newest three, written in the background.
+    """The checkpoints of one run as they are written, in the background, by all of its hosts.
 
     A context manager: leaving it waits for what is still being written.
     """
 
-    def __init__(self, workdir: Path) -> None:
+    def __init__(
+        self, workdir: os.PathLike | str, *, keep_last: int = 3, keep_every: int | None = None
+    ) -> None:
         every_time = ocp.training.save_decision_policies.FixedIntervalPolicy(1)
-        newest = ocp.training.preservation_policies.LatestN(_KEPT)
+        kept = ocp.training.preservation_policies.LatestN(keep_last)
+        if keep_every is not None:
+            some = ocp.training.preservation_policies.EveryNSteps(keep_every)
+            kept = ocp.training.preservation_policies.AnyPreservationPolicy([kept, some])
         self._checkpointer = ocp.training.Checkpointer(
-            str((workdir / "checkpoints").absolute()),
+            _absolute(files.place(workdir) / "checkpoints"),
             # orbax declares both policies as protocols that its own classes meet only at run time
             save_decision_policy=every_time,  # pyright: ignore[reportArgumentType]
-            preservation_policy=newest,  # pyright: ignore[reportArgumentType]
+            preservation_policy=kept,  # pyright: ignore[reportArgumentType]
             cleanup_tmp_directories=True,
         )
 
@@ -107,65 +127,118 @@ class Checkpoints:
     def __exit__(self, *_: object) -> None:
         self._checkpointer.close()
 
-    @property
-    def latest(self) -> int | None:
-        """The newest step that is completely on disk."""
-        newest = self._checkpointer.latest
-        return None if newest is None else newest.step
-
-    def restore(self, state: Game, batches: Any) -> Game:
-        """The newest state, laid out over the devices like `state`; moves `batches` to its place.
-
-        Without a checkpoint, `state` itself.
-        """
-        if self.latest is None:
-            return state
-        wanted = {"state": jax.tree.map(_abstract, state), "data": batches}
-        return self._checkpointer.load_checkpointables(self.latest, wanted)["state"]
-
-    def save(self, step: int, state: Game, batches: Any) -> None:
+    def save(self, step: int, state: Game) -> None:
         """Starts to write a checkpoint; returns as soon as the device may go on."""
-        if step != self.latest:
-            content = {"state": state, "data": batches}
-            self._checkpointer.save_checkpointables_async(step, content, force=True)
+        newest = self._checkpointer.latest
+        if newest is None or step != newest.step:
+            self._checkpointer.save_checkpointables_async(step, {"state": state}, force=True)
 
 
-def load(workdir: Path) -> Trained:
-    """The networks of the newest checkpoint of a run, on the first device.
+def restore(workdir: os.PathLike | str, state: Game) -> Game:
+    """The newest state of a run that can be read, laid out like `state`; else `state` itself.
+
+    What is newer but damaged is set aside, so that it will be written anew.
+
+    Raises:
+        CheckpointError: there are checkpoints, and none of them can be read.
+    """
+    if not saved_steps(workdir):
+        return state
+    step, found = _newest(workdir, state)
+    if (agreed := hosts.least(step)) != step:
+        step, found = _newest(workdir, state, until=agreed)
+    with hosts.together():
+        if hosts.is_first():
+            for damaged in saved_steps(workdir):
+                if damaged > step:
+                    path = _path(workdir, damaged)
+                    path.rename(path.with_name(f"{damaged}.damaged-{uuid.uuid4().hex[:8]}"))
+    return sharding.spread(found, state)
+
+
+def load(workdir: os.PathLike | str) -> Trained:
+    """The networks of the newest checkpoint of a run that can be read, on the first device.
 
     Raises:
         CheckpointError: no run, no checkpoint, or one of another architecture.
     """
     config = read_config(workdir)
-    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
+    if not saved_steps(workdir):
+        raise CheckpointError(f"{workdir} has no checkpoint yet; train first.")
     shapes = jax.eval_shape(systems.build(config).init, jax.random.key(0))
+    step, game = _newest(workdir, shapes)
+    critic = None if game.critic is None else game.critic.variables
+    return Trained(config, game.exhibit, critic, step)
+
+
+def _newest(workdir: os.PathLike | str, shapes: Any, *, until: int | None = None) -> Any:
+    """The newest step that can be read, and its state; a warning for each that cannot.
+
+    Raises:
+        CheckpointError: none can be read, or they are of another architecture.
+    """
+    steps = [step for step in saved_steps(workdir) if until is None or step <= until]
+    paths = [_path(workdir, step) for step in reversed(steps)]
+    for path, before in pairwise([*paths, None]):
+        assert path is not None
+        try:
+            return int(path.name), _read(path, shapes)
+        except _Damaged as damage:
+            if before is None:
+                raise CheckpointError(f"{path} is damaged: {damage}") from damage
+            _log.warning("%s is damaged (%s); taking %s instead", path, damage, before)
+    raise AssertionError("asked for a checkpoint where there is none")
+
+
+class _Damaged(Exception):
+    """A checkpoint that cannot be read; the message says why."""
+
+
+def _read(path: epath.Path, shapes: Any) -> Any:
+    """A checkpoint on the first device of this process, which asks no other one.
+
+    It is read without a Checkpointer, which would create folders, and clear away what a run that
+    is still going on has half written.
+    """
+    device = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     wanted = jax.tree.map(
         lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device), shapes
     )
-    # Read without a Checkpointer, which would create folders, and clear away what a run that is
-    # still going on has half written.
-    steps = saved_steps(workdir)
-    if not steps:
-        raise CheckpointError(f"{workdir} has no checkpoint yet; train first.")
-    checkpoint = str((workdir / "checkpoints" / str(steps[-1])).absolute())
+    alone, me = ocp.Context(), jax.process_index()
+    alone.multiprocessing.primary_host = me
+    alone.multiprocessing.active_processes = {me}
+    alone.multiprocessing.barrier_sync_key_prefix = f"{me}"
     try:
-        held = _shapes(ocp.metadata(checkpoint, "state").metadata)
-        if differing := {name for name, _ in held ^ _shapes(wanted)}:
-            raise CheckpointError(
-                f"{checkpoint} and {workdir}/config.json do not belong together "
-                f"({min(differing)} differs); restore that file or name another --model."
-            )
-        game = ocp.load_checkpointables(checkpoint, {"state": wanted})["state"]
+        with alone:
+            held = ocp.metadata(_absolute(path), "state").metadata
+            if held is None:
+                raise ValueError("what it holds cannot be told")
+            if differing := {name for name, _ in _shapes(held) ^ _shapes(wanted)}:
+                raise CheckpointError(
+                    f"{path} and {path.parent.parent}/config.json do not belong together "
+                    f"({min(differing)} differs); restore that file or name another --model."
+                )
+            return ocp.load_checkpointables(_absolute(path), {"state": wanted})["state"]
     except CheckpointError:
         raise
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        reason = textwrap.shorten(str(error), 200)  # orbax may print whole trees
-        raise CheckpointError(f"{checkpoint} is damaged: {reason}") from error
-    critic = None if game.critic is None else game.critic.variables
-    return Trained(config, game.exhibit, critic, steps[-1])
+    except Exception as error:  # whatever a parser meets in half a file
+        # orbax may print whole trees
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
+    with warnings.catch_warnings():  # nobody needs to know of reads that orbax never awaited
+        warnings.simplefilter("ignore", RuntimeWarning)
+        gc.collect()
+    raise _Damaged(reason)
 
 
-def searched(config: Training, workdir: Path) -> Searched | None:
+def _path(workdir: os.PathLike | str, step: int) -> epath.Path:
+    return files.place(workdir) / "checkpoints" / str(step)
+
+
+def _absolute(path: epath.Path) -> str:
+    return os.fspath(path if files.is_remote(path) else path.absolute())
+
+
+def searched(config: Training, workdir: os.PathLike | str) -> Searched | None:
     """The DCGAN of another run that a run begins with, where its config asks so and it is new.
 
     Raises:
@@ -174,7 +247,7 @@ def searched(config: Training, workdir: Path) -> Searched | None:
     model, frame = config.model, config.data.frame
     if not isinstance(model, LatentEncoder) or saved_steps(workdir):
         return None
-    trained = load(Path(model.run))
+    trained = load(model.run)
     theirs = trained.config
     if (theirs.model, theirs.data.frame) != (model.dcgan, frame) or trained.critic is None:
         raise CheckpointError(
@@ -189,10 +262,7 @@ def with_searched(state: Game, networks: Searched | None) -> Game:
     if networks is None:
         return state
     assert isinstance(state, GuessingGame)
-    alike = jax.tree.map(
-        lambda new, old: jax.device_put(new, old.sharding), networks, state.searched
-    )
-    return replace(state, searched=alike)
+    return replace(state, searched=sharding.spread(networks, state.searched))
 
 
 def _shapes(state: Any) -> set[tuple[str, tuple[int, ...]]]:
@@ -200,10 +270,6 @@ def _shapes(state: Any) -> set[tuple[str, tuple[int, ...]]]:
     leaves = jax.tree_util.tree_leaves_with_path(state, is_leaf=lambda x: hasattr(x, "shape"))
     keystr = partial(jax.tree_util.keystr, simple=True, separator=".")
     return {(keystr(path), tuple(leaf.shape)) for path, leaf in leaves}
-
-
-def _abstract(leaf: jax.Array) -> jax.ShapeDtypeStruct:
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
 
 
 def _differences(before: dict, after: dict, prefix: str = "") -> dict[str, tuple[Any, Any]]:

@@ -20,6 +20,9 @@ DONE, USAGE, SOME_FAILED, ALL_FAILED, STOPPED, INTERRUPTED = 0, 2, 3, 4, 75, 130
 signal with everything saved (EX_TEMPFAIL: schedulers take it as "run me again"); by a second one at
 once, as shells have it."""
 
+# How JAX tells of a process that does not answer: over Ethernet, between GPUs, at a barrier.
+_LOST = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED")
+
 Config = TypeVar("Config")
 
 
@@ -99,13 +102,23 @@ def run(main: Callable[[list[str]], int]) -> int:
         return main(sys.argv[1:])
     except (ValueError, ArithmeticError, OSError) as error:
         print(f"{program}: {error}", file=sys.stderr)
+        if isinstance(error, OSError):
+            _leave_others(USAGE)
         return USAGE
     except RuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):  # how JAX says that memory ran out
-            raise
         reason = str(error).partition("\n")[0]
-        print(f"{program}: {reason}; lower --batch-size", file=sys.stderr)
-        return USAGE
+        if "RESOURCE_EXHAUSTED" in reason:  # how JAX says that memory ran out
+            print(f"{program}: {reason}; lower --batch-size", file=sys.stderr)
+            _leave_others(USAGE)
+            return USAGE
+        if any(word in reason for word in _LOST):
+            print(
+                f"{program}: another process is lost ({reason}); start all of them again, and "
+                "they continue from the newest checkpoint",
+                file=sys.stderr,
+            )
+            _leave_others(STOPPED)
+        raise
     except KeyboardInterrupt:
         print(f"{program}: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -126,3 +139,16 @@ def _keep_compiled() -> None:
     except (OSError, RuntimeError):  # a home that is full, read-only, somebody else's, or nowhere
         return
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+
+
+def _leave_others(code: int) -> None:
+    """Ends this process if it is one of many, whom it would wait for on its way out.
+
+    They notice, and end too.
+    """
+    from ce_jax import hosts
+
+    if hosts.are_waiting():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

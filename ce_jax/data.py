@@ -1,12 +1,15 @@
 """From a source to shuffled batches on the devices: grain threads read, decode and frame ahead.
 
-Batches are uint8 [b, size, size, 3]. The order is a function of the seed alone, every host reads
-its own part, and the iterator's position belongs into the checkpoint.
+Batches are uint8 [b, size, size, 3]. What is in the batch of a step is a function of the seed and
+of the step alone: any number of hosts reads the same batches, each its own rows of them, and a run
+that continues needs to know nothing but its step.
 """
 
 import functools
 import logging
 import tempfile
+from collections.abc import Sequence
+from typing import Any
 
 import grain
 import jax
@@ -29,32 +32,53 @@ def framed(image: np.ndarray, frame: Frame, *, at: tuple[float, float] = (0.5, 0
 
 
 def training_batches(
-    config: Training, source: Source, sharding: jax.sharding.Sharding
+    config: Training, source: Source, sharding: jax.sharding.Sharding, *, start: int = 0
 ) -> grain.DatasetIterator:
-    """An endless, checkpointable iterator over the batches of a run, already on the devices.
+    """An endless iterator over the batches of a run from step `start` on, already on the devices.
 
-    Images that cannot be read are left out, each with one warning; `close()` ends the threads.
+    Each host reads the rows that its own devices hold; `close()` ends the threads.
 
     Raises:
-        SourceError: fewer images than one batch.
+        SourceError: as `check`.
     """
-    hosts = jax.process_count()
+    check(config, source)
+    shares = sharding.addressable_devices_indices_map((config.batch_size,)).values()
+    rows = np.sort(np.concatenate([np.arange(config.batch_size)[share] for share in shares]))
+    pictures = rows_of_batches(config, source, rows, start=start)
+    threads = grain.ReadOptions(num_threads=config.data.threads, prefetch_buffer_size=4 * len(rows))
+    batches = pictures.to_iter_dataset(threads).batch(len(rows), drop_remainder=True)
+    shape = (config.batch_size, config.data.frame.size, config.data.frame.size, 3)
+    on_devices = batches.map(
+        lambda batch: jax.make_array_from_process_local_data(sharding, batch, shape)
+    )
+    return iter(grain.experimental.ThreadPrefetchIterDataset(on_devices, prefetch_buffer_size=2))
+
+
+def check(config: Training, source: Source) -> None:
+    """Raises SourceError for fewer images than one batch."""
     if len(source) < config.batch_size:
         raise SourceError(
             f"{config.data.source} has {len(source)} images, fewer than one batch of "
             f"{config.batch_size}; lower --batch-size or name a larger source."
         )
-    records = grain.MapDataset.source(range(len(source))).seed(config.seed).shuffle()
-    records = records[jax.process_index() :: hosts].repeat()
+
+
+def rows_of_batches(
+    config: Training, source: Source, rows: Sequence[int] | np.ndarray, *, start: int = 0
+) -> grain.MapDataset:
+    """These rows of the batch of step `start`, of the one after it, and so on without end.
+
+    All batches behind one another are all images, in a new order each epoch. For an image that
+    cannot be read, one that is drawn at random stands in, and a warning tells of it once.
+    """
+    records = grain.MapDataset.source(range(len(source))).seed(config.seed).shuffle().repeat()
     pictures = records.random_map(functools.partial(_picture, source, config.data))
-    threads = grain.ReadOptions(
-        num_threads=config.data.threads, prefetch_buffer_size=4 * config.batch_size // hosts
-    )
-    batches = pictures.to_iter_dataset(threads).batch(
-        config.batch_size // hosts, drop_remainder=True
-    )
-    on_devices = batches.map(lambda batch: jax.make_array_from_process_local_data(sharding, batch))
-    return iter(grain.experimental.ThreadPrefetchIterDataset(on_devices, prefetch_buffer_size=2))
+
+    def picture(number: int) -> Any:
+        batch, row = divmod(number, len(rows))
+        return pictures[(start + batch) * config.batch_size + int(rows[row])]
+
+    return grain.MapDataset.range(len(pictures)).map(picture)
 
 
 def examples(data: Data, source: Source, count: int) -> np.ndarray:
@@ -105,13 +129,13 @@ def out_of_memory(shape: tuple[int, ...], dtype: type) -> np.ndarray:
         return np.memmap(file, dtype, "w+", shape=shape)
 
 
-def _picture(source: Source, data: Data, index: int, rng: np.random.Generator) -> np.ndarray | None:
+def _picture(source: Source, data: Data, index: int, rng: np.random.Generator) -> np.ndarray:
     # Both draws are made whatever the options, so that one option never changes another's numbers.
     at, mirrored = rng.random(2), rng.random() < 0.5
     place = (float(at[0]), float(at[1])) if data.crop == "random" else (0.5, 0.5)
     square = _square(source, index, data.frame, at=place)
-    if square is None:
-        return None  # grain leaves it out
+    while square is None:  # whoever moved up instead would move all batches of this host alone
+        square = _square(source, int(rng.integers(len(source))), data.frame, at=place)
     return np.ascontiguousarray(square[:, ::-1] if data.flip and mirrored else square)
 
 

@@ -1,18 +1,52 @@
-"""Files that are there either wholly or not at all, whatever happens while they are written."""
+"""Files that are there either wholly or not at all, whatever happens while they are written.
+
+A path may lie in an object store (gs://, s3://), where every file is whole by itself.
+"""
 
 import fcntl
 import json
 import os
 import re
+import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
 
 from etils import epath
 
 _PASSING = re.compile(r"\.lock|\.[0-9a-f]{32}\.tmp")
+
+
+# What reads and writes there, for epath and for orbax.
+_STORES = {"gs": "gcsfs", "s3": "s3fs"}
+
+
+class PlaceError(ValueError):
+    """A place where no files can be kept."""
+
+
+def place(path: str | os.PathLike) -> epath.Path:
+    """A folder or file on a disk or in an object store.
+
+    Raises:
+        PlaceError: it is in a store of an unknown kind, or the library of its kind is missing.
+    """
+    scheme, _, _ = os.fspath(path).partition("://")
+    if is_remote(path):
+        if scheme not in _STORES:
+            raise PlaceError(f"{path}: there is no {scheme}://; known are gs:// and s3://.")
+        library = _STORES[scheme]
+        if find_spec(library) is None:
+            raise PlaceError(f"{path} needs {library}: pip install {library}")
+    return epath.Path(path)
+
+
+def is_remote(path: str | os.PathLike) -> bool:
+    """Whether a path lies in an object store."""
+    return "://" in os.fspath(path)
 
 
 @contextmanager
@@ -22,6 +56,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
     Parent folders are created; an existing file is replaced. What is in the file is on the disk
     before it has its name; that it has its name, only after `sync_folder`.
     """
+    if is_remote(path):
+        with tempfile.TemporaryDirectory() as folder:
+            yield (local := Path(folder, "file"))
+            epath.Path(path).write_bytes(local.read_bytes())
+        return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
@@ -37,7 +76,8 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     """Write a text; what is no text in a file name (lone surrogates) becomes an escape."""
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-    sync_folder(Path(path).parent)
+    if not is_remote(path):
+        sync_folder(Path(path).parent)
 
 
 def json_object(text: str | bytes) -> dict[str, Any]:

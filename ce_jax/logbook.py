@@ -10,17 +10,18 @@ Nothing here makes the device wait: scalars are read one call late, when they ar
 pictures are fetched and encoded, and the report is written, by a thread.
 """
 
+import io
 import json
 import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import jax
 import numpy as np
-from tensorboardX import SummaryWriter
+from etils import epath
+from tensorboardX import SummaryWriter, record_writer
 from tqdm import tqdm
 
 from ce_jax import files, history, images, run_report
@@ -41,7 +42,7 @@ class Logbook:
 
     def __init__(
         self,
-        workdir: Path,
+        workdir: epath.Path,
         *,
         start: int,
         steps: int,
@@ -64,6 +65,9 @@ class Logbook:
         self._scalars = _continued(workdir / "scalars.jsonl", start)
         self._curves = Curves(files.json_objects(workdir / "scalars.jsonl"))
         history.add(workdir, "began", start, facts={**history.setting(), **(facts or {})})
+        if files.is_remote(workdir):
+            scheme = str(workdir).partition("://")[0]
+            record_writer.register_writer_factory(scheme, _UploadedBoard)
         # TensorBoard then forgets what a killed run has told it of steps that are done again.
         self._board = SummaryWriter(
             str(workdir / "tensorboard"), purge_step=start + 1, flush_secs=_FLUSH_EVERY
@@ -108,15 +112,12 @@ class Logbook:
         Raises:
             Diverged: one of them is NaN or infinite.
         """
-        columns = {name: column.tolist() for name, column in jax.device_get(dict(scalars)).items()}
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        rows = _rows(scalars)
         end, now = start + len(rows), time.monotonic()
         before, then = self._since
         pace = (end - before) * self._batch_size / max(now - then, 1e-9)
         for step, values in enumerate(rows, start + 1):
-            for name, value in values.items():
-                if not math.isfinite(value):
-                    raise Diverged(f"step {step}: {name} is {value}")
+            _require_numbers(step, values)
             self._bar.update()
             if step % self._every == 0:
                 self._write(step, {PACE: float(f"{pace:.4g}"), **values})
@@ -132,6 +133,12 @@ class Logbook:
             self._board.add_scalar(name, value, step)
         losses = {k.removeprefix("loss/"): f"{v:.3f}" for k, v in values.items() if "loss/" in k}
         self._bar.set_postfix({PACE: f"{values[PACE]:.3g}", **losses})
+
+    def keep(self) -> None:
+        """Sees to it that what was written is there for whoever continues from here."""
+        if isinstance(self._scalars, _Uploaded):
+            self._scalars.upload()
+            self._board.flush()
 
     def picture(self, step: int, rows: jax.Array) -> None:
         """Takes a grid of pictures [n, columns, h, w, 3] in [-1, 1]; returns at once."""
@@ -151,16 +158,94 @@ class Logbook:
             self._reported = time.monotonic()
 
 
-def _continued(path: Path, start: int):
+class Onlooker:
+    """What the other processes of a run make of what the first one writes down: nothing.
+
+    They only look whether all scalars are numbers, so that all processes end with the same error.
+    """
+
+    def __enter__(self) -> "Onlooker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def write(self, start: int, scalars: Mapping[str, jax.Array]) -> None:
+        """Raises Diverged as a logbook does."""
+        for step, values in enumerate(_rows(scalars), start + 1):
+            _require_numbers(step, values)
+
+    def keep(self) -> None:
+        """Nothing was written."""
+
+    def picture(self, step: int, rows: jax.Array) -> None:
+        """Nobody looks."""
+
+
+def _rows(scalars: Mapping[str, jax.Array]) -> list[dict[str, float]]:
+    """Scalars [n] of n steps, as the scalars of each."""
+    columns = {name: column.tolist() for name, column in jax.device_get(dict(scalars)).items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _require_numbers(step: int, values: Mapping[str, float]) -> None:
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise Diverged(f"step {step}: {name} is {value}")
+
+
+class _Uploaded(io.StringIO):
+    """A text for an object store, which adds nothing to a file: all of it is written again."""
+
+    def __init__(self, path: epath.Path, text: str) -> None:
+        super().__init__()
+        self._path = path
+        self.write(text)
+
+    def upload(self) -> None:
+        files.write_text(self._path, self.getvalue())
+
+    def close(self) -> None:
+        if not self.closed:
+            self.upload()
+        super().close()
+
+
+class _UploadedBoard:
+    """A file of tensorboardX in an object store, by way of the library that all else goes."""
+
+    @staticmethod
+    def directory_check(path: str) -> None:
+        """Folders there are but names."""
+
+    @classmethod
+    def open(cls, path: str) -> "_UploadedBoard":
+        return cls(path)
+
+    def __init__(self, path: str) -> None:
+        self._path, self._content = epath.Path(path), io.BytesIO()
+
+    def write(self, content: bytes) -> None:
+        self._content.write(content)
+
+    def flush(self) -> None:
+        self._path.write_bytes(self._content.getvalue())
+
+    def close(self) -> None:
+        self.flush()
+
+
+def _continued(path: epath.Path, start: int) -> IO[str]:
     """Opens a JSON-lines file for appending, without the lines after step `start`.
 
     Those belong to steps that a stopped run had reported but not yet saved; it will do them again.
     """
+    kept = ""
     if path.exists():
         lines = path.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if _step(line) <= start]
-        files.write_text(path, "".join(kept))
-    return path.open("a")
+        kept = "".join(line for line in lines if _step(line) <= start)
+        files.write_text(path, kept)
+    return _Uploaded(path, kept) if files.is_remote(path) else path.open("a")
 
 
 def _step(line: str) -> float:

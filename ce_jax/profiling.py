@@ -5,10 +5,10 @@ accelerator, before it changes anything, on a batch that is seen at once. What a
 (Winograd's products on a CPU) or does twice (microbatches) does not change them.
 """
 
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, cast
 
 import jax
@@ -81,8 +81,8 @@ class Profile:
     `report` is what came out, None as long as there was too little to look at.
     """
 
-    def __init__(self, config: Training, folder: Path) -> None:
-        self._config, self._folder = config, folder
+    def __init__(self, config: Training, folder: str | os.PathLike) -> None:
+        self._config, self._folder = config, os.fspath(folder)
         self._calls, self._steps, self._since = 0, 0, 0.0
         self._ceiling = self._flops = 0.0
         self.report: str | None = None
@@ -105,7 +105,7 @@ class Profile:
         if self._calls == _WARM_UP + _TIMED:
             jax.block_until_ready(state)
             self.report = self._told(time.perf_counter() - self._since)
-            jax.profiler.start_trace(str(self._folder))
+            jax.profiler.start_trace(self._folder)
         if self._calls == _WARM_UP + _TIMED + _TRACED:
             jax.block_until_ready(state)
             jax.profiler.stop_trace()

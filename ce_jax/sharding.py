@@ -46,6 +46,26 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, P())
 
 
+def spread(tree: Any, layout: Any) -> Any:
+    """What this process holds whole, laid out like `layout`; the same in all of them.
+
+    Args:
+        tree: arrays of this host.
+        layout: arrays of the same shapes, which may span the devices of many hosts.
+    """
+
+    def one(leaf: Any, like: jax.Array) -> jax.Array:
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(like.shape, like.sharding, lambda part: whole[part])
+
+    return jax.tree.map(one, tree, layout)
+
+
+def here(tree: Any) -> Any:
+    """Replicated arrays as this host alone holds them, for what no other host takes part in."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+
 def check_batch(batch_size: int, mesh: Mesh, *, parts: int = 1) -> None:
     """Raises DeviceError, with the nearest sizes that fit, unless the devices can share a batch.
 

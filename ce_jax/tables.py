@@ -137,7 +137,7 @@ def _contained(inpainting: Inpainting) -> Iterator[str]:
     try:
         seen = {}
         if inpainting.model is not None:
-            training = checkpointing.read_config(Path(inpainting.model))
+            training = checkpointing.read_config(inpainting.model)
             seen["trained on"] = _all_digests(training.data.source)
         if inpainting.collection is not None:
             seen["chooses from"] = _all_digests(inpainting.collection)

@@ -1,16 +1,35 @@
 """The training loop: batches in, one compiled update after another, everything kept on disk."""
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import jax
+import numpy as np
+from etils import epath
 from jax.sharding import Mesh
 
-from ce_jax import checkpointing, data, images, run_report, sharding, sources, systems
+from ce_jax import (
+    checkpointing,
+    data,
+    files,
+    hosts,
+    images,
+    run_report,
+    sharding,
+    sources,
+    systems,
+)
+from ce_jax.checkpointing import Checkpoints
 from ce_jax.config import Training
-from ce_jax.logbook import Logbook
-from ce_jax.state import Game, parameters
+from ce_jax.logbook import Logbook, Onlooker
+from ce_jax.sources import Source
+from ce_jax.state import Game, Scalars, Searched, Variables, parameters
+from ce_jax.systems import System
+
+Array = jax.Array
 
 _PREVIEWS = 64
 _VALIDATED = 256
@@ -18,7 +37,7 @@ _VALIDATED = 256
 
 def train(
     config: Training,
-    workdir: Path,
+    workdir: str | os.PathLike,
     *,
     stopped: Callable[[], bool] = lambda: False,
     command: str = "",
@@ -27,91 +46,130 @@ def train(
     """Trains until `config.steps`, or until `stopped()` says so; saves, and returns the last step.
 
     A work directory that already holds a checkpoint of this config is continued exactly where it
-    stood: same data, same noise, same numbers. `command` is what its report says to do for that.
-    stood: same data, same noise, same numbers. `watch` may put itself between the loop and the
-    compiled steps; it is given them, and gives back what the loop calls.
+    stood: same data, same noise, same numbers. Of many processes (see `hosts`), all do the steps
+    and write the checkpoints; all else is the first one's.
+
+    Args:
+        config: what is to be done.
+        workdir: a folder, of which all processes see the same; gs:// and s3:// too.
+        stopped: asked between two calls of the devices.
+        command: what the report says to do in order to go on.
+        watch: may put itself between the loop and the compiled steps; it is given them, and gives
+            back what the loop calls.
 
     Raises:
-        CheckpointError, SourceError, HoleError, DeviceError: the run cannot start as asked.
+        CheckpointError, SourceError, HoleError, DeviceError, PlaceError: the run cannot start as
+            asked.
+        HostsError: it cannot start in another process.
         Diverged: a loss became NaN or infinite; what was saved before is untouched.
     """
-    mesh = sharding.make_mesh()
-    whole = sharding.replicated(mesh)
+    mesh, workdir = sharding.make_mesh(), files.place(workdir)
+    with hosts.together():
+        source, searched, scene = _opened(config, workdir, mesh)
+    program = _compiled(config, mesh, len(source), scene, watch)
+    with hosts.together():
+        if hosts.is_first():
+            checkpointing.claim(workdir, config)  # after everything that may refuse to begin
+    game = program.begin()
+    game = checkpointing.restore(workdir, checkpointing.with_searched(game, searched))
+    start = int(game.step)
+    facts = {"command": command, "images": len(source), "parameters": parameters(game)}
+    kept = {"keep_last": config.keep_last, "keep_every": config.keep_every}
+    with (
+        contextlib.closing(
+            data.training_batches(config, source, sharding.split(mesh), start=start)
+        ) as batches,
+        run_report.reported(workdir),
+        Checkpoints(workdir, **kept) as checkpoints,
+        _logbook(config, workdir, start, facts) as logbook,
+        jax.transfer_guard("disallow"),  # what the loop moves, it moves on purpose
+    ):
+        return _loop(
+            config,
+            game,
+            batches,
+            program=program,
+            logbook=logbook,
+            checkpoints=checkpoints,
+            stopped=hosts.agreed(stopped, mesh),
+        )
+
+
+class _Program(NamedTuple):
+    """What the devices do in a run.
+
+    Attributes:
+        begin: makes step 0.
+        update: (game, batches) -> the game after a step on each, and the scalars of the steps.
+        show: game -> pictures of always the same scene; None in processes that show nothing.
+        validate: begins the next epoch of a game; None for systems that do not look.
+        epoch: steps between two of these.
+    """
+
+    begin: Callable[[], Game]
+    update: Callable[[Game, list[Array]], tuple[Game, Scalars]]
+    show: Callable[[Game], Array] | None
+    validate: Callable[[Game], Game] | None
+    epoch: int
+
+
+def _opened(
+    config: Training, workdir: epath.Path, mesh: Mesh
+) -> tuple[Source, Searched | None, np.ndarray | None]:
+    """The source; the DCGAN to begin with, if any; and what the first process shows all along."""
     sharding.check_batch(config.batch_size, mesh, parts=config.microbatches)
     source = sources.open_source(config.data.source)
     sources.keep_apart(config.data.source, workdir)
-    mode = config.sharding.mode
+    data.check(config, source)
+    searched, scene = checkpointing.searched(config, workdir), None
+    if hosts.is_first():
+        scene = images.to_float(data.examples(config.data, source, _PREVIEWS))
+    return source, searched, scene
+
+
+def _compiled(
+    config: Training,
+    mesh: Mesh,
+    count: int,
+    scene: np.ndarray | None,
+    watch: Callable[[Callable], Callable],
+) -> _Program:
+    """The program of a run over so many images."""
+    mode, whole = config.sharding.mode, sharding.replicated(mesh)
     system = systems.build(config, axis=sharding.axis_of(mode))
     update = watch(sharding.compile_steps(system.step, mesh, mode=mode))
-    preview = jax.jit(system.preview)
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
-    step_key = jax.device_put(step_key, whole)
-    epoch, validate = max(len(source) // config.batch_size, 1), None
+    step_key, validate = jax.device_put(step_key, whole), None
     if system.validate is not None:
         validate = _validator(system.validate, config, jax.random.fold_in(preview_key, 1), mesh)
-
-    examples = images.to_float(data.examples(config.data, source, _PREVIEWS))
-    scene = jax.device_put((examples, jax.random.split(preview_key, len(examples))), whole)
-    searched = checkpointing.searched(config, workdir)
-    batches = data.training_batches(config, source, sharding.split(mesh))
-    try:
-        checkpointing.claim(workdir, config)  # after everything that may refuse to begin
-        with run_report.reported(workdir), checkpointing.Checkpoints(workdir) as checkpoints:
-            game = jax.jit(system.init, out_shardings=sharding.replicated(mesh))(init_key)
-            game = checkpoints.restore(checkpointing.with_searched(game, searched), batches)
-            start = step = int(game.step)
-            with (
-                Logbook(
-                workdir,
-                start=start,
-                steps=config.steps,
-                batch_size=config.batch_size,
-                every=config.log_every,
-                facts={
-                    "command": command,
-                    "images": len(source),
-                    "parameters": parameters(game),
-                },
-            ) as logbook:
-                pending = None
-                while step < config.steps and not stopped():
-                    together = _steps_together(config, step, epoch if validate else config.steps)
-                    game, scalars = update(game, [next(batches) for _ in range(together)], step_key)
-                    # One call late, so that the next is already queued on the device.
-                    if pending is not None:
-                        logbook.write(*pending)
-                    pending = (step, scalars)
-                    step += together
-                    if validate is not None and step % epoch == 0:
-                        game = validate(game)
-                    if step % config.picture_every == 0 or step == config.steps:
-                        examples, keys = scene
-                        same = jax.random.clone(keys)  # one scene, again and again
-                        logbook.picture(step, preview(game.exhibit, examples, same))
-                    if step % config.checkpoint_every == 0:
-                        logbook.write(*pending)  # never keep a state that is not a number
-                        pending = None
-                        checkpoints.save(step, game, batches)
-                if pending is not None:
-                    logbook.write(*pending)
-                if step > start:
-                    checkpoints.save(step, game, batches)
-            return step
-    finally:
-        batches.close()
+    return _Program(
+        lambda: jax.jit(system.init, out_shardings=whole)(init_key),
+        lambda game, batches: update(game, batches, step_key),
+        None if scene is None else _painter(system, scene, preview_key, mesh),
+        validate,
+        max(count // config.batch_size, 1),
+    )
 
 
-def _steps_together(config: Training, step: int, epoch: int) -> int:
-    """How many steps to ask of the device from `step` on, up to where the host has work to do.
+def _painter(system: System, scene: np.ndarray, key: Array, mesh: Mesh) -> Callable[[Game], Array]:
+    """Shows what a game has learned, always on the same images with the same keys.
 
-    A function of the step alone, so that a resumed run compiles what the first one did.
+    On one device, so that no other host has to take part.
     """
-    events = (config.picture_every, config.checkpoint_every, epoch)
-    return min(config.steps_per_call, *(e - step % e for e in events), config.steps - step)
+    compiled = jax.jit(system.preview)
+    on_device, keys = jax.device_put(
+        (scene, jax.random.split(key, len(scene))), mesh.local_devices[0]
+    )
+
+    def show(game: Game) -> Array:
+        exhibit: Variables = sharding.here(game.exhibit)
+        return compiled(exhibit, on_device, jax.random.clone(keys))
+
+    return show
 
 
 def _validator(
-    validate: Callable, config: Training, key: jax.Array, mesh: Mesh
+    validate: Callable, config: Training, key: Array, mesh: Mesh
 ) -> Callable[[Game], Game]:
     """What begins the next epoch of a game, always on the same validation images and holes."""
     name = config.data.validation or config.data.source
@@ -122,3 +180,64 @@ def _validator(
     squares, keys = jax.device_put((squares, jax.random.split(key, len(squares))), whole)
     compiled = jax.jit(validate, out_shardings=whole)
     return lambda game: compiled(game, squares, jax.random.clone(keys))
+
+
+def _logbook(config: Training, workdir: epath.Path, start: int, facts: dict) -> Logbook | Onlooker:
+    if not hosts.is_first():
+        return Onlooker()
+    return Logbook(
+        workdir,
+        start=start,
+        steps=config.steps,
+        batch_size=config.batch_size,
+        every=config.log_every,
+        facts=facts,
+    )
+
+
+def _loop(
+    config: Training,
+    game: Game,
+    batches: Iterator[Array],
+    *,
+    program: _Program,
+    logbook: Logbook | Onlooker,
+    checkpoints: Checkpoints,
+    stopped: Callable[[], bool],
+) -> int:
+    """Step after step, from where the game stands; returns the last one."""
+    start = step = int(jax.device_get(game.step))
+    epoch = program.epoch if program.validate is not None else config.steps
+    pending = None
+    while step < config.steps and not stopped():
+        together = _steps_together(config, step, epoch)
+        game, scalars = program.update(game, [next(batches) for _ in range(together)])
+        # One call late, so that the next is already queued on the device.
+        if pending is not None:
+            logbook.write(*pending)
+        pending = (step, scalars)
+        step += together
+        if program.validate is not None and step % epoch == 0:
+            game = program.validate(game)
+        if program.show and (step % config.picture_every == 0 or step == config.steps):
+            logbook.picture(step, program.show(game))
+        if step % config.checkpoint_every == 0:
+            logbook.write(*pending)  # never keep a state that is not a number
+            logbook.keep()
+            pending = None
+            checkpoints.save(step, game)
+    if pending is not None:
+        logbook.write(*pending)
+    if step > start:
+        logbook.keep()
+        checkpoints.save(step, game)
+    return step
+
+
+def _steps_together(config: Training, step: int, epoch: int) -> int:
+    """How many steps to ask of the device from `step` on, up to where the host has work to do.
+
+    A function of the step alone, so that a resumed run compiles what the first one did.
+    """
+    events = (config.picture_every, config.checkpoint_every, epoch)
+    return min(config.steps_per_call, *(e - step % e for e in events), config.steps - step)

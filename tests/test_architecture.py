@@ -20,7 +20,7 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 LAYERS = re.findall(r"^    (\w+(?: \w+)*)(?:  .*)?$", str(ce_jax.__doc__), re.MULTILINE)
 ORDER = [module for layer in LAYERS for module in layer.split()]
 
-COMPILE = {"sharding", "profiling", "training", "completion", "hole_sets", "perceptual"}
+COMPILE = {"sharding", "profiling", "hosts", "training", "completion", "hole_sets", "perceptual"}
 """Modules that may call `jax.jit` or `jax.pmap`; everything else is a function to be compiled."""
 WORLDLESS = {
     "config",

@@ -122,7 +122,7 @@ def test_fields_that_were_chosen_are_marked_and_all_are_there(folder):
     rows = re.findall(r'<tr( class="chosen")?><th>(\w+)</th><td>(.*)</td></tr>', page)
     fields = {name: (value, bool(chosen)) for chosen, name, value in rows}
     assert fields.keys() >= {f.name for f in dataclasses.fields(Training)} - {
-        *("model", "data", "generator", "critic")
+        *("model", "data", "generator", "critic", "sharding")
     }
     assert fields["batch_size"] == ("16", True)
     assert fields["latent"] == ("8", True)

@@ -5,6 +5,7 @@ Everything here trains on eight devices; two runs are compared bit for bit.
 
 import functools
 import json
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -17,7 +18,7 @@ import tiny
 import untrained
 from PIL import Image
 
-from ce_jax import checkpointing, data, history, sharding, sources, systems, training
+from ce_jax import checkpointing, history, sharding, systems, training
 from ce_jax.checkpointing import CheckpointError
 from ce_jax.config import Adam, ConfigError, Data, Frame
 from ce_jax.logbook import Diverged, Logbook
@@ -47,16 +48,10 @@ def uninterrupted(tmp_path_factory):
 
 
 def everything(workdir, experiment):
-    """The newest checkpoint: all arrays of the state, and the position in the data."""
-    source = sources.open_source(experiment.data.source)
-    batches = data.training_batches(experiment, source, sharding.split(sharding.make_mesh()))
-    try:
-        with checkpointing.Checkpoints(workdir) as checkpoints:
-            shapes = jax.eval_shape(systems.build(experiment).init, jax.random.key(0))
-            layout = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
-            return jax.device_get(checkpoints.restore(layout, batches)), batches.get_state()
-    finally:
-        batches.close()
+    """All arrays of the newest checkpoint; the step among them is also the place in the data."""
+    shapes = jax.eval_shape(systems.build(experiment).init, jax.random.key(0))
+    layout = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    return jax.device_get(checkpointing.restore(workdir, layout))
 
 
 def scalars_of(workdir):
@@ -65,15 +60,13 @@ def scalars_of(workdir):
 
 
 def steps_on_disk(workdir):
-    return sorted(int(path.name) for path in (workdir / "checkpoints").iterdir())
+    names = (path.name for path in (workdir / "checkpoints").iterdir())
+    return sorted(int(name) for name in names if "damaged" not in name)
 
 
 def assert_same_run(workdir, other, experiment):
-    (state, position), (other_state, other_position) = (
-        everything(folder, experiment) for folder in (workdir, other)
-    )
+    state, other_state = (everything(folder, experiment) for folder in (workdir, other))
     jax.tree.map(np.testing.assert_array_equal, state, other_state)
-    assert position == other_position
     assert scalars_of(workdir) == scalars_of(other)
     for picture in (other / "pictures").iterdir():
         assert (workdir / "pictures" / picture.name).read_bytes() == picture.read_bytes()
@@ -112,6 +105,56 @@ def test_a_killed_run_repeats_what_was_reported_but_not_saved(uninterrupted, tmp
     assert training.train(tiny.dcgan(), workdir) == 4
     assert steps_on_disk(workdir) == [2, 4]
     assert_same_run(workdir, uninterrupted / "dcgan", tiny.dcgan())
+
+
+def test_a_damaged_newest_checkpoint_is_set_aside_loudly_and_its_steps_are_done_again(
+    uninterrupted, tmp_path, caplog
+):
+    workdir = shutil.copytree(uninterrupted / "dcgan", tmp_path / "run")
+    newest = workdir / "checkpoints" / "4"
+    largest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
+    os.truncate(largest, largest.stat().st_size // 2)
+    assert checkpointing.load(workdir).step == 2
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert re.fullmatch(rf"{newest} is damaged \(.+\); taking {newest.parent / '2'} instead", told)
+    caplog.clear()
+    assert training.train(tiny.dcgan(), workdir) == 4
+    assert [record.getMessage() for record in caplog.records] == [told]
+    assert steps_on_disk(workdir) == [2, 4]
+    assert [path.name[:10] for path in newest.parent.glob("*.damaged*")] == ["4.damaged-"]
+    assert_same_run(workdir, uninterrupted / "dcgan", tiny.dcgan())
+    for path in newest.rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    shutil.rmtree(newest.parent / "2")
+    with pytest.raises(CheckpointError, match=rf"{newest} is damaged: ") as refusal:
+        checkpointing.load(workdir)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.slow
+def test_whichever_file_of_a_checkpoint_is_cut_off_the_one_before_serves(uninterrupted, tmp_path):
+    whole = checkpointing.load(uninterrupted / "dcgan")
+    newest = uninterrupted / "dcgan" / "checkpoints" / "4"
+    names = [path.relative_to(newest) for path in newest.rglob("*") if path.is_file()]
+    fallen = 0
+    for number, name in enumerate(names):
+        workdir = shutil.copytree(uninterrupted / "dcgan", tmp_path / str(number))
+        path = workdir / "checkpoints" / "4" / name
+        os.truncate(path, path.stat().st_size // 2)
+        trained = checkpointing.load(workdir)
+        if trained.step == 4:  # it was not needed
+            jax.tree.map(np.testing.assert_array_equal, trained.generator, whole.generator)
+        fallen += trained.step == 2
+    assert fallen >= 3
+
+
+def test_checkpoints_are_kept_as_many_and_as_often_as_was_said(tmp_path):
+    state = untrained.game(tiny.dcgan())
+    with checkpointing.Checkpoints(tmp_path / "run", keep_last=2, keep_every=3) as checkpoints:
+        for step in range(1, 9):
+            checkpoints.save(step, state)
+    assert checkpointing.saved_steps(tmp_path / "run") == [3, 6, 7, 8]
 
 
 def test_a_finished_run_is_left_as_it_is(uninterrupted, tmp_path):
@@ -247,6 +290,7 @@ def test_a_cosine_schedule_fixes_the_length_of_a_run(uninterrupted):
 def test_what_does_not_touch_the_numbers_may_change(uninterrupted, tmp_path):
     workdir = shutil.copytree(uninterrupted / "dcgan", tmp_path / "run")
     free = tiny.dcgan(log_every=7, picture_every=7, checkpoint_every=7, steps=9)
+    free = replace(free, keep_last=1, keep_every=2)
     free = replace(free, data=replace(free.data, threads=5))
     checkpointing.claim(workdir, free)
     assert checkpointing.read_config(workdir) == free
@@ -276,7 +320,7 @@ def test_a_run_that_cannot_start_leaves_no_folder_behind(experiment, complaint, 
 def test_a_trained_network_is_loaded_onto_one_device(kind, uninterrupted):
     experiment = tiny.EVERY_KIND[kind]
     trained = checkpointing.load(uninterrupted / kind)
-    state, _ = everything(uninterrupted / kind, experiment)
+    state = everything(uninterrupted / kind, experiment)
     assert (trained.config, trained.step) == (experiment, 4)
     jax.tree.map(np.testing.assert_array_equal, trained.generator, state.exhibit)
     if state.critic is None:
@@ -324,10 +368,7 @@ def test_steps_in_one_call_are_the_steps_of_several(tmp_path, monkeypatch, apart
     assert training.train(apart, tmp_path / "apart") == 4
     assert training.train(together, tmp_path / "together") == 4  # three and the last one
     assert scalars_of(tmp_path / "together") == scalars_of(tmp_path / "apart")
-    (state, position), (expected, same_position) = (
-        everything(tmp_path / name, apart) for name in ("together", "apart")
-    )
-    assert position == same_position
+    state, expected = (everything(tmp_path / name, apart) for name in ("together", "apart"))
     jax.tree.map(np.testing.assert_array_equal, state, expected)
 
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import grain
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +39,6 @@ def networks(config: Training) -> Trained:
 def workdir(path: Path, config: Training) -> str:
     """A work directory as a run leaves it at step 7."""
     checkpointing.claim(path, config)
-    batches = iter(grain.MapDataset.range(1).to_iter_dataset())
     with checkpointing.Checkpoints(path) as checkpoints:
-        checkpoints.save(7, game(config), batches)
+        checkpoints.save(7, game(config))
     return str(path)

@@ -6,6 +6,7 @@ every field can be overridden on the command line: `--data.source folder:faces -
 
 from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import SIZES, Data, Frame
+from ce_jax.config.hosts import Hosts
 from ce_jax.config.inpainting import POOL_PART, Beyond, HighResolution, Inpainting, LatentSearch
 from ce_jax.config.models import ContextEncoder, Dcgan, L2Gan, LatentEncoder, Model, Vae
 from ce_jax.config.perceptual import Perceptual
@@ -26,6 +27,7 @@ __all__ = [
     "Entry",
     "Frame",
     "HighResolution",
+    "Hosts",
     "Inpainting",
     "L2Gan",
     "LatentEncoder",

@@ -73,7 +73,11 @@ class Training:
     picture_every: int = 500
     """Steps between two picture grids."""
     checkpoint_every: int = 500
-    """Steps between two checkpoints; the last three are kept."""
+    """Steps between two checkpoints."""
+    keep_last: int = 3
+    """How many of the newest checkpoints are kept; from 2 on, there is one to fall back on."""
+    keep_every: int | None = None
+    """Keep besides, for good, the checkpoints of steps that this divides; None: none of them."""
 
     def __post_init__(self) -> None:
         require(0 <= self.average < 1, "average", self.average, "in [0, 1)")
@@ -86,6 +90,7 @@ class Training:
             "log_every",
             "picture_every",
             "checkpoint_every",
+            "keep_last",
         ):
             require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         parts, precisions = self.microbatches, ("float32", "bfloat16")
@@ -96,6 +101,8 @@ class Training:
             self.batch_size,
             f"a multiple of microbatches ({parts}), as {nearest(self.batch_size, parts)}",
         )
+        kept = self.keep_every
+        require(kept is None or kept >= 1, "keep_every", kept, "at least 1, or None")
         require(
             self.critic == Adam() or not isinstance(self.model, Vae),
             "critic",

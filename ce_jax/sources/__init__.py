@@ -5,6 +5,7 @@ what its outputs are called: a relative path with "/" between folders and no ext
 where file systems ignore case. Nothing is ever downloaded.
 """
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ce_jax import files
 from ce_jax.photographs import Photograph
 from ce_jax.sources.arrays import open_mat, open_npz
 from ce_jax.sources.bundled import open_bundled
@@ -70,7 +72,7 @@ def open_source(spec: str) -> Source:
     return _Part(spec, names[part], pictures, indices)
 
 
-def keep_apart(spec: str, output: Path) -> None:
+def keep_apart(spec: str, output: str | os.PathLike) -> None:
     """Refuse to write into a folder that a source reads, where results would become inputs.
 
     Raises:
@@ -78,7 +80,9 @@ def keep_apart(spec: str, output: Path) -> None:
     """
     match = _SLICE.fullmatch(spec)
     scheme, _, location = (match[1] if match else spec).partition(":")
-    read, written = Path(location).expanduser().resolve(), output.resolve()
+    if files.is_remote(output):
+        return
+    read, written = Path(location).expanduser().resolve(), Path(output).resolve()
     if scheme == "folder" and (read.is_relative_to(written) or written.is_relative_to(read)):
         raise SourceError(
             f"{output} and {spec!r} lie in one another, so that results would be taken for images; "

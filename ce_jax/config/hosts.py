@@ -1,0 +1,53 @@
+"""Which of several processes this one is: no part of an experiment, and kept nowhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ce_jax.config.rules import ConfigError, require
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hosts:
+    """The processes that work together; without a word, those of Slurm, Open MPI, Kubernetes or Cloud TPU."""
+
+    coordinator: str | None = None
+    """HOST:PORT where process 0 listens, in words that all of them understand."""
+    count: int | None = None
+    """How many processes there are; 1 alone: this process works alone, whatever cluster it is in."""
+    index: int | None = None
+    """Which of them this one is, from 0."""
+    timeout: int = 300
+    """Seconds to wait for all of them at the start."""
+    heartbeat: int = 100
+    """Seconds without a sign of life after which a process counts as lost, and the others end."""
+
+    def __post_init__(self) -> None:
+        require(self.timeout >= 1, "hosts.timeout", self.timeout, "at least 1")
+        require(self.heartbeat >= 1, "hosts.heartbeat", self.heartbeat, "at least 1")
+        if self.coordinator is not None:
+            host, _, port = self.coordinator.rpartition(":")
+            there = port.isdecimal() and 0 < int(port) < 2**16
+            require(
+                bool(host) and there,
+                "hosts.coordinator",
+                self.coordinator,
+                "HOST:PORT, as in 10.0.0.1:8476",
+            )
+        if self.count is not None:
+            require(self.count >= 1, "hosts.count", self.count, "at least 1")
+        if self.index is not None and self.count is not None:
+            below = f"in [0, hosts.count), which is {self.count}"
+            require(0 <= self.index < self.count, "hosts.index", self.index, below)
+        given = {"coordinator": self.coordinator, "count": self.count, "index": self.index}
+        missing = [f"--hosts.{name}" for name, value in given.items() if value is None]
+        if missing and len(missing) < len(given) and not self.alone:
+            raise ConfigError(
+                "--hosts.coordinator, --hosts.count and --hosts.index belong together; "
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing."
+            )
+
+    @property
+    def alone(self) -> bool:
+        """Whether there are no others, as it was said."""
+        return self.count == 1

@@ -1,0 +1,75 @@
+"""Programs in processes of their own, one alone or several that find one another on loopback."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+HEARTBEAT = 10
+
+# As tiny as can be; with a running average, and epochs that end within batches.
+TINY = (
+    *("--model.width", "4", "--model.latent", "8", "--data.source", "bundled:digits[:40]"),
+    *("--data.flip", "--steps-per-call", "1", "--picture-every", "1000"),
+)
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("localhost", 0))
+        return probe.getsockname()[1]
+
+
+def started(*words, count=1, devices=1):
+    """`python WORDS` in `count` processes of so many devices each, that know of one another."""
+    environment = os.environ | {
+        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"
+        " --xla_backend_optimization_level=0",
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+    }
+    address = f"localhost:{free_port()}"
+    return [
+        subprocess.Popen(
+            [
+                *(sys.executable, *map(str, words)),
+                *(("--hosts.coordinator", address) if count > 1 else ()),
+                *("--hosts.count", str(count)),
+                *(("--hosts.index", str(index)) if count > 1 else ()),
+                *("--hosts.heartbeat", str(HEARTBEAT)),
+            ],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(count)
+    ]
+
+
+def ended(processes, *, within=300):
+    """The exit codes of processes, and what each wrote to its outputs."""
+    outputs = [process.communicate(timeout=within) for process in processes]
+    return [process.returncode for process in processes], outputs
+
+
+def training(workdir, *more, count=1, devices=1):
+    """Starts a tiny training run."""
+    words = ("train.py", "configs/smoke.py", "--workdir", workdir, *TINY, *more)
+    return started(*words, count=count, devices=devices)
+
+
+def trained(workdir, *more, count=1, devices=1):
+    """Does a tiny training run, or what is left of it; its scalars, step by step."""
+    codes, outputs = ended(training(workdir, *more, count=count, devices=devices))
+    assert codes == [0] * count, outputs
+    return scalars(workdir)
+
+
+def scalars(workdir):
+    """What a run has reported, without its pace."""
+    lines = [json.loads(line) for line in (workdir / "scalars.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "images/s"} for line in lines]
