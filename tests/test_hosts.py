@@ -109,19 +109,16 @@ def test_a_signal_to_one_process_saves_and_ends_all_of_them(tmp_path):
     codes, outputs = ended(processes)
     assert codes == [75, 75], outputs
     assert "the same command continues" in outputs[0][0]
-    assert outputs[1][0] == ""
+    assert "saved" not in outputs[1][0]
     (step,) = (int(path.name) for path in (workdir / "checkpoints").iterdir())
     assert scalars(workdir)[-1]["step"] == step >= before
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("killed", [0, 1])
-def test_when_one_of_two_is_killed_the_other_ends_and_both_continue(
-    killed, uninterrupted, tmp_path
-):
-    workdir, steps = tmp_path / "run", ("--steps", "60", "--checkpoint-every", "5")
+def test_when_one_of_two_is_killed_the_other_ends_and_both_continue(tmp_path):
+    workdir, steps = tmp_path / "run", ("--steps", "40", "--checkpoint-every", "5")
     expected = trained(tmp_path / "whole", *steps, count=2, devices=2)
-    for lines in (12, 31):
+    for killed, lines in ((0, 12), (1, 23)):
         processes = training(workdir, *steps, count=2, devices=2)
         wait_for_lines(workdir, lines, processes)
         processes[killed].kill()
@@ -131,7 +128,6 @@ def test_when_one_of_two_is_killed_the_other_ends_and_both_continue(
         told = outputs[1 - killed][1]
         assert "another process is lost" in told or "another task died" in told
     assert trained(workdir, *steps, count=2, devices=2) == expected
-    assert_alike(expected[:12], uninterrupted[1], rtol=1e-5)
 
 
 @pytest.mark.slow
@@ -163,18 +159,21 @@ def test_what_one_process_cannot_do_all_refuse_in_one_line(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("index", ["0", "1"])
+@pytest.mark.parametrize("index", [0, 1])
 def test_others_that_do_not_come_are_waited_for_as_long_as_was_said(index, tmp_path):
+    flags = ("--hosts.coordinator", f"localhost:{free_port()}", "--hosts.count", "2")
+    flags += ("--hosts.index", str(index), "--hosts.timeout", "3")
     begun = time.monotonic()
-    words = ("train.py", "configs/smoke.py", "--workdir", tmp_path / "run")
-    flags = ("--hosts.coordinator", "localhost:9", "--hosts.index", index, "--hosts.timeout", "3")
-    if index == "0":
-        flags = ("--hosts.coordinator", f"localhost:{free_port()}", *flags[2:])
-    (process,) = started(*words, *flags, "--hosts.count", "2")
-    codes, outputs = ended([process], within=100)
-    assert codes == [2]
-    told = outputs[0][1].splitlines()[-1]
-    assert f"process {index} of 2 has not met all others" in told
+    ended = subprocess.run(
+        [sys.executable, "train.py", "configs/smoke.py", "--workdir", tmp_path / "run", *flags],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert ended.returncode == 2
+    told = ended.stderr.splitlines()[-1]
+    assert f"train.py: process {index} of 2 has not met all others at localhost:" in told
     assert "in 3 seconds" in told
     assert time.monotonic() - begun > 3
     assert not (tmp_path / "run").exists()
