@@ -6,13 +6,13 @@ number of devices and hosts. A work directory may lie in an object store; that o
 hosts is one that all of them see.
 """
 
-import gc
 import json
 import logging
 import os
 import textwrap
 import uuid
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -209,7 +209,7 @@ def _read(path: epath.Path, shapes: Any) -> Any:
     alone.multiprocessing.active_processes = {me}
     alone.multiprocessing.barrier_sync_key_prefix = f"{me}"
     try:
-        with alone:
+        with alone, _silenced(logging.getLogger("absl")):
             held = ocp.metadata(_absolute(path), "state").metadata
             if held is None:
                 raise ValueError("what it holds cannot be told")
@@ -224,10 +224,17 @@ def _read(path: epath.Path, shapes: Any) -> Any:
     except Exception as error:  # whatever a parser meets in half a file
         # orbax may print whole trees
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200)
-    with warnings.catch_warnings():  # nobody needs to know of reads that orbax never awaited
-        warnings.simplefilter("ignore", RuntimeWarning)
-        gc.collect()
     raise _Damaged(reason)
+
+
+@contextmanager
+def _silenced(log: logging.Logger) -> Iterator[None]:
+    """Of half a file, orbax complains at length; we say it in one line."""
+    before, log.disabled = log.disabled, True
+    try:
+        yield
+    finally:
+        log.disabled = before
 
 
 def _path(workdir: os.PathLike | str, step: int) -> epath.Path:

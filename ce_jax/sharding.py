@@ -61,6 +61,11 @@ def spread(tree: Any, layout: Any) -> Any:
     return jax.tree.map(one, tree, layout)
 
 
+def copied(tree: Any, mesh: Mesh) -> Any:
+    """Arrays that every process has the same of, on all devices of all of them."""
+    return jax.jit(lambda same: same, out_shardings=replicated(mesh))(tree)
+
+
 def here(tree: Any) -> Any:
     """Replicated arrays as this host alone holds them, for what no other host takes part in."""
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)

@@ -139,7 +139,7 @@ def _compiled(
     system = systems.build(config, axis=sharding.axis_of(mode))
     update = watch(sharding.compile_steps(system.step, mesh, mode=mode))
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
-    step_key, validate = jax.device_put(step_key, whole), None
+    step_key, validate = sharding.copied(step_key, mesh), None
     if system.validate is not None:
         validate = _validator(system.validate, config, jax.random.fold_in(preview_key, 1), mesh)
     return _Program(
@@ -176,9 +176,9 @@ def _validator(
     validation = data.examples(
         dataclasses.replace(config.data, source=name), sources.open_source(name), _VALIDATED
     )
-    squares, whole = images.to_float(validation), sharding.replicated(mesh)
-    squares, keys = jax.device_put((squares, jax.random.split(key, len(squares))), whole)
-    compiled = jax.jit(validate, out_shardings=whole)
+    squares = images.to_float(validation)
+    squares, keys = sharding.copied((squares, jax.random.split(key, len(squares))), mesh)
+    compiled = jax.jit(validate, out_shardings=sharding.replicated(mesh))
     return lambda game: compiled(game, squares, jax.random.clone(keys))
 
 

@@ -293,5 +293,5 @@ def test_a_run_lives_in_an_object_store_as_on_a_disk(tmp_path):
         text=True,
     )
     assert ended.returncode == 0, ended.stderr
-    kept = "config.json pictures/N.png scalars.jsonl tensorboard/events.out.tfevents.N"
+    kept = "config.json history.jsonl pictures/N.png report.html scalars.jsonl tensorboard/events"
     assert ended.stdout.startswith(kept)

@@ -49,8 +49,8 @@ def test_what_moves_by_accident_stops_the_run(tmp_path, monkeypatch):
     batches = data.training_batches
 
     class OnHost:
-        def __init__(self, *arguments):
-            self._batches = batches(*arguments)
+        def __init__(self, *arguments, **options):
+            self._batches = batches(*arguments, **options)
 
         def __next__(self):
             return np.asarray(next(self._batches))
