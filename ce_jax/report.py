@@ -93,7 +93,8 @@ def write_report(
     """Write what was run, how good it was, every image, and what failed, as one HTML page.
 
     The best of each column of a table is marked: the highest PSNR and SSIM, the lowest of all
-    others. The file appears whole or not at all; an existing one is replaced.
+    others, among the lines over the most images. The file appears whole or not at all; an existing
+    one is replaced.
 
     Args:
         path: of the page; its folder is created.
@@ -147,9 +148,13 @@ def _columns(names: Iterable[str]) -> dict[str, list[_Column]]:
 
 
 def _best(table: Sequence[Line], column: _Column) -> float:
-    """The best mean of a column; nan, which equals no mean, where there is nothing to compare."""
+    """The best mean of a column; nan, which equals no mean, where there is nothing to compare.
+
+    Of means over as many images as any: who served only the easy ones is not compared with others.
+    """
     estimates = [line.figures.get(column.name) for line in table]
-    means = [one.mean for one in estimates if one is not None and one.n > 0]
+    numbers = [one.n for one in estimates if one is not None]
+    means = [one.mean for one in estimates if one is not None and one.n == max(numbers) > 0]
     if len(means) < 2:
         return math.nan
     return max(means) if column.more_is_better else min(means)

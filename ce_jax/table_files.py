@@ -119,7 +119,7 @@ def _as_markdown(config: Table, results: Sequence[Result]) -> str:
     for caption, group in _grouped(results).items():
         hashes = {result.facts["hole set"] for result in group if "hole set" in result.facts}
         lines += ["", f"## {caption}", "", f"Hole set {' and '.join(sorted(hashes)) or 'unknown'}."]
-        measured = {name for result in group for name in result.figures}
+        measured = {name for result in group for name in _compared(result, group)}
         names = [*_ALWAYS, *(name for name in _WHERE_MEASURED if name in measured)]
         header = ["method", "n", *map(_heading, names), "s / image"]
         lines += ["", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
@@ -154,7 +154,7 @@ def write_page(folder: Path, config: Table, results: Sequence[Result]) -> None:
     """Writes report.html, with the images that each method did worst, in whichever cell."""
     done = sum(result.done for result in results)
     lines = {
-        caption: [Line(r.cell.method, r.figures, r.note) for r in group]
+        caption: [Line(r.cell.method, _compared(r, group), r.note) for r in group]
         for caption, group in _grouped(results).items()
     }
     hashes = {f"holes of {caption}": _hash(group) for caption, group in _grouped(results).items()}
@@ -175,6 +175,12 @@ def write_page(folder: Path, config: Table, results: Sequence[Result]) -> None:
         rows=[row for method in _methods(results) for row in _worst(method, config, results)],
         failures=[],
     )
+
+
+def _compared(result: Result, group: Sequence[Result]) -> dict[str, Estimate]:
+    """The figures of a line; the objective of a search only beside that of another one."""
+    searches = sum("objective" in other.figures for other in group)
+    return {k: v for k, v in result.figures.items() if k != "objective" or searches > 1}
 
 
 def _hash(group: Sequence[Result]) -> str:
