@@ -96,6 +96,7 @@ def test_validation_is_the_mean_psnr_of_each_level_whatever_its_batches(monkeypa
     np.testing.assert_array_equal(tuned.curriculum.counts, on_demand(expected, batch_size=16))
 
 
+@pytest.mark.slow
 def test_a_run_is_tuned_after_every_epoch_and_resumes_as_it_was(tmp_path):
     """48 images make three steps an epoch; the run is stopped in the second one."""
     experiment = tiny.self_tuned(steps=7)

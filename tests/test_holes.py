@@ -102,7 +102,11 @@ def test_a_hole_depends_on_its_own_key_alone(spec):
 
 
 @pytest.mark.parametrize(
-    "spec", ["center", "block", "block:2-9", "blocks", "random", "pattern", "half"]
+    "spec",
+    [
+        *("center", "block", "block:2-9", "random", "half"),
+        *(pytest.param(spec, marks=pytest.mark.slow) for spec in ("blocks", "pattern")),
+    ],
 )
 def test_a_hole_is_the_same_without_jit(spec):
     uncompiled = holes.draw(holes.parse(spec), keys_of(7, 5), size=37)

@@ -48,7 +48,12 @@ def test_of_equal_values_the_first_are_the_lowest():
 
 
 @pytest.mark.parametrize(
-    ("size", "each", "options"), [(32, 400, None), (37, 2, QUICKLY), (64, 24, None)]
+    ("size", "each", "options"),
+    [
+        (32, 400, None),
+        (37, 2, QUICKLY),
+        pytest.param(64, 24, None, marks=pytest.mark.slow),
+    ],
 )
 def test_every_share_of_strokes_lies_in_its_bin(size, each, options):
     per_cent = 100 * strokes(size, BINS, each, options).mean((2, 3))

@@ -248,7 +248,7 @@ def test_a_completion_is_the_refined_block_and_has_no_opinion_beyond_it():
     np.testing.assert_array_equal(np.where(hole, 0, found.images), np.where(hole, 0, photographs))
 
 
-@pytest.mark.parametrize("number", [1, 3])
+@pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_run_resumes_before_and_after_the_switch_bit_for_bit(number, steps, tmp_path):
     games, reports = steps
     checkpointing.claim(tmp_path / "run", EXPERIMENT)

@@ -367,12 +367,9 @@ def test_what_cannot_be_loaded_is_explained(uninterrupted, tmp_path):
     assert issubclass(ConfigError, ValueError)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "apart",
-    [
-        tiny.dcgan(generator=Adam(schedule="cosine")),
-        pytest.param(tiny.context_encoder_alone(), marks=pytest.mark.slow),
-    ],
+    "apart", [tiny.dcgan(generator=Adam(schedule="cosine")), tiny.context_encoder_alone()]
 )
 def test_steps_in_one_call_are_the_steps_of_several(tmp_path, monkeypatch, apart):
     """With all that a state can hold and a rate that goes down; and with holes drawn in each."""
