@@ -41,6 +41,8 @@ def main(arguments: list[str]) -> int:
             watch=looked.watch if looked else lambda update: update,
         )
     done = step >= command.experiment.steps
+    if looked:
+        looked.close()
     if hosts.is_first():
         if looked:
             short = "too short a run to profile; more --steps, or less --steps-per-call"

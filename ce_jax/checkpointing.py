@@ -142,12 +142,14 @@ def restore(workdir: os.PathLike | str, state: Game) -> Game:
     Raises:
         CheckpointError: there are checkpoints, and none of them can be read.
     """
-    if not saved_steps(workdir):
+    if hosts.least(max(saved_steps(workdir), default=-1)) < 0:
         return state
-    step, found = _newest(workdir, state)
-    if (agreed := hosts.least(step)) != step:
-        step, found = _newest(workdir, state, until=agreed)
     with hosts.together():
+        step, found = _newest(workdir, state)
+    agreed = hosts.least(step)
+    with hosts.together():
+        if agreed != step:
+            step, found = _newest(workdir, state, until=agreed)
         if hosts.is_first():
             for damaged in saved_steps(workdir):
                 if damaged > step:

@@ -111,7 +111,7 @@ def run(main: Callable[[list[str]], int]) -> int:
             print(f"{program}: {reason}; lower --batch-size", file=sys.stderr)
             _leave_others(USAGE)
             return USAGE
-        if any(word in reason for word in _LOST):
+        if _has_others() and any(word in reason for word in _LOST):
             print(
                 f"{program}: another process is lost ({reason}); start all of them again, and "
                 "they continue from the newest checkpoint",
@@ -146,9 +146,13 @@ def _leave_others(code: int) -> None:
 
     They notice, and end too.
     """
-    from ce_jax import hosts
-
-    if hosts.are_waiting():
+    if _has_others():
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+
+
+def _has_others() -> bool:
+    from ce_jax import hosts
+
+    return hosts.are_waiting()

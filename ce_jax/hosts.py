@@ -6,10 +6,13 @@ collective inside of it. So all of them must come to the same steps and to the s
 first one writes for people. An inpainting needs no more than to know which process it is.
 """
 
+import hashlib
 import os
 import re
 import textwrap
 import threading
+import time
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -17,6 +20,7 @@ from importlib.util import find_spec
 import jax
 import jax.numpy as jnp
 import numpy as np
+from etils import epath
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh
 
@@ -26,6 +30,8 @@ from ce_jax.config import Hosts
 # Longer than our own patience: what JAX does when its own ends is to kill the process.
 _LONGER = 60
 _LONGEST_WORD = 1000
+# Seconds in which what one host has written comes to the others of a shared disk.
+_UNTIL_SEEN = 10
 
 
 class HostsError(ValueError):
@@ -117,6 +123,48 @@ def together() -> Iterator[None]:
             raise HostsError(f"process {index} of {jax.process_count()}: {word}")
 
 
+def require_alike(what: str, said: str) -> None:
+    """Makes sure that all processes say the same of something.
+
+    Raises:
+        HostsError: in all of them, if one says something else.
+    """
+    if jax.process_count() == 1:
+        return
+    words = _words(hashlib.sha256(said.encode()).hexdigest())
+    others = [index for index, word in enumerate(words) if word != words[0]]
+    if others:
+        raise HostsError(
+            f"process {others[0]} of {len(words)} has another {what} than process 0; start all of "
+            "them with the same command and the same files."
+        )
+
+
+def require_shared(folder: epath.Path) -> None:
+    """Makes sure that what the first process writes into a folder, the others find there.
+
+    Raises:
+        HostsError: in all of them, if one finds nothing.
+    """
+    if jax.process_count() == 1:
+        return
+    token = _words(uuid.uuid4().hex)[0]
+    file = folder / f".{token}.tmp"
+    with together():
+        if is_first():
+            file.write_text(token)
+    with together():
+        deadline = time.monotonic() + _UNTIL_SEEN
+        while not file.exists():
+            if time.monotonic() > deadline:
+                raise HostsError(
+                    f"{folder} is not the folder of process 0; name one that all hosts see."
+                )
+            time.sleep(0.1)
+    if is_first():
+        file.unlink()
+
+
 def least(number: int) -> int:
     """The smallest of the numbers that the processes come with."""
     if jax.process_count() == 1:
@@ -175,7 +223,15 @@ def _in_cluster() -> bool:
             return "," in workers or int(known.get("MEGASCALE_NUM_SLICES") or 1) > 1
         if "TPU_SKIP_MDS_QUERY" not in known:  # JAX sets it where there is no TPU
             return True
-    return {"KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"} <= known.keys()
+    if not {"KUBERNETES_SERVICE_HOST", "JOB_COMPLETION_INDEX"} <= known.keys():
+        return False
+    if find_spec("kubernetes") is None:
+        raise UnmetError(
+            "this is a Pod of an indexed Job; if its Pods are to work together, pip install "
+            "kubernetes or name them with --hosts.coordinator HOST:PORT --hosts.count N "
+            "--hosts.index $JOB_COMPLETION_INDEX; if not, add --hosts.count 1."
+        )
+    return True
 
 
 def _has_its_host_to_itself() -> bool:

@@ -14,7 +14,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 
-from ce_jax import sharding, systems
+from ce_jax import files, sharding, systems
 from ce_jax.config import Training
 
 Update = Callable[[Any, Sequence[jax.Array], jax.Array], tuple[Any, Any]]
@@ -82,9 +82,20 @@ class Profile:
     """
 
     def __init__(self, config: Training, folder: str | os.PathLike) -> None:
+        """Looks at a run of this config, and writes its trace into a folder.
+
+        Raises:
+            PlaceError: the folder is in an object store, where JAX writes no traces.
+        """
+        if files.is_remote(folder):
+            raise files.PlaceError(
+                f"{folder}: traces are written to disks alone; leave --profile, or name another "
+                "--workdir"
+            )
         self._config, self._folder = config, os.fspath(folder)
         self._calls, self._steps, self._since = 0, 0, 0.0
         self._ceiling = self._flops = 0.0
+        self._traced: int | None = None  # calls of an open trace
         self.report: str | None = None
 
     def watch(self, update: Update) -> Update:
@@ -106,10 +117,22 @@ class Profile:
             jax.block_until_ready(state)
             self.report = self._told(time.perf_counter() - self._since)
             jax.profiler.start_trace(self._folder)
-        if self._calls == _WARM_UP + _TIMED + _TRACED:
-            jax.block_until_ready(state)
-            jax.profiler.stop_trace()
+            self._traced = 0
+        elif self._traced is not None:
+            self._traced += 1
+            if self._traced == _TRACED:
+                jax.block_until_ready(state)
+                self.close()
         self._calls += 1
+
+    def close(self) -> None:
+        """Ends a trace that a run which has ended has left open."""
+        if self._traced is not None:
+            jax.profiler.stop_trace()
+            self.report = (
+                f"{self.report}\ntrace: {self._folder} (tensorboard, xprof or ui.perfetto.dev)"
+            )
+            self._traced = None
 
     def _told(self, seconds: float) -> str:
         images, rate = self._steps * self._config.batch_size, self._steps * self._flops / seconds
@@ -118,6 +141,5 @@ class Profile:
             f"{self._config.batch_size}, {self._steps} steps with all that the loop does besides)\n"
             f"{rate / 1e9:,.1f} GFLOP/s ({self._flops / 1e9:,.3f} GFLOP a step): "
             f"{rate / self._ceiling:.1%} of the {self._ceiling / 1e9:,.1f} GFLOP/s of a "
-            f"{self._config.precision} matrix product on {jax.device_count()} devices\n"
-            f"trace of {_TRACED} calls: {self._folder} (tensorboard, xprof or ui.perfetto.dev)"
+            f"{self._config.precision} matrix product on {jax.device_count()} devices"
         )

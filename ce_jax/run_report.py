@@ -81,7 +81,7 @@ def write(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int
     Raises:
         CheckpointError: the folder holds no training run.
     """
-    workdir = epath.Path(workdir)
+    workdir = files.place(workdir)
     plain = _read_config(workdir)
     curves = curves or Curves(files.json_objects(workdir / "scalars.jsonl"))
     events = history.read(workdir)

@@ -31,8 +31,9 @@ class DeviceError(ValueError):
 
 
 def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
-    """All devices (or the given ones) in a row."""
-    devices = jax.devices() if devices is None else devices
+    """All devices in a row, those of a host beside one another; or the given ones as they come."""
+    if devices is None:
+        devices = sorted(jax.devices(), key=lambda device: (device.process_index, device.id))
     return Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 

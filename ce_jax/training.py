@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -22,6 +23,7 @@ from ce_jax import (
     sources,
     systems,
 )
+from ce_jax import config as configuration
 from ce_jax.checkpointing import Checkpoints
 from ce_jax.config import Training
 from ce_jax.logbook import Logbook, Onlooker
@@ -64,12 +66,14 @@ def train(
         Diverged: a loss became NaN or infinite; what was saved before is untouched.
     """
     mesh, workdir = sharding.make_mesh(), files.place(workdir)
+    hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)))
     with hosts.together():
         source, searched, scene = _opened(config, workdir, mesh)
     program = _compiled(config, mesh, len(source), scene, watch)
     with hosts.together():
         if hosts.is_first():
             checkpointing.claim(workdir, config)  # after everything that may refuse to begin
+    hosts.require_shared(workdir)
     game = program.begin()
     game = checkpointing.restore(workdir, checkpointing.with_searched(game, searched))
     start = int(game.step)

@@ -23,8 +23,11 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def started(*words, count=1, devices=1):
-    """`python WORDS` in `count` processes of so many devices each, that know of one another."""
+def started(*words, count=1, devices=1, own=((), ())):
+    """`python WORDS` in `count` processes of so many devices each, that know of one another.
+
+    Each may have words of its own besides.
+    """
     environment = os.environ | {
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"
         " --xla_backend_optimization_level=0",
@@ -39,6 +42,7 @@ def started(*words, count=1, devices=1):
                 *("--hosts.count", str(count)),
                 *(("--hosts.index", str(index)) if count > 1 else ()),
                 *("--hosts.heartbeat", str(HEARTBEAT)),
+                *map(str, own[index] if count == len(own) else ()),
             ],
             cwd=ROOT,
             env=environment,

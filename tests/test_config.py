@@ -65,6 +65,7 @@ def alexnet(**fields):
         (lambda: LatentSearch(pool=100), "latent.pool must be at least 512"),
         (lambda: LatentSearch(prior_every=0), "latent.prior_every"),
         (lambda: LatentSearch(trail=3, patience=9), "latent.trail must be 0 with"),
+        (lambda: Inpainting(output="gs://bucket/completed"), "output must be a folder on a disk"),
         (lambda: Beyond(steps=-1), "latent.beyond.steps"),
         (lambda: Beyond(depth=4), "latent.beyond.depth"),
         (lambda: LatentEncoder(photographs=1.5), "model.photographs"),

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from folders import hole_file, numbered
 from killed import visible
-from processes import ROOT, ended, free_port, scalars, started, trained, training
+from processes import ROOT, TINY, ended, free_port, scalars, started, trained, training
 
 from ce_jax import files, hosts
 from ce_jax.config import ConfigError, Hosts
@@ -156,6 +156,21 @@ def test_what_one_process_cannot_do_all_refuse_in_one_line(tmp_path):
     assert codes == [2, 2]
     assert all("15" in output[1] and "14 or 16" in output[1] for output in outputs)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.slow
+def test_processes_that_are_not_of_one_run_are_found_out(tmp_path):
+    one, two = tmp_path / "one", tmp_path / "two"
+    two.mkdir()
+    words = ("train.py", "configs/smoke.py", *TINY)
+    for other, complaint in (
+        (("--workdir", one, "--seed", "7"), "process 1 of 2 has another experiment than process 0"),
+        (("--workdir", two), f"{two} is not the folder of process 0; name one that all hosts see."),
+    ):
+        codes, outputs = ended(started(*words, count=2, own=(("--workdir", one), other)))
+        assert codes == [2, 2], outputs
+        assert all(complaint in error.splitlines()[-1] for _, error in outputs), outputs
+    assert not list(tmp_path.glob("*/checkpoints"))
 
 
 @pytest.mark.slow

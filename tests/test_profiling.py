@@ -47,6 +47,7 @@ def test_a_profile_looks_at_a_run_and_changes_nothing(tmp_path, monkeypatch):
     )
     assert ours == theirs
     assert list((tmp_path / "run" / "profile").rglob("*.xplane.pb"))
+    assert f"trace: {tmp_path / 'run' / 'profile'} (" in profile.report
     assert "images/s (" in profile.report
     assert "of a float32 matrix product on 8 devices" in profile.report
 

@@ -8,7 +8,7 @@ from typing import Literal
 from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import Frame
 from ce_jax.config.perceptual import Perceptual
-from ce_jax.config.rules import require, require_seed
+from ce_jax.config.rules import require, require_local, require_seed
 
 POOL_PART = 512
 """Images of a pool that are drawn, or looked at, together."""
@@ -260,6 +260,7 @@ class Inpainting:
         require(self.report_rows >= 0, "report_rows", self.report_rows, "at least 0")
         require(self.report_worst >= 0, "report_worst", self.report_worst, "at least 0")
         require_seed(self.seed)
+        require_local(self.output, "output")
         if self.shard is not None:
             index, _, count = self.shard.partition("/")
             require(

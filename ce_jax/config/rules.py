@@ -27,6 +27,11 @@ def require_seed(seed: int) -> None:
     require(0 <= seed < 2**32, "seed", seed, "in [0, 2**32), the seeds that JAX tells apart")
 
 
+def require_local(folder: str, field: str) -> None:
+    """Raises ConfigError for a folder in an object store, where files cannot be replaced."""
+    require("://" not in folder, field, folder, "a folder on a disk")
+
+
 def nearest(number: int, divisor: int) -> str:
     """The multiples of a divisor on both sides of a number that it does not divide: `16 or 24`."""
     below = number // divisor * divisor

@@ -8,7 +8,7 @@ from tyro.conf import Suppress
 
 from ce_jax.config.inpainting import Inpainting
 from ce_jax.config.perceptual import Perceptual
-from ce_jax.config.rules import require
+from ce_jax.config.rules import require, require_local
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,6 +56,7 @@ class Table:
         require(len(self.entries) > 0, "entries", self.entries, "at least one")
         require(len(self.holes) > 0, "holes", self.holes, "at least one kind of hole")
         require(self.worst >= 0, "worst", self.worst, "at least 0")
+        require_local(self.output, "output")
         lines = [(entry.data, entry.method) for entry in self.entries]
         twice = next((line for line in lines if lines.count(line) > 1), None)
         require(twice is None, "entries", twice, "different from each other in data or method")
