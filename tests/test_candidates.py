@@ -108,6 +108,7 @@ def test_a_trail_ends_in_the_completion_and_the_candidates(six):
         assert objective == pytest.approx(record["score"], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_stopped_and_resumed_equals_an_uninterrupted_one(tmp_path, model):
     source = numbered(tmp_path / "in", 10)
     whole, parts = tmp_path / "whole", tmp_path / "parts"

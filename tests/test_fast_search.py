@@ -119,6 +119,7 @@ def test_beyond_z_the_known_pixels_are_met_better_within_a_ball(problem):
     assert errors[1] < errors[0]
 
 
+@pytest.mark.slow
 def test_half_of_the_precision_finds_nearly_the_same(problem):
     exact, rough = (found(problem, replace(SOME, precision=p)) for p in ("float32", "bfloat16"))
     assert rough[0].dtype == np.float32

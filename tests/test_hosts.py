@@ -257,6 +257,7 @@ def test_jax_is_asked_for_others_only_where_a_cluster_speaks_of_them(
     asked = []
     monkeypatch.setattr(hosts.jax.distributed, "initialize", lambda *_, **how: asked.append(how))
     monkeypatch.setattr(hosts.jax.config, "update", lambda *_: None)
+    monkeypatch.setattr(hosts, "find_spec", lambda library: library == "kubernetes" or None)
     for name in [name for name in os.environ if name.startswith(("SLURM", "OMPI", "KUBE", "TPU"))]:
         monkeypatch.delenv(name)
     for name, value in environment.items():
@@ -265,6 +266,14 @@ def test_jax_is_asked_for_others_only_where_a_cluster_speaks_of_them(
     assert bool(asked) == found
     hosts.join(Hosts(count=1))
     assert len(asked) == found
+
+
+def test_a_pod_that_cannot_ask_for_the_others_says_what_to_do(monkeypatch):
+    monkeypatch.setattr(hosts, "find_spec", lambda library: None)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
+    with pytest.raises(hosts.UnmetError, match=r"pip install kubernetes .*--hosts\.count 1"):
+        hosts.join(Hosts())
 
 
 def test_an_open_mpi_that_jax_does_not_understand_is_refused(monkeypatch):

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import tiny
 
-from ce_jax import sharding, systems
+from ce_jax import sharding
 from ce_jax.config import Sharding
 
 SYSTEMS = {"dcgan": tiny.dcgan(), "vae": tiny.vae(), "context_encoder": tiny.context_encoder()}
@@ -151,20 +151,6 @@ def test_a_batch_that_cannot_be_shared_is_refused_with_the_nearest_sizes(
         sharding.check_batch(batch_size, mesh, parts=parts)
     sharding.check_batch(24, mesh, parts=3)
     sharding.check_batch(batch_size, sharding.make_mesh(jax.devices()[:1]))
-
-
-def test_steps_in_one_call_are_the_steps_of_several():
-    experiment, images = tiny.dcgan(), [tiny.batch(seed) for seed in range(2)]
-    with tiny.quickly(tiny.EXACTLY):
-        mesh = sharding.make_mesh(jax.devices()[:1])
-        update = sharding.compile_steps(systems.build(experiment).step, mesh)
-    key, several = jax.random.key(1), tiny.start(experiment)
-    together, scalars = update(tiny.start(experiment), images, key)
-    for step, batch in enumerate(images):
-        several, found = update(several, [batch], key)
-        for name, (value,) in found.items():
-            assert value == scalars[name][step]
-    jax.tree.map(np.testing.assert_array_equal, together, several)
 
 
 def test_images_are_split_and_weights_copied():
