@@ -270,6 +270,7 @@ def test_features_of_another_network_are_refused(run, photographs):
         features(untrained.networks(run), photographs)
 
 
+@pytest.mark.slow
 def test_a_run_completes_photographs_at_227_pixels(trained, passes, tmp_path):
     """What is pasted is the prediction, less the band in which it overlaps the known pixels."""
     outcome = inpaint(

@@ -68,6 +68,7 @@ def test_equal_shares_stay_equal_and_say_so():
     assert sum(scalars[f"share/level-{i}"] for i in (1, 2, 3)) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_validation_is_the_mean_psnr_of_each_level_whatever_its_batches(monkeypatch):
     monkeypatch.setattr(context_encoder, "_AT_A_TIME", 4)
     experiment = tiny.self_tuned()

@@ -27,6 +27,7 @@ def killed_at(tmp_path, *moments):
     return tuple(map(int, ended.stdout.split()))
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_resumed_it_equals_an_uninterrupted_run(tmp_path):
     # While the folder becomes ours, among files of the first batch, and behind some lines.
     assert killed_at(tmp_path, 2, 15, 30) == (3, 20 + 4 + 3)

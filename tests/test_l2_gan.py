@@ -178,7 +178,7 @@ def test_nothing_of_the_square_is_seen(steps):
     assert scalars["loss/recovery"] != steps[1][2]["loss/recovery"]
 
 
-@pytest.mark.parametrize("number", [0, 3])
+@pytest.mark.parametrize("number", [pytest.param(0, marks=pytest.mark.slow), 3])
 def test_one_device_and_eight_give_the_same_numbers(number, steps):
     """Gradients are compared through Adam's moments."""
     games, reports = steps

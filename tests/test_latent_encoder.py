@@ -111,6 +111,7 @@ def test_that_start_needs_a_run_with_an_encoder():
         completion.build(config, untrained.networks(tiny.dcgan()), sharding.make_mesh())
 
 
+@pytest.mark.slow
 def test_a_run_takes_the_dcgan_along_and_resumes_without_the_other_run(tmp_path):
     run = untrained.workdir(tmp_path / "dcgan", tiny.dcgan())
     config = replace(RUN, model=replace(RUN.model, run=run), steps=3, batch_size=8)
