@@ -68,11 +68,9 @@ class Logbook:
         if files.is_remote(workdir):
             scheme = str(workdir).partition("://")[0]
             record_writer.register_writer_factory(scheme, _UploadedBoard)
-        # TensorBoard then forgets what a killed run has told it of steps that are done again. To a
-        # store, its file goes as a whole: with the checkpoints, and not in between.
-        every_so_often = 10**9 if files.is_remote(workdir) else _FLUSH_EVERY
+        # TensorBoard then forgets what a killed run has told it of steps that are done again.
         self._board = SummaryWriter(
-            str(workdir / "tensorboard"), purge_step=start + 1, flush_secs=every_so_often
+            str(workdir / "tensorboard"), purge_step=start + 1, flush_secs=_FLUSH_EVERY
         )
         if (workdir / "config.json").is_file():
             self._board.add_text("config", _indented((workdir / "config.json").read_text()), start)
