@@ -7,9 +7,10 @@ that continues needs to know nothing but its step.
 
 import functools
 import logging
+import os
 import tempfile
 from collections.abc import Sequence
-from typing import Any
+from typing import cast
 
 import grain
 import jax
@@ -44,9 +45,10 @@ def training_batches(
     check(config, source)
     shares = sharding.addressable_devices_indices_map((config.batch_size,)).values()
     rows = np.sort(np.concatenate([np.arange(config.batch_size)[share] for share in shares]))
-    pictures = rows_of_batches(config, source, rows, start=start)
-    threads = grain.ReadOptions(num_threads=config.data.threads, prefetch_buffer_size=4 * len(rows))
-    batches = pictures.to_iter_dataset(threads).batch(len(rows), drop_remainder=True)
+    # A thread takes a whole batch: handing over image by image cost as much again as decoding.
+    threads = config.data.threads or os.cpu_count() or 1
+    ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(threads, 4))
+    batches = rows_of_batches(config, source, rows, start=start).to_iter_dataset(ahead)
     shape = (config.batch_size, config.data.frame.size, config.data.frame.size, 3)
     on_devices = batches.map(
         lambda batch: jax.make_array_from_process_local_data(sharding, batch, shape)
@@ -68,17 +70,18 @@ def rows_of_batches(
 ) -> grain.MapDataset:
     """These rows of the batch of step `start`, of the one after it, and so on without end.
 
-    All batches behind one another are all images, in a new order each epoch. For an image that
-    cannot be read, one that is drawn at random stands in, and a warning tells of it once.
+    Each is uint8 [rows, size, size, 3]. All batches behind one another are all images, in a new
+    order each epoch. For an image that cannot be read, one that is drawn at random stands in, and
+    a warning tells of it once.
     """
     records = grain.MapDataset.source(range(len(source))).seed(config.seed).shuffle().repeat()
     pictures = records.random_map(functools.partial(_picture, source, config.data))
 
-    def picture(number: int) -> Any:
-        batch, row = divmod(number, len(rows))
-        return pictures[(start + batch) * config.batch_size + int(rows[row])]
+    def batch(step: int) -> np.ndarray:
+        first = step * config.batch_size
+        return np.stack([cast(np.ndarray, pictures[first + int(row)]) for row in rows])
 
-    return grain.MapDataset.range(len(pictures)).map(picture)
+    return grain.MapDataset.range(start, len(pictures) // config.batch_size).map(batch)
 
 
 def examples(data: Data, source: Source, count: int) -> np.ndarray:

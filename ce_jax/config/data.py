@@ -61,8 +61,10 @@ class Data:
     """Where the square lies in a photograph that is larger (`frame.shorter_side` makes room)."""
     flip: bool = True
     """Mirror half of the images left to right."""
-    threads: int = 8
-    """Threads that read and decode ahead of the device."""
+    threads: int | None = None
+    """Threads that read and decode ahead of the device, a batch each; None: one for each core."""
 
     def __post_init__(self) -> None:
-        require(self.threads >= 1, "data.threads", self.threads, "at least 1")
+        require(
+            self.threads is None or self.threads >= 1, "data.threads", self.threads, "at least 1"
+        )
