@@ -1,0 +1,50 @@
+"""What a benchmark consists of: works, each with a few sides that do the same."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Side:
+    """One way to do a work.
+
+    Attributes:
+        call: does it once and returns when it is done.
+        compile_seconds: from Python to machine code, before the first call.
+    """
+
+    call: Callable[[], object]
+    compile_seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """One thing to do.
+
+    Attributes:
+        name: what is done, "DCGAN training step".
+        setting: what distinguishes works of the same name, "batch 64".
+        images: how many images a call serves, all of its steps together.
+        steps: how many steps a call does; times are given for one.
+        flops: floating-point operations of a step, as XLA counts them in the native convolutions,
+            whatever a device does to save some; None where arithmetic is not the point.
+        bytes_moved: to and from memory in a step, as XLA counts them; None likewise.
+        sides: by name, ours ("JAX") first.
+    """
+
+    name: str
+    setting: str
+    images: int
+    steps: int = 1
+    flops: float | None = None
+    bytes_moved: float | None = None
+    sides: Mapping[str, Side]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """A work that was not done, and why: "grain is not installed"."""
+
+    name: str
+    setting: str
+    reason: str
