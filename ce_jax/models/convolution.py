@@ -68,6 +68,27 @@ def _of_sums(factor: Array) -> jnp.dtype:
     return jnp.promote_types(factor.dtype, jnp.float32)
 
 
+class _Parts(NamedTuple):
+    """A linear map of an array to matrices, as many as there are matrix products; its transpose.
+
+    Attributes:
+        split: the map.
+        join: takes matrices and the shape of an array.
+    """
+
+    split: Callable[[Array], list[Array]]
+    join: Callable[[list[Array], tuple[int, ...]], Array]
+
+
+def _parts(split: Callable[[Array], list[Array]]) -> _Parts:
+    def join(parts: list[Array], shape: tuple[int, ...]) -> Array:
+        of_shape = jax.ShapeDtypeStruct(shape, parts[0].dtype)
+        (joined,) = jax.linear_transpose(split, of_shape)(parts)
+        return joined
+
+    return _Parts(split, join)
+
+
 class _Algorithm(NamedTuple):
     """Linear maps of the three arrays to equally many matrices, one matrix product for each.
 
@@ -76,18 +97,29 @@ class _Algorithm(NamedTuple):
     the three maps: products first, then the transpose of what makes the matrices of the result.
     """
 
-    large: Callable[[Array], list[Array]]
-    kernel: Callable[[Array], list[Array]]
-    small: Callable[[Array], list[Array]]
+    large: _Parts
+    kernel: _Parts
+    small: _Parts
 
 
 def _blocks(large: Array, taps: int) -> Array:
     """A padded image in blocks of 2x2 pixels: [b, 2h, 2w, c] -> [b, h + taps - 1, w + ..., 4c]."""
     b, height, width, c = large.shape
-    h, w = height // 2 + taps - 1, width // 2 + taps - 1
-    around = (1, 2 * taps - 3)
-    padded = jnp.pad(large, ((0, 0), around, around, (0, 0))).reshape(b, h, 2, w, 2, c)
-    return padded.transpose(0, 1, 3, 2, 4, 5).reshape(b, h, w, 4 * c)
+    phases = large.reshape(b, height // 2, 2, width // 2, 2, c)
+
+    # The first row of a block is the second one of two rows of pixels, from one before the first.
+    def shifted(row: int, column: int) -> Array:
+        rows, columns = ((1 - i, taps - 2 + i) for i in (row, column))
+        return jnp.pad(phases[:, :, 1 - row, :, 1 - column], ((0, 0), rows, columns, (0, 0)))
+
+    return jnp.concatenate([shifted(i, j) for i in (0, 1) for j in (0, 1)], axis=-1)
+
+
+def _pixels(blocks: Array) -> Array:
+    """The transpose of that for two taps: [b, h + 1, w + 1, 4c] -> [b, 2h, 2w, c]."""
+    b, h, w, channels = blocks.shape
+    pixels = blocks.reshape(b, h, w, 2, 2, channels // 4).transpose(0, 1, 3, 2, 4, 5)
+    return pixels.reshape(b, 2 * h, 2 * w, channels // 4)[:, 1:-1, 1:-1]
 
 
 def _kernel_of_blocks(kernel: Array) -> Array:
@@ -114,16 +146,10 @@ def _windows(large: Array, taps: int) -> list[Array]:
 
 def _direct(taps: int) -> _Algorithm:
     return _Algorithm(
-        large=partial(_windows, taps=taps),
-        kernel=lambda kernel: [_kernel_of_blocks(kernel).reshape(-1, kernel.shape[-1])],
-        small=lambda small: [small],
+        large=_parts(partial(_windows, taps=taps)),
+        kernel=_parts(lambda kernel: [_kernel_of_blocks(kernel).reshape(-1, kernel.shape[-1])]),
+        small=_parts(lambda small: [small]),
     )
-
-
-def _in_rows_and_columns(
-    split: Callable[[Array, int], list[Array]], axes: tuple[int, int]
-) -> Callable[[Array], list[Array]]:
-    return lambda x: [part for row in split(x, axes[0]) for part in split(row, axes[1])]
 
 
 # Winograd's minimal filtering F(2, 2): two neighbouring outputs of a filter of two taps,
@@ -133,15 +159,22 @@ def _in_rows_and_columns(
 #                             the third.
 #
 # In rows and in columns that makes 9 products of 16, with sums and differences alone around them.
+# Columns are split first. The transposes are written out, as sums of whole arrays and an
+# interleaving, where a derived one would add up arrays that are half zeros.
 
 
 def _split_large(x: Array, axis: int) -> list[Array]:
-    count = x.shape[axis] // 2
-    even = lax.slice_in_dim(x, 0, None, 2, axis)
-    odd = lax.slice_in_dim(x, 1, None, 2, axis)
-    before = lax.slice_in_dim(even, 0, count, axis=axis)
+    even, odd = _every_second(x, axis)
+    before = lax.slice_in_dim(even, 0, -1, axis=axis)
     after = lax.slice_in_dim(even, 1, None, axis=axis)
     return [before - odd, odd, odd - after]
+
+
+def _join_large(parts: list[Array], axis: int) -> Array:
+    first, second, third = parts
+    even = _padded(first, axis, (0, 1)) - _padded(third, axis, (1, 0))
+    odd = _padded(second + third - first, axis, (0, 1))
+    return lax.slice_in_dim(_interleaved(even, odd, axis), 0, -1, axis=axis)
 
 
 def _split_kernel(k: Array, axis: int) -> list[Array]:
@@ -150,17 +183,54 @@ def _split_kernel(k: Array, axis: int) -> list[Array]:
 
 
 def _split_small(y: Array, axis: int) -> list[Array]:
-    even, odd = (lax.slice_in_dim(y, i, None, 2, axis) for i in (0, 1))
+    even, odd = _every_second(y, axis)
     return [even, even + odd, -odd]
 
 
-_large_in_tiles = _in_rows_and_columns(_split_large, (1, 2))
-_kernel_in_tiles = _in_rows_and_columns(_split_kernel, (0, 0))
+def _join_small(parts: list[Array], axis: int) -> Array:
+    first, second, third = parts
+    return _interleaved(first + second, second - third, axis)
+
+
+def _every_second(x: Array, axis: int) -> tuple[Array, Array]:
+    return lax.slice_in_dim(x, 0, None, 2, axis), lax.slice_in_dim(x, 1, None, 2, axis)
+
+
+def _interleaved(even: Array, odd: Array, axis: int) -> Array:
+    shape = list(even.shape)
+    shape[axis] *= 2
+    return jnp.stack([even, odd], axis + 1).reshape(shape)
+
+
+def _padded(x: Array, axis: int, around: tuple[int, int]) -> Array:
+    return jnp.pad(x, [around if i == axis else (0, 0) for i in range(x.ndim)])
+
+
+def _nine(split: Callable[[Array, int], list[Array]], rows: int, columns: int) -> Callable:
+    """Splits an array along two axes, for all rows of parts one after another."""
+
+    def in_both(x: Array) -> list[Array]:
+        by_column = [split(part, rows) for part in split(x, columns)]
+        return [part for row in zip(*by_column, strict=True) for part in row]
+
+    return in_both
+
+
+def _one(join: Callable[[list[Array], int], Array]) -> Callable[[list[Array]], Array]:
+    """Joins nine parts of images."""
+    return lambda parts: join([join(parts[i : i + 3], 2) for i in (0, 3, 6)], 1)
+
+
+_large_in_tiles, _kernel_in_tiles = _nine(_split_large, 1, 2), _nine(_split_kernel, 0, 1)
+_large_of_tiles, _small_of_tiles = _one(_join_large), _one(_join_small)
 
 _WINOGRAD = _Algorithm(
-    large=lambda large: _large_in_tiles(_blocks(large, taps=2)),
-    kernel=lambda kernel: _kernel_in_tiles(_kernel_of_blocks(kernel)),
-    small=_in_rows_and_columns(_split_small, (1, 2)),
+    large=_Parts(
+        lambda large: _large_in_tiles(_blocks(large, taps=2)),
+        lambda tiles, _: _pixels(_large_of_tiles(tiles)),
+    ),
+    kernel=_parts(lambda kernel: _kernel_in_tiles(_kernel_of_blocks(kernel))),
+    small=_Parts(_nine(_split_small, 1, 2), lambda tiles, _: _small_of_tiles(tiles)),
 )
 
 
@@ -180,38 +250,29 @@ def _product(left: Array, right: Array) -> Array:
     return jnp.matmul(left, right, preferred_element_type=_of_sums(left))
 
 
-def _transpose(
-    function: Callable[[Array], list[Array]], shape: tuple[int, ...], products: list[Array]
-) -> Array:
-    """The transpose of a linear map from arrays of this shape, of its results."""
-    of_shape = jax.ShapeDtypeStruct(shape, products[0].dtype)
-    (transposed,) = jax.linear_transpose(function, of_shape)(products)
-    return transposed
-
-
 def _downsample_products(large: Array, kernel: Array) -> Array:
     (b, height, width, c), o = large.shape, kernel.shape[-1]
     shape = (b, height // 2, width // 2, o)
     algorithm = _algorithm(shape, len(kernel), c, large.dtype)
-    factors = zip(algorithm.large(large), algorithm.kernel(kernel), strict=True)
+    factors = zip(algorithm.large.split(large), algorithm.kernel.split(kernel), strict=True)
     products = [_product(x, k) for x, k in factors]
-    return _transpose(algorithm.small, shape, products).astype(large.dtype)
+    return algorithm.small.join(products, shape).astype(large.dtype)
 
 
 def _upsample_products(small: Array, kernel: Array) -> Array:
     (b, h, w, _), c = small.shape, kernel.shape[2]
     algorithm = _algorithm(small.shape, len(kernel), c, small.dtype)
-    factors = zip(algorithm.small(small), algorithm.kernel(kernel), strict=True)
+    factors = zip(algorithm.small.split(small), algorithm.kernel.split(kernel), strict=True)
     products = [_product(y, k.T) for y, k in factors]
-    return _transpose(algorithm.large, (b, 2 * h, 2 * w, c), products).astype(small.dtype)
+    return algorithm.large.join(products, (b, 2 * h, 2 * w, c)).astype(small.dtype)
 
 
 def _correlate_products(large: Array, small: Array, *, side: int) -> Array:
     c, o = large.shape[-1], small.shape[-1]
     algorithm = _algorithm(small.shape, side, c, large.dtype)
-    factors = zip(algorithm.large(large), algorithm.small(small), strict=True)
+    factors = zip(algorithm.large.split(large), algorithm.small.split(small), strict=True)
     products = [_product(_rows(y).T, _rows(x)).T for x, y in factors]
-    return _transpose(algorithm.kernel, (side, side, c, o), products)
+    return algorithm.kernel.join(products, (side, side, c, o))
 
 
 def _rows(x: Array) -> Array:
