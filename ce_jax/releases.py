@@ -135,8 +135,8 @@ def read(path: str | os.PathLike, *, sha256: str | None = None) -> Trained:
         there, fitting = arrays.get(name), wanted.get(name)
         if there is None or fitting is None or there.shape != fitting.shape:
             raise ReleaseError(
-                f"{path}: {name} is {_shape(there)}; the network in its config has "
-                f"{_shape(fitting)} there."
+                f"{path}: {name} holds {_shape(there)}; in the network of its config it holds "
+                f"{_shape(fitting)}."
             )
     trained = _filled(layout, {name: array.astype(np.float32) for name, array in arrays.items()})
     return trained._replace(step=step, sha256=found)
@@ -224,4 +224,4 @@ def _kept(name: str, leaf: Any, precision: Precision) -> np.ndarray:
 
 
 def _shape(array: Any) -> str:
-    return "missing" if array is None else str(list(array.shape))
+    return "nothing" if array is None else str(list(array.shape))

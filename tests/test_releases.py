@@ -18,7 +18,10 @@ from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.convert.__main__ import main
 from ce_jax.releases import ReleaseError
 
-EVERY_KIND = {**tiny.EVERY_KIND, "latent_encoder": tiny.latent_encoder(), "l2_gan": tiny.l2_gan()}
+RUNS = [
+    *(tiny.dcgan(), tiny.vae(), tiny.context_encoder(), tiny.latent_encoder()),
+    *(pytest.param(run, marks=pytest.mark.slow) for run in (tiny.self_tuned(), tiny.l2_gan())),
+]
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +48,9 @@ def assert_equal(found, expected):
         jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
-@pytest.mark.parametrize("kind", EVERY_KIND)
-def test_a_file_holds_every_bit_of_any_kind_of_run(kind, tmp_path):
-    trained = untrained.networks(EVERY_KIND[kind])
+@pytest.mark.parametrize("run", RUNS, ids=lambda run: type(run.model).__name__)
+def test_a_file_holds_every_bit_of_any_kind_of_run(run, tmp_path):
+    trained = untrained.networks(run)
     (path := tmp_path / "model.safetensors").write_bytes(data := releases.pack(trained))
     found = loading.load(path)
     assert found.config == trained.config == loading.config_of(path)
@@ -71,9 +74,9 @@ def test_half_precision_rounds_kernels_and_nothing_else(trained, tmp_path):
         releases.pack(trained._replace(generator=loud), precision="float16")
 
 
-def test_only_a_search_needs_its_critic():
-    dcgan, encoder = (untrained.networks(k) for k in (tiny.dcgan(), tiny.context_encoder()))
-    assert releases.needed(dcgan).critic is dcgan.critic
+def test_only_a_search_needs_its_critic(trained):
+    encoder = trained._replace(config=tiny.context_encoder())
+    assert releases.needed(trained).critic is trained.critic
     assert releases.needed(encoder).critic is None
 
 
@@ -95,11 +98,11 @@ def test_a_file_that_is_something_else_is_refused(trained, tmp_path):
     with pytest.raises(ReleaseError, match="holds no model of ce_jax"):
         releases.read_config(path)
     wrong = arrays | {name: arrays[name][..., :1]}
-    refused(save(wrong, {"ce_jax": about}), rf"{name} is \[.*, 1\]; .* its config has \[")
+    refused(save(wrong, {"ce_jax": about}), rf"{name} holds \[.*, 1\]; .* it holds \[")
     fewer = {key: array for key, array in arrays.items() if key != name}
-    refused(save(fewer, {"ce_jax": about}), f"{name} is missing; the network")
+    refused(save(fewer, {"ce_jax": about}), f"{name} holds nothing; in the network")
     more = arrays | {"generator.more": np.zeros(1)}
-    refused(save(more, {"ce_jax": about}), r"generator.more is \[1\]; .* has missing there")
+    refused(save(more, {"ce_jax": about}), r"generator.more holds \[1\]; .* holds nothing")
     later = json.dumps(json.loads(about) | {"version": 2})
     refused(save(arrays, {"ce_jax": later}), "has the format 2, .* reads 1; update ce_jax")
     path.unlink()
