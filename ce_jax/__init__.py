@@ -12,11 +12,13 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     photographs surroundings                 whole pictures; squares of them, and back
     trails                                   the way of a search
     models state systems                     networks, what they have learned, how they learn
+    releases                                 networks in one file, and by name
     sharding profiling                       the devices, and how fast they are
     hosts                                    the processes that share them
     hole_sets shards                         holes for everybody; parts of a data set
     sources data hole_files pairing          images and holes into batches
     checkpointing feature_files              what a run keeps; networks of others from files
+    loading                                  trained networks, wherever they are
     completion                               every way to fill a hole
     perceptual                               completions as other networks see them
     finishing returning                      blended on the host, measured; whole photographs
@@ -26,21 +28,23 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     planning loop training batch             what is to be done; the two loops
     api                                      the same for arrays, from Python
     table_files tables                       many inpaintings, side by side
-    commands                                 what train.py and inpaint.py share
+    commands                                 what the programs share
+    convert                                  weights of others, and ours for others
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ce_jax.api import Incomplete, inpaint
+    from ce_jax.loading import load
 
-__all__ = ["Incomplete", "inpaint"]
+__all__ = ["Incomplete", "inpaint", "load"]
 
 
 def __getattr__(name: str) -> Any:
-    """Loads JAX when the first image is to be filled, and not before."""
+    """Imports JAX when it is first needed, and not before."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ce_jax import api
-
-    return getattr(api, name)
+    home = "loading" if name == "load" else "api"
+    return getattr(importlib.import_module(f"ce_jax.{home}"), name)

@@ -3,7 +3,7 @@
 Holes are bool, True where pixels are missing, or pictures as in files: white (>= 128) is missing.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, TypeAlias
@@ -12,8 +12,8 @@ import jax
 import numpy as np
 from PIL import Image
 
-from ce_jax import checkpointing, loop, photographs, sharding
 from ce_jax import images as pictures
+from ce_jax import loading, loop, photographs, sharding
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import ConfigError, Inpainting
 from ce_jax.finishing import Finished, finish
@@ -77,7 +77,7 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
 
     Raises:
         UnreadableImage, HoleError: something is no image, or no hole for its image.
-        ConfigError, CheckpointError, DeviceError: as the command.
+        ConfigError, CheckpointError, ReleaseError, DeviceError: as the command.
         Incomplete: some images have no completion.
     """
     if meaningless := sorted(fields.keys() - _FIELDS):
@@ -92,10 +92,10 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
     # A power of two, so that lists of all lengths make few programs.
     fields.setdefault("batch_size", devices * 2 ** (each_device - 1).bit_length())
     config = Inpainting(**fields)
-    steps = () if config.model is None else checkpointing.saved_steps(config.model)
+    version = None if config.model is None else loading.version_of(config.model)
     # Of the seed, only a pool is made; everything else is asked with it.
     alike = config if config.latent.start == "pool" else replace(config, seed=0)
-    completed = _inpainter(alike, tuple(steps[-1:]))(opened, missing, config.seed)
+    completed = _inpainter(alike, version)(opened, missing, config.seed)
     returned = [_like(*pair) for pair in zip(each, opened, completed, strict=True)]
     if isinstance(images, np.ndarray):
         return np.stack(returned) if images.ndim == 4 else returned[0]
@@ -108,7 +108,7 @@ class _Inpainter:
     def __init__(self, config: Inpainting) -> None:
         mesh = sharding.make_mesh(jax.local_devices())
         sharding.check_batch(config.batch_size, mesh)
-        trained = None if config.model is None else checkpointing.load(config.model)
+        trained = None if config.model is None else loading.load(config.model)
         frame = frame_of(config, trained)
         self._config, self._size = config, frame.size
         self._square = frame if config.frame is not None or frame.box is not None else None
@@ -168,7 +168,7 @@ class _Kept:
 
 
 @lru_cache(maxsize=2)
-def _inpainter(config: Inpainting, steps: tuple[int, ...]) -> _Inpainter:
+def _inpainter(config: Inpainting, version: Hashable) -> _Inpainter:
     """One for each config, and for each state of its model."""
     return _Inpainter(config)
 

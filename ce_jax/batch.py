@@ -11,9 +11,10 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from ce_jax import config as configuration
 from ce_jax import (
-    checkpointing,
     hole_files,
+    loading,
     loop,
     packing,
     perceptual,
@@ -21,7 +22,6 @@ from ce_jax import (
     sharding,
     shards,
 )
-from ce_jax import config as configuration
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import ConfigError, Frame, Inpainting
 from ce_jax.finishing import Finished, captions_of, finish
@@ -91,7 +91,7 @@ def inpaint(
     source = open_source(config.images)
     keep_apart(config.images, Path(config.output))
     holes = hole_files.resolve(config.holes, seed=config.seed)
-    trained = None if config.model is None else checkpointing.load(config.model)
+    trained = None if config.model is None else loading.load(config.model)
     frame = frame_of(config, trained)
     drawn = holes if isinstance(holes, HoleSet) else None
     if drawn is not None:
@@ -106,6 +106,7 @@ def inpaint(
     shown = [source.names[index] for index in _evenly(len(source), config.report_rows)]
     identity = configuration.to_dict(config) | {
         "model_step": trained.step if trained else None,
+        "model_sha256": trained.sha256 if trained else None,
         "lpips": perception.weights_of_lpips,
         "returns": "photograph" if whole else None,
     }
@@ -247,7 +248,8 @@ def _facts(
         "versions": f"ce_jax {version('ce_jax')}, jax {jax.__version__}",
     }
     if trained is not None:
-        facts["model"] = f"{config.model}, {trained.step} steps"
+        steps = f", {trained.step} steps" if trained.step else ""
+        facts["model"] = f"{config.model}{steps}"
     if config.collection is not None:
         facts["collection"] = config.collection
     settings = {

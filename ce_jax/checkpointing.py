@@ -13,7 +13,6 @@ import textwrap
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -24,8 +23,8 @@ from orbax.checkpoint.experimental import v1 as ocp
 
 from ce_jax import config as configuration
 from ce_jax import files, hosts, sharding, systems
-from ce_jax.config import LatentEncoder, Training
-from ce_jax.state import Game, GuessingGame, Searched, Trained
+from ce_jax.config import Training
+from ce_jax.state import Game, Trained
 
 _log = logging.getLogger(__name__)
 _FREE_TO_CHANGE = {
@@ -245,33 +244,6 @@ def _path(workdir: os.PathLike | str, step: int) -> epath.Path:
 
 def _absolute(path: epath.Path) -> str:
     return os.fspath(path if files.is_remote(path) else path.absolute())
-
-
-def searched(config: Training, workdir: os.PathLike | str) -> Searched | None:
-    """The DCGAN of another run that a run begins with, where its config asks so and it is new.
-
-    Raises:
-        CheckpointError: that run is not there, or trained something else.
-    """
-    model, frame = config.model, config.data.frame
-    if not isinstance(model, LatentEncoder) or saved_steps(workdir):
-        return None
-    trained = load(model.run)
-    theirs = trained.config
-    if (theirs.model, theirs.data.frame) != (model.dcgan, frame) or trained.critic is None:
-        raise CheckpointError(
-            f"{model.run} trained {theirs.model} on {theirs.data.frame}, but this config says "
-            f"model.dcgan = {model.dcgan} and data.frame = {frame}; change it, or --model.run."
-        )
-    return Searched(trained.generator, trained.critic)
-
-
-def with_searched(state: Game, networks: Searched | None) -> Game:
-    """The state in which a run begins, with the DCGAN of another run if there is one."""
-    if networks is None:
-        return state
-    assert isinstance(state, GuessingGame)
-    return replace(state, searched=sharding.spread(networks, state.searched))
 
 
 def _shapes(state: Any) -> set[tuple[str, tuple[int, ...]]]:

@@ -1,4 +1,4 @@
-"""What both scripts share: reading an experiment, stopping well, failing in one line."""
+"""What the programs share: reading an experiment, stopping well, failing in one line."""
 
 import io
 import logging
@@ -88,8 +88,13 @@ def interruptible() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def run(main: Callable[[list[str]], int]) -> int:
-    """Runs a command; what a user can mend becomes one line on standard error, not a traceback."""
+def run(main: Callable[[list[str]], int], *, program: str | None = None) -> int:
+    """Runs a command; what a user can mend becomes one line on standard error, not a traceback.
+
+    Args:
+        main: arguments -> exit code.
+        program: what it is called; None: as its file.
+    """
     # Read when NumPy is loaded, which is later. The matrices here are too small to share: with
     # threads, a decomposition of 64x64 took 20 times the processor time on busy cores.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -97,7 +102,7 @@ def run(main: Callable[[list[str]], int]) -> int:
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a path need not be text
-    program = Path(sys.argv[0]).name
+    program = program or Path(sys.argv[0]).name
     try:
         return main(sys.argv[1:])
     except (ValueError, ArithmeticError, OSError) as error:

@@ -122,12 +122,21 @@ def parameters(game: Game) -> dict[str, int]:
 
 
 class Trained(NamedTuple):
-    """What an inpainting needs of a finished (or still running) training run."""
+    """What an inpainting needs of a finished (or still running) training run.
+
+    Attributes:
+        config: the experiment.
+        generator: what completes.
+        critic: what judges; None without one.
+        step: how far the run has come; 0 where nobody knows.
+        sha256: of the file that holds it all; None for a work directory.
+    """
 
     config: Training
     generator: Variables
     critic: Variables | None
     step: int
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)

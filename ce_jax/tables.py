@@ -13,7 +13,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ce_jax import checkpointing, files, metrics
+from ce_jax import files, loading, metrics
 from ce_jax.batch import Outcome, inpaint
 from ce_jax.claims import OutputError
 from ce_jax.config import Entry, Inpainting, Table
@@ -137,7 +137,7 @@ def _contained(inpainting: Inpainting) -> Iterator[str]:
     try:
         seen = {}
         if inpainting.model is not None:
-            training = checkpointing.read_config(inpainting.model)
+            training = loading.config_of(inpainting.model)
             seen["trained on"] = _all_digests(training.data.source)
         if inpainting.collection is not None:
             seen["chooses from"] = _all_digests(inpainting.collection)

@@ -18,6 +18,7 @@ from ce_jax import (
     files,
     hosts,
     images,
+    loading,
     run_report,
     sharding,
     sources,
@@ -75,7 +76,7 @@ def train(
             checkpointing.claim(workdir, config)  # after everything that may refuse to begin
     hosts.require_shared(workdir)
     game = program.begin()
-    game = checkpointing.restore(workdir, checkpointing.with_searched(game, searched))
+    game = checkpointing.restore(workdir, loading.with_searched(game, searched))
     start = int(game.step)
     facts = {"command": command, "images": len(source), "parameters": parameters(game)}
     kept = {"keep_last": config.keep_last, "keep_every": config.keep_every}
@@ -125,7 +126,7 @@ def _opened(
     source = sources.open_source(config.data.source)
     sources.keep_apart(config.data.source, workdir)
     data.check(config, source)
-    searched, scene = checkpointing.searched(config, workdir), None
+    searched, scene = loading.searched(config, workdir), None
     if hosts.is_first():
         scene = images.to_float(data.examples(config.data, source, _PREVIEWS))
     return source, searched, scene

@@ -20,7 +20,10 @@ TREES = {path: ast.parse(path.read_text()) for path in FILES}
 LAYERS = re.findall(r"^    (\w+(?: \w+)*)(?:  .*)?$", str(ce_jax.__doc__), re.MULTILINE)
 ORDER = [module for layer in LAYERS for module in layer.split()]
 
-COMPILE = {"sharding", "profiling", "hosts", "training", "completion", "hole_sets", "perceptual"}
+COMPILE = {
+    *("sharding", "profiling", "hosts", "training", "completion", "hole_sets", "perceptual"),
+    "convert",
+}
 """Modules that may call `jax.jit` or `jax.pmap`; everything else is a function to be compiled."""
 WORLDLESS = {
     "config",
@@ -122,7 +125,7 @@ def test_the_library_neither_prints_nor_exits_nor_loads_pickles(path):
         "input",
         "breakpoint",
     }
-    if module_of(path) != "commands":  # the part of the scripts that both share
+    if name(path) not in ("commands.py", "convert/__main__.py"):  # programs, and what they share
         assert not forbidden & called(TREES[path])
     top_levels = {imported.split(".")[0] for imported in imports(TREES[path])}
     assert not {"pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"} & top_levels

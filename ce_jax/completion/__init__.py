@@ -187,6 +187,11 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
 def _searched(config: Inpainting, model: Dcgan | Vae | LatentEncoder, trained: Trained) -> Networks:
     """The networks of a latent search; a pool is the same for all of a seed."""
     networks = Networks(trained.generator, trained.critic)
+    if isinstance(model, Dcgan) and trained.critic is None and config.latent.prior > 0:
+        raise ConfigError(
+            f"{config.model} has no critic for the prior loss; search with --latent.prior 0, or "
+            "import the discriminator too."
+        )
     match config.latent.start:
         case "encoder" if not isinstance(model, LatentEncoder):
             raise ConfigError(

@@ -23,7 +23,8 @@ def method(
 
     def propose(networks: Networks, images: Array, hole: Array, key: Array):
         proposal = _predict(model, size, networks[0], images, hole)
-        return proposal, jnp.zeros(len(images)), jnp.zeros(len(images), jnp.int32)
+        count = images.shape[:1]  # which an exported program need not know
+        return proposal, jnp.zeros(count), jnp.zeros(count, jnp.int32)
 
     return propose
 

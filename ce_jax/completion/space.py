@@ -76,11 +76,12 @@ def space_of(
 
 def _of_dcgan(model: Dcgan, networks: Networks, settings: LatentSearch) -> Space:
     """A DCGAN, whose critic is the prior (Yeh et al. 2017, eq. 5)."""
-    assert networks.critic is not None
     form = {"saturating": losses.prior_loss, "non-saturating": losses.adversarial_loss}
-    critic = frozen.fold_critic(networks.critic, jnp.dtype(settings.precision))
+    dtype = jnp.dtype(settings.precision)
+    critic = None if networks.critic is None else frozen.fold_critic(networks.critic, dtype)
 
     def surprise(_: Array, images: Array) -> Array:
+        assert critic is not None  # nobody asks without one
         return form[settings.prior_form](frozen.judge(critic, images))
 
     return Space(model.latent, model.prior, *_halves(networks.generator, settings), surprise)

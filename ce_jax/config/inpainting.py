@@ -200,7 +200,7 @@ class Inpainting:
     output_format: Literal["png", "array_record"] = "png"
     """png: images/NAME.png. array_record: besides, once all are done, dataset/ with the same pictures, to train on as tfds:OUTPUT/dataset."""
     model: str | None = None
-    """Work directory of a training run, for the methods that need a network; photographs are then framed as it was trained, unless a --frame option is given."""
+    """For the methods that need a network: work directory of a training run, a .safetensors file, or the name of a released model; photographs are then framed as it was trained, unless a --frame option is given."""
     method: Literal[
         "latent",
         "context-encoder",
@@ -289,7 +289,8 @@ class Inpainting:
             self.model is not None or self.method not in NEED_A_MODEL,
             "model",
             self.model,
-            f"the work directory of a training run for method {self.method} (--model DIR)",
+            f"the work directory of a training run for method {self.method} (--model DIR), or a "
+            "released model (--model FILE.safetensors, or its name)",
         )
         require(
             self.collection is not None or self.method != "nearest",

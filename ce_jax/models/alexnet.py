@@ -110,4 +110,4 @@ class ContextEncoder(nn.Module):
             # [b, 12, 12, 128], [b, 24, 24, 64], [b, 48, 48, 64], [b, 96, 96, 32]
             x = normalised(Upsample(thirds * self.width // 3)(x))
         x = Upsample(3)(x).astype(jnp.float32)  # [b, 192, 192, 3]
-        return jnp.tanh(jax.image.resize(x, (len(x), self.output, self.output, 3), "bilinear"))
+        return jnp.tanh(jax.image.resize(x, (x.shape[0], self.output, self.output, 3), "bilinear"))

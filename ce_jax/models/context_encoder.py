@@ -66,7 +66,7 @@ class ContextEncoder(nn.Module):
             _, side, _, maps = x.shape
             while self.output % side:
                 side -= 1  # 6x6 are followed by 4x4, which double up to a power of two
-            x = dense(self.bottleneck)(x.reshape(len(x), -1))
+            x = dense(self.bottleneck)(x.reshape(x.shape[0], -1))
             x = leaky_relu(normalised(x))  # [b, 4000]
             self.sow("intermediates", "bottleneck", x)
             x = dense(side * side * maps)(x)

@@ -59,7 +59,7 @@ def trunk(
         # [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
         x = Downsample(2 * x.shape[-1], kernel)(x)
         x = leaky_relu(BatchNorm(train, axis)(x))
-    return x.reshape(len(x), -1).astype(jnp.float32)
+    return x.reshape(x.shape[0], -1).astype(jnp.float32)
 
 
 class Critic(nn.Module):

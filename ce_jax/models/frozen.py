@@ -81,7 +81,7 @@ def judge(layers: Sequence[Layer], images: Array) -> Array:
     x = images.astype(head.kernel.dtype)
     for kernel, shift in convolutions:
         x = leaky_relu(downsample(x, kernel) + _last(shift, 4))
-    return (x.reshape(len(x), -1) @ head.kernel)[:, 0].astype(jnp.float32)
+    return (x.reshape(x.shape[0], -1) @ head.kernel)[:, 0].astype(jnp.float32)
 
 
 def _up(x: Array, layers: Sequence[Layer]) -> Array:

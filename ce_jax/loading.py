@@ -1,0 +1,94 @@
+"""Trained networks, wherever they are: in a run, in a file, or in this package by name.
+
+A model is named by the work directory of a training run, by a `.safetensors` file, or by the name
+of one that comes with the package. What is there under this name goes before the package.
+"""
+
+import os
+from collections.abc import Hashable
+from dataclasses import replace
+
+from ce_jax import checkpointing, files, releases, sharding
+from ce_jax.checkpointing import CheckpointError
+from ce_jax.config import LatentEncoder, Training
+from ce_jax.releases import Released
+from ce_jax.state import Game, GuessingGame, Searched, Trained
+
+
+def load(model: str | os.PathLike) -> Trained:
+    """The networks of a model, on the first device; no network connection is needed.
+
+        >>> import ce_jax
+        >>> trained = ce_jax.load("runs/dcgan")  # or "celeba64.safetensors"
+        >>> trained.config.model, trained.generator["params"], trained.step
+
+    Raises:
+        CheckpointError: no such model, a run without a checkpoint, or of another architecture.
+        ReleaseError: a file that is damaged, or does not hold a model.
+    """
+    if (known := _released(model)) is not None:
+        return releases.read(known.path, sha256=known.sha256)
+    if releases.is_file(model):
+        return releases.read(model)
+    try:
+        return checkpointing.load(model)
+    except CheckpointError as error:
+        names = ", ".join(releases.released())
+        if not names or files.place(model).exists():
+            raise
+        raise CheckpointError(f"{error} Released models are {names}.") from error
+
+
+def config_of(model: str | os.PathLike) -> Training:
+    """The experiment in which a model was trained; raises as `load`."""
+    if (known := _released(model)) is not None:
+        return releases.read_config(known.path)
+    if releases.is_file(model):
+        return releases.read_config(model)
+    return checkpointing.read_config(model)
+
+
+def version_of(model: str | os.PathLike) -> Hashable:
+    """Something that changes when there are other networks under the name of a model.
+
+    Raises:
+        ReleaseError: a file that is not there.
+    """
+    if _released(model) is not None:
+        return None
+    if releases.is_file(model):
+        return releases.version_of(model)
+    return max(checkpointing.saved_steps(model), default=None)
+
+
+def searched(config: Training, workdir: os.PathLike | str) -> Searched | None:
+    """The DCGAN that a new run begins with, where its config asks for one.
+
+    Raises:
+        CheckpointError: there is none, or something else was trained there.
+    """
+    model, frame = config.model, config.data.frame
+    if not isinstance(model, LatentEncoder) or checkpointing.saved_steps(workdir):
+        return None
+    trained = load(model.run)
+    theirs = trained.config
+    if (theirs.model, theirs.data.frame) != (model.dcgan, frame) or trained.critic is None:
+        raise CheckpointError(
+            f"{model.run} trained {theirs.model} on {theirs.data.frame}, but this config says "
+            f"model.dcgan = {model.dcgan} and data.frame = {frame}; change it, or --model.run."
+        )
+    return Searched(trained.generator, trained.critic)
+
+
+def with_searched(state: Game, networks: Searched | None) -> Game:
+    """The state in which a run begins, with the DCGAN of another run if there is one."""
+    if networks is None:
+        return state
+    assert isinstance(state, GuessingGame)
+    return replace(state, searched=sharding.spread(networks, state.searched))
+
+
+def _released(model: str | os.PathLike) -> Released | None:
+    """The model of this name in the package, unless there is something else under it."""
+    known = releases.released().get(os.fspath(model))
+    return None if known is None or files.place(model).exists() else known

@@ -1,0 +1,227 @@
+"""Trained networks in a single file, and those of them that come with this package by name.
+
+A `.safetensors` file holds what a completion needs of a run: every weight and every BatchNorm
+statistic, by its place among the variables (`generator.params.Dense_0.kernel`). Its metadata has
+one entry, `ce_jax`, an object in JSON:
+
+    version    1
+    config     the experiment, as in the config.json of a run
+    step       how far the run had come; 0 where nobody knows
+
+Kernels may be float16. What is smaller stays float32, as do all computations.
+
+The folder `released` holds `NAME.safetensors` and its model card, `NAME.md`; `models.json` there
+has the SHA-256 of each file by its name.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from ce_jax import config as configuration
+from ce_jax import files, systems
+from ce_jax.config import ConfigError, Dcgan, Training
+from ce_jax.state import Trained
+
+Precision = Literal["float32", "float16"]
+
+FOLDER = Path(__file__).parent / "released"
+SUFFIX = ".safetensors"
+
+_VERSION = 1
+_LONGEST_HEADER = 100_000_000  # bytes; the format has no longer ones
+
+
+class ReleaseError(ValueError):
+    """A file that does not hold the networks it should; the message says which and why."""
+
+
+class Released(NamedTuple):
+    """A model that comes with the package: its file, and the SHA-256 that this must have."""
+
+    path: Path
+    sha256: str
+
+
+def released() -> dict[str, Released]:
+    """The models that come with the package, by name."""
+    table = json.loads((FOLDER / "models.json").read_text(encoding="utf-8"))
+    return {
+        name: Released(FOLDER / f"{name}{SUFFIX}", sha256) for name, sha256 in sorted(table.items())
+    }
+
+
+def is_file(model: str | os.PathLike) -> bool:
+    """Whether a model is named as a file, and not as a work directory."""
+    return os.fspath(model).endswith(SUFFIX)
+
+
+def version_of(path: str | os.PathLike) -> tuple[int, float]:
+    """Size and time of a file, which change when there is another one.
+
+    Raises:
+        ReleaseError: there is none.
+    """
+    try:
+        if files.is_remote(path):
+            status = files.place(path).stat()
+            return status.length, status.mtime
+        return os.stat(path).st_size, os.stat(path).st_mtime_ns
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def needed(trained: Trained) -> Trained:
+    """Without a critic that no completion asks: only a search in a DCGAN does."""
+    return trained if isinstance(trained.config.model, Dcgan) else trained._replace(critic=None)
+
+
+def rounded(trained: Trained, precision: Precision) -> Trained:
+    """The networks with their kernels as they are in a file of this precision, float32 again.
+
+    Raises:
+        ReleaseError: a weight is too large for it.
+    """
+    kept = {name: _kept(name, leaf, precision) for name, leaf in _leaves(trained).items()}
+    return _filled(trained, {name: array.astype(np.float32) for name, array in kept.items()})
+
+
+def pack(trained: Trained, *, precision: Precision = "float32") -> bytes:
+    """The content of a file; the same for the same networks.
+
+    Raises:
+        ReleaseError: a weight is too large for this precision.
+    """
+    arrays = {name: _kept(name, leaf, precision) for name, leaf in _leaves(trained).items()}
+    plain = configuration.to_dict(trained.config)
+    about = {"version": _VERSION, "step": trained.step, "config": plain}
+    return safetensors.numpy.save(arrays, {"ce_jax": json.dumps(about)})
+
+
+def read(path: str | os.PathLike, *, sha256: str | None = None) -> Trained:
+    """The networks of a file, float32; if its SHA-256 is known, only if that is right.
+
+    Raises:
+        ReleaseError: missing, unreadable, another file, or of another architecture than it says.
+    """
+    try:
+        data = files.place(path).read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    found = hashlib.sha256(data).hexdigest()
+    if sha256 not in (None, found):
+        raise ReleaseError(
+            f"{path} is not what was released: its SHA-256 is {found}, not {sha256}; "
+            "install the package again."
+        )
+    try:
+        arrays = safetensors.numpy.load(data)
+    except (SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise ReleaseError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+    config, step = _described(path, data[8 : 8 + _length(data)])
+    layout = shapes(config)
+    if not any(name.startswith("critic.") for name in arrays):
+        layout = layout._replace(critic=None)
+    wanted = _leaves(layout)
+    for name in [*wanted, *arrays]:
+        there, fitting = arrays.get(name), wanted.get(name)
+        if there is None or fitting is None or there.shape != fitting.shape:
+            raise ReleaseError(
+                f"{path}: {name} holds {_shape(there)}; in the network of its config it holds "
+                f"{_shape(fitting)}."
+            )
+    trained = _filled(layout, {name: array.astype(np.float32) for name, array in arrays.items()})
+    return trained._replace(step=step, sha256=found)
+
+
+def read_config(path: str | os.PathLike) -> Training:
+    """The experiment of a file, of which only the beginning is read.
+
+    Raises:
+        ReleaseError: missing, unreadable, or another kind of file.
+    """
+    try:
+        with files.place(path).open("rb") as file:
+            length = min(_length(file.read(8)), _LONGEST_HEADER)
+            return _described(path, file.read(length))[0]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def shapes(config: Training) -> Trained:
+    """What a run of this experiment leaves, as shapes."""
+    game = jax.eval_shape(systems.build(config).init, jax.random.key(0))
+    return Trained(config, game.exhibit, game.critic and game.critic.variables, 0)
+
+
+def _unreadable(path: str | os.PathLike, error: OSError) -> ReleaseError:
+    return ReleaseError(f"{path} cannot be read: {error.strerror or error}")
+
+
+def _length(beginning: bytes) -> int:
+    return int.from_bytes(beginning[:8], "little")
+
+
+def _described(path: str | os.PathLike, header: bytes) -> tuple[Training, int]:
+    """The config and the step in the header of a file."""
+    metadata = files.json_object(header).get("__metadata__", {})
+    about = files.json_object(metadata.get("ce_jax", ""))
+    if about.get("version") is None:
+        raise ReleaseError(
+            f"{path} holds no model of ce_jax; if it is a state dict of PyTorch: "
+            "python -m ce_jax.convert import --help"
+        )
+    if about["version"] != _VERSION:
+        raise ReleaseError(
+            f"{path} has the format {about['version']}, this version of ce_jax reads {_VERSION}; "
+            "update ce_jax."
+        )
+    try:
+        return configuration.training_from_dict(about["config"]), int(about["step"])
+    except (ConfigError, KeyError) as error:
+        raise ReleaseError(f"{path} cannot be read: {error}") from error
+
+
+def _networks(trained: Trained) -> dict[str, Any]:
+    networks = {"generator": trained.generator, "critic": trained.critic}
+    return {name: variables for name, variables in networks.items() if variables is not None}
+
+
+def _leaves(trained: Trained) -> dict[str, Any]:
+    """Every array of some networks, by the dotted name of its place."""
+    leaves = jax.tree_util.tree_leaves_with_path(_networks(trained))
+    return {_name(path): leaf for path, leaf in leaves}
+
+
+def _filled(layout: Trained, arrays: dict[str, np.ndarray]) -> Trained:
+    """Networks of this layout with these arrays in their places."""
+    networks = jax.tree_util.tree_map_with_path(
+        lambda path, _: jnp.asarray(arrays[_name(path)]), _networks(layout)
+    )
+    return layout._replace(generator=networks["generator"], critic=networks.get("critic"))
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".")
+
+
+def _kept(name: str, leaf: Any, precision: Precision) -> np.ndarray:
+    """An array as it stands in a file."""
+    array = np.array(leaf, np.float32, order="C")  # in any other, safetensors mixes them up
+    if array.ndim < 2 or precision == "float32":
+        return array
+    if (largest := np.abs(array).max()) > np.finfo(np.float16).max:
+        raise ReleaseError(f"{name} has the weight {largest:g}, too large for float16.")
+    return array.astype(np.float16)
+
+
+def _shape(array: Any) -> str:
+    return "nothing" if array is None else str(list(array.shape))

@@ -1,0 +1,71 @@
+"""An exported program computes what the network does, in batches of any size."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+import untrained
+
+from ce_jax import releases
+from ce_jax.convert.__main__ import main
+from ce_jax.models.latent_encoder import see
+from ce_jax.state import apply
+from ce_jax.systems import context_encoder, dcgan, latent_encoder
+
+
+def images_of(size, count=3):
+    return np.random.default_rng(size).uniform(-1, 1, (count, size, size, 3)).astype(np.float32)
+
+
+def ours_of(module, variables, inputs):
+    return jax.jit(lambda x: apply(module, variables, x), compiler_options=tiny.QUICKLY)(inputs)
+
+
+def programs_of(trained, folder):
+    """What the command writes of a model, read back; to be called in batches of any size."""
+    pytest.importorskip("flatbuffers", reason="pip install -e .[stablehlo]")
+    (folder / "model.safetensors").write_bytes(releases.pack(trained))
+    main(["stablehlo", f"{folder}/model.safetensors", "--output", f"{folder}/programs"])
+    paths = sorted((folder / "programs").iterdir())
+    found = {path.stem: jax.export.deserialize(bytearray(path.read_bytes())) for path in paths}
+    assert all(program.platforms == ("cpu", "cuda", "tpu") for program in found.values())
+    return {
+        name: jax.jit(program.call, compiler_options=tiny.QUICKLY)
+        for name, program in found.items()
+    }
+
+
+HOLE = np.zeros((3, 32, 32, 1), bool)
+HOLE[:, 8:24, 8:24] = True
+
+
+def test_an_exported_context_encoder_completes_as_the_method_does(tmp_path):
+    trained = untrained.networks(tiny.context_encoder())
+    programs = programs_of(trained, tmp_path)
+    assert programs.keys() == {"completion"}
+    images = images_of(32)
+    completed = programs["completion"](images, HOLE)
+    model = trained.config.model
+    shown = context_encoder.paint(model, jnp.asarray(images), HOLE)
+    expected = ours_of(context_encoder.module_of(model, size=32), trained.generator, shown)
+    np.testing.assert_allclose(completed[:, 8:24, 8:24], expected, atol=1e-5)
+    np.testing.assert_array_equal(completed[~HOLE[..., 0]], images[~HOLE[..., 0]])
+
+
+@pytest.mark.slow
+def test_exported_networks_of_a_search_compute_what_they_do_there(tmp_path):
+    trained = untrained.networks(tiny.latent_encoder())
+    programs = programs_of(trained, tmp_path)
+    assert programs.keys() == {"generator", "critic", "encoder"}
+    generator, critic = dcgan.modules(trained.config.model.dcgan, size=32)
+    searched, images = trained.generator["searched"], images_of(32)
+    z = programs["encoder"](images, HOLE)
+    seen = see(jnp.asarray(images), HOLE)
+    module = latent_encoder.module_of(trained.config.model)
+    np.testing.assert_allclose(z, ours_of(module, trained.generator["encoder"], seen), atol=1e-5)
+    for part in (z, z[:1]):
+        expected = ours_of(generator, searched.generator, part)
+        np.testing.assert_allclose(programs["generator"](part), expected, atol=1e-5)
+    logits = ours_of(critic, searched.critic, images)
+    np.testing.assert_allclose(programs["critic"](images), logits, rtol=1e-4, atol=1e-4)
