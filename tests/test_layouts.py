@@ -16,6 +16,7 @@ from ce_jax.releases import shapes
 from ce_jax.state import Trained
 
 
+@pytest.mark.slow
 def test_the_published_widths_are_known_by_their_keys():
     """Without their weights: keys and shapes as they stand in the files of these programs."""
     dcgan = shapes(Training(model=Dcgan()))

@@ -40,6 +40,7 @@ HOLE = np.zeros((3, 32, 32, 1), bool)
 HOLE[:, 8:24, 8:24] = True
 
 
+@pytest.mark.slow
 def test_an_exported_context_encoder_completes_as_the_method_does(tmp_path):
     trained = untrained.networks(tiny.context_encoder())
     programs = programs_of(trained, tmp_path)
