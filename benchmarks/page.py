@@ -1,6 +1,6 @@
 """The figures as a page for people."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 HEADER = (
@@ -27,7 +27,7 @@ def markdown(report: Mapping[str, Any]) -> str:
         "![cost against size](cost.svg)",
     ]
     if report["skipped"]:
-        parts.append("## Not done\n\n" + "\n".join(map(_skipped, report["skipped"])))
+        parts.append("## Not done\n\n" + "\n".join(_skipped(report["skipped"])))
     parts.append(
         f"- Setting: {_listed(report['setting'])}\n- Machine: {_listed(report['machine'])}"
     )
@@ -76,8 +76,14 @@ def _ratio(ratio: Mapping[str, Any]) -> str:
     return f"**{ratio['median']:.2f}** ({lower:.2f}–{upper:.2f})"
 
 
-def _skipped(work: Mapping[str, Any]) -> str:
-    return f"- {work['name']}, {work['setting']}: {work['reason']}"
+def _skipped(works: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A line for each kind of work and reason."""
+    kinds: dict[tuple[str, str], list[str]] = {}
+    for work in works:
+        kinds.setdefault((work["name"], work["reason"]), []).append(work["setting"])
+    for (name, reason), settings in kinds.items():
+        where = "; ".join(filter(None, settings))
+        yield f"- {name}{where and f' ({where})'}: {reason}"
 
 
 def _listed(values: Mapping[str, Any]) -> str:

@@ -70,10 +70,39 @@ def plans(
         yield _planned(build, SIZES, point)
 
 
+class Budget:
+    """The time that there is for everything, from when it is made."""
+
+    def __init__(self, minutes: float) -> None:
+        self._end, self._minutes = time.monotonic() + 60 * minutes, minutes
+
+    @property
+    def is_spent(self) -> str | None:
+        """What there is to say when nothing more can be begun."""
+        over = f"the {self._minutes:g} minutes are over; give more --minutes"
+        return over if self._left <= 0 else None
+
+    def too_long(self, *, turn: float, repetitions: int, building: float = 0.0) -> str | None:
+        """Why a work is left out whose turns, and whose making, take so many seconds."""
+        needed = building + turn * repetitions
+        if needed <= _SHARE * self._left:
+            return None
+        spent = 60 * self._minutes - self._left
+        compiling = f" and {building:.0f} s of compiling" if building else ""
+        return (
+            f"{repetitions} turns of {turn:.2g} s{compiling} take too long; "
+            f"give --minutes {math.ceil((spent + needed / _SHARE) / 60)}"
+        )
+
+    @property
+    def _left(self) -> float:
+        return self._end - time.monotonic()
+
+
 def run(
     works: Iterable[Work | Planned | Skipped],
     *,
-    minutes: float,
+    budget: Budget,
     repetitions: int,
     wanted: Callable[[str], bool],
     say: Callable[[str], None],
@@ -82,60 +111,59 @@ def run(
 
     Args:
         works: what there is to do.
-        minutes: for everything.
+        budget: what of it fits.
         repetitions: turns of all sides.
         wanted: whether to do a work of this name.
         say: is told what is being done.
     """
-    begun, known = time.monotonic(), {}
-
-    def left() -> float:
-        return 60 * minutes - (time.monotonic() - begun)
-
-    def too_long(turn: float, building: float) -> str | None:
-        """Why a work is not done whose turns take so long."""
-        needed = building + turn * repetitions
-        if needed <= _SHARE * left():
-            return None
-        enough = math.ceil((60 * minutes - left() + needed / _SHARE) / 60)
-        return f"a turn of all sides takes {turn:.2g} s; give --minutes {enough}"
-
-    for planned in works:
-        if not wanted(planned.name):
+    known: dict[str, _Known] = {}
+    for asked in works:
+        if not wanted(asked.name):
             continue
-        if isinstance(planned, Skipped):
-            yield planned
-            continue
-        skipped = partial(Skipped, name=planned.name, setting=planned.setting)
-        say(f"{planned.name}, {planned.setting}")
-        work = planned
-        if isinstance(planned, Planned):
-            before = known.get(planned.name)
-            if before is not None:
-                times = planned.cost / before.cost
-                # A graph of twice the size is not twice as long in the making.
-                if reason := too_long(before.turn * max(times, 0.1), before.building):
-                    yield skipped(reason=reason)
-                    continue
-            if left() <= 0:
-                yield skipped(reason=f"the {minutes:g} minutes are over; give more --minutes")
-                continue
-            start = time.monotonic()
-            try:
-                work = planned.build()
-            except Exception as error:  # memory that is short: what is smaller has its figures
-                yield skipped(reason=f"{type(error).__name__}: {str(error).splitlines()[0]}")
-                continue
-            building = time.monotonic() - start
-        turn = _turn(work)
-        if isinstance(planned, Planned):
-            known[planned.name] = _Known(planned.cost, turn, building)
-        elif too_long(turn, 0.0):
-            turn = _turn(work)  # the first one may have compiled
-        if reason := too_long(turn, 0.0):
-            yield skipped(reason=reason)
-            continue
-        yield Timed(work, _times(work, repetitions))
+        try:
+            found = _ready(asked, known, budget, repetitions=repetitions, say=say)
+            yield found if isinstance(found, Skipped) else _times(found, repetitions)
+        except Exception as error:  # memory that is short: what is smaller has its figures
+            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            yield _skipped(asked, reason)
+
+
+def _ready(
+    asked: Work | Planned | Skipped,
+    known: dict[str, _Known],
+    budget: Budget,
+    *,
+    repetitions: int,
+    say: Callable[[str], None],
+) -> Work | Skipped:
+    """A work that has been called once and that there is time for; or that there is none."""
+    if isinstance(asked, Skipped):
+        return asked
+    if reason := budget.is_spent:
+        return _skipped(asked, reason)
+    if isinstance(asked, Work):
+        say(f"{asked.name}, {asked.setting}")
+        turn = _turn(asked)
+        if budget.too_long(turn=turn, repetitions=repetitions):
+            turn = _turn(asked)  # the first one may have compiled
+        reason = budget.too_long(turn=turn, repetitions=repetitions)
+        return _skipped(asked, reason) if reason else asked
+    if (before := known.get(asked.name)) is not None:
+        turn = before.turn * asked.cost / before.cost
+        reason = budget.too_long(turn=turn, repetitions=repetitions, building=before.building)
+        if reason:
+            return _skipped(asked, reason)
+    say(f"{asked.name}, {asked.setting}")
+    start = time.monotonic()
+    work = asked.build()
+    building, turn = time.monotonic() - start, _turn(work)
+    known[asked.name] = _Known(asked.cost, turn, building)
+    reason = budget.too_long(turn=turn, repetitions=repetitions)
+    return _skipped(asked, reason) if reason else work
+
+
+def _skipped(work: Work | Planned | Skipped, reason: str) -> Skipped:
+    return Skipped(name=work.name, setting=work.setting, reason=reason)
 
 
 def _turn(work: Work) -> float:
@@ -145,13 +173,11 @@ def _turn(work: Work) -> float:
     return time.perf_counter() - start
 
 
-def _times(work: Work, repetitions: int) -> dict[str, Spread]:
+def _times(work: Work, repetitions: int) -> Timed:
     calls = [side.call for side in work.sides.values()]
     spreads = alternate(calls, repetitions=repetitions, steps=work.steps, warm_up=0)
-    return {
-        name: spread.scaled(1 / side.part)
-        for (name, side), spread in zip(work.sides.items(), spreads, strict=True)
-    }
+    sides = zip(work.sides.items(), spreads, strict=True)
+    return Timed(work, {name: spread.scaled(1 / side.part) for (name, side), spread in sides})
 
 
 def _planned(

@@ -24,7 +24,11 @@ def work(name="a step", setting="batch 64, width 64, 64 px", *, seconds=0.0, **c
 def run(works, *, minutes=1.0, repetitions=2, wanted=lambda name: True):
     told = []
     results = suite.run(
-        works, minutes=minutes, repetitions=repetitions, wanted=wanted, say=told.append
+        works,
+        budget=suite.Budget(minutes),
+        repetitions=repetitions,
+        wanted=wanted,
+        say=told.append,
     )
     return list(results), told
 
@@ -55,7 +59,13 @@ def test_what_is_larger_than_what_took_long_is_not_even_built():
     large = Planned(name="a step", setting="1000", cost=1e6, build=unasked)
     (timed, skipped), _ = run([small, large])
     assert isinstance(timed, suite.Timed)
-    assert isinstance(skipped, Skipped) and "a turn of all sides takes" in skipped.reason
+    assert isinstance(skipped, Skipped) and "take too long" in skipped.reason
+
+
+def test_when_the_time_is_over_nothing_more_is_begun():
+    (skipped,), told = run([work()], minutes=0.0)
+    assert isinstance(skipped, Skipped) and not told
+    assert skipped.reason == "the 0 minutes are over; give more --minutes"
 
 
 def test_what_cannot_be_built_is_told_and_the_others_go_on():
@@ -126,7 +136,7 @@ def test_the_page_and_the_plots_show_every_work_once(report):
     text = page.markdown(report)
     for found in report["works"]:
         assert text.count(f"**{found['name']}**, {found['setting']} |") == 1
-    assert "- a loader, of JPEGs: grain is not installed" in text
+    assert "- a loader (of JPEGs): grain is not installed" in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert {row.count("|") for row in rows} == {len(page.HEADER) + 1}
     ratios, costs = (xml.fromstring(plot(report)) for plot in (plots.ratios, plots.costs))
