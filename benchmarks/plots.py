@@ -115,7 +115,7 @@ def _panel(title: str, points: Points, names: Sequence[str], box: tuple[int, int
 def _ticks(low: float, high: float) -> list[float]:
     """1, 2 and 5 times powers of ten; those alone where there would be many."""
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    factors = (1, 2, 5) if high / low < 200 else (1,)
+    factors = (1, 2, 5) if high / low < 2000 else (1,)
     ticks = [factor * 10.0**power for power in powers for factor in factors]
     return [tick for tick in ticks if low <= tick <= high]
 

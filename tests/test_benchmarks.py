@@ -29,11 +29,17 @@ SETTING = Setting(size=32, width=4, batch_size=8, steps=2)
 ROOT = Path(__file__).parent.parent
 
 compiles = pytest.mark.skipif(bool(why_not_compiled()), reason=str(why_not_compiled()))
+# torch.compile warns of its own parts, and of a gradient that it itself looks at.
+of_inductor = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore:The .grad attribute of a Tensor:UserWarning"
+)
 both_modes = pytest.mark.parametrize(
     "mode",
     [
         pytest.param(EAGER, id="eager"),
-        pytest.param(Mode(compiled=True), id="compiled", marks=[pytest.mark.slow, compiles]),
+        pytest.param(
+            Mode(compiled=True), id="compiled", marks=[pytest.mark.slow, compiles, of_inductor]
+        ),
     ],
 )
 
@@ -177,6 +183,7 @@ def test_the_sides_take_turns_and_the_warm_up_does_not_count():
     assert first.scaled(3).minimum == 3 * first.minimum
 
 
+@of_inductor
 @pytest.mark.slow
 def test_the_command_writes_the_figures_of_the_work_that_is_asked_for(tmp_path, capsys):
     flags = ["--repetitions=2", "--steps=2", "--size=32", "--width=4", "--batch-sizes", "8"]
