@@ -6,6 +6,11 @@ of its two layouts here, so that nothing is copied to get from one to the other.
 
 import torch
 
+from benchmarks.pytorch.networks import ContextEncoder, Critic, Generator, frozen
+from benchmarks.pytorch.searching import search
+
+__all__ = ["ContextEncoder", "Critic", "Generator", "device", "frozen", "search", "wait"]
+
 
 def device() -> torch.device:
     """The GPU if there is one, set up for speed, else the CPU."""

@@ -70,3 +70,20 @@ class Search:
         self._adam.step()
         with torch.no_grad():
             self._z.clamp_(-1, 1)
+
+
+def search(
+    generator: Generator,
+    critic: Critic,
+    images: Tensor,
+    hole: Tensor,
+    start: Tensor,
+    *,
+    steps: int,
+    rate: float,
+    window: int,
+    prior: float,
+) -> tuple[Tensor, Tensor]:
+    """One such search, eager: the z reached and its objective."""
+    once = Search(generator, critic, images, hole, start, rate=rate, window=window, prior=prior)
+    return once(steps)
