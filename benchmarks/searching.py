@@ -54,17 +54,20 @@ def search_step(
 
 
 def whole_search(setting: Setting) -> Work:
-    """All 1,500 steps; where they would take too long, a chain of some of them."""
+    """All 1,500 steps; where they would take too long, a chain of some of them.
+
+    Nobody judges where it has arrived: once in a chain would be many times in all.
+    """
     setting, said = _chain(setting)
     networks = ours.dcgan_networks(setting, setting.size)
     part = setting.steps / PUBLISHED.steps
     found = theirs.sides(
         setting,
-        ours=lambda setting: our_side(setting, networks, part=part),
-        theirs=lambda mode: _their_call(setting, networks, mode),
+        ours=lambda setting: our_side(setting, networks, part=part, judged=False),
+        theirs=lambda mode: _their_call(setting, networks, mode, judged=False),
         part=part,
     )
-    counted = _cost(setting, networks)
+    counted = _cost(setting, networks, judged=False)
     return Work(
         name="latent search, 1,500 steps",
         setting=f"{label(setting)}{said}",
@@ -83,7 +86,7 @@ def fast_search(setting: Setting) -> Work:
     found = theirs.sides(
         setting,
         ours=lambda setting: _our_fast_side(setting, networks),
-        theirs=lambda mode: _their_call(setting, networks, mode),
+        theirs=lambda mode: _their_call(setting, networks, mode, judged=False),
         part=setting.steps / PUBLISHED.steps,
     )
     return Work(
@@ -102,9 +105,14 @@ def problem(setting: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return *holed(setting.batch_size, setting.size), z
 
 
-def our_side(setting: Setting, networks: Networks, *, part: float = 1.0) -> Side:
+def our_side(
+    setting: Setting, networks: Networks, *, part: float = 1.0, judged: bool = True
+) -> Side:
     """A search of as many steps as the setting has."""
     search, _ = ours.search(setting, _settings(setting))
+    if not judged:
+        both = search
+        search = jax.jit(lambda *given: both(*given)[0])
     inputs = jax.device_put(problem(setting))
     made = ours.executable(search, networks, *inputs)
     return made.side(lambda: jax.block_until_ready(made.run(networks, *inputs)), part=part)
@@ -127,11 +135,12 @@ def their_search(
     )
 
 
-def _their_call(setting: Setting, networks: Networks, mode: Mode) -> Call:
+def _their_call(setting: Setting, networks: Networks, mode: Mode, *, judged: bool = True) -> Call:
     search = their_search(setting, networks, mode=mode)
+    do = search if judged else search.descend
 
     def call() -> None:
-        search(setting.steps)
+        do(setting.steps)
         pytorch.wait()
 
     return call
@@ -159,11 +168,11 @@ def _chain(setting: Setting) -> tuple[Setting, str]:
     return setting, f", by a chain of {setting.steps}"
 
 
-def _cost(setting: Setting, networks: Networks) -> ours.Cost:
+def _cost(setting: Setting, networks: Networks, *, judged: bool = True) -> ours.Cost:
     """Of a step; a loop's body counts once, however often it runs, and so does the judging."""
     inputs = problem(setting)
     one_step, judge = ours.search(setting, LatentSearch(steps=1))
     judging = ours.cost(judge, networks, inputs[-1])
     both = ours.cost(one_step, networks, *inputs)
-    share = 1 - 1 / setting.steps
+    share = 1 - judged / setting.steps
     return ours.Cost(*(a - share * b for a, b in zip(both, judging, strict=True)))

@@ -55,14 +55,19 @@ class Search:
 
     def __call__(self, steps: int) -> tuple[Tensor, Tensor]:
         """The z reached from the start after so many steps, and its objective."""
+        z = self.descend(steps)
+        with torch.no_grad():
+            return z, self._objective(self._z)
+
+    def descend(self, steps: int) -> Tensor:
+        """The z reached from the start after so many steps."""
         with torch.no_grad():
             self._z.copy_(self._start)
             for moment in self._adam.state[self._z].values():
                 moment.zero_()
         for _ in range(steps):
             self._step()
-        with torch.no_grad():
-            return self._z.detach().clone(), self._objective(self._z)
+        return self._z.detach().clone()
 
     def _descend(self) -> None:
         self._adam.zero_grad(set_to_none=True)
