@@ -1,5 +1,5 @@
 """The same work in JAX and in PyTorch, side by side: python -m benchmarks --out DIR.
 
-Needs PyTorch (pip install -e .[benchmark]). For one device; both sides compute in float32, and on
-a GPU both multiply in TF32, which is the default of JAX there.
+Needs PyTorch (pip install -e .[benchmark]). For one device. On a GPU both sides multiply in TF32,
+which is the default of JAX there, and besides in bfloat16.
 """

@@ -26,7 +26,7 @@ from typing import Any
 
 import jax
 
-from ce_jax import profiling, sharding
+from ce_jax import arithmetic, sharding
 from ce_jax.config import Training
 
 
@@ -79,7 +79,7 @@ class Work:
 
     Attributes:
         images: in its batch.
-        flops: operations, as `profiling` counts them.
+        flops: operations, as `arithmetic` counts them.
         bytes_moved: to and from its memory, if every convolution and matrix product reads its
             factors and writes its result, everything else is part of one of them, and the optimiser
             reads and writes the state once.
@@ -115,13 +115,13 @@ def seconds(work: Work, chip: Chip, *, chips: int, efficiency: float, latency: f
 def count(config: Training) -> Work:
     """What each chip does in a step of a run, by reading its program; nothing is computed."""
     whole = dataclasses.replace(config, microbatches=1)
-    step, arguments = profiling.abstract_step(whole)
-    text = profiling.native(jax.jit(step), *arguments).as_text()
+    step, arguments = arithmetic.abstract_step(whole)
+    text = arithmetic.native(jax.jit(step), *arguments).as_text()
     learned = jax.tree.leaves(arguments[0])
     averages = _averages(whole)
     return Work(
         images=config.batch_size,
-        flops=profiling.step_flops(whole),
+        flops=arithmetic.step_flops(whole),
         bytes_moved=_bytes_of_products(text) + 2 * sum(map(_bytes, learned)),
         bytes_sent=sum(averages),
         collectives=len(averages),
@@ -146,7 +146,7 @@ def _averages(config: Training) -> list[int]:
 
     What stands side by side, as the gradients of a player, XLA sends together.
     """
-    step, arguments = profiling.abstract_step(config, axis=sharding.AXIS)
+    step, arguments = arithmetic.abstract_step(config, axis=sharding.AXIS)
     jaxpr = jax.make_jaxpr(step, axis_env=[(sharding.AXIS, 2)])(*arguments)
     side_by_side = itertools.groupby(
         _equations(jaxpr.jaxpr), lambda equation: equation.primitive.name.startswith("psum")

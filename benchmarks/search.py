@@ -18,7 +18,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ce_jax import checkpointing, completion, holes, sharding
+from ce_jax import checkpointing, holes, sharding
+from ce_jax.completion import methods
 from ce_jax.config import Inpainting, Table
 
 
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def cost(inpainting: Inpainting, options: argparse.Namespace) -> dict[str, Any]:
     """Seconds of the devices for an image, of each repetition."""
     trained = checkpointing.load(options.models / str(inpainting.model))
-    complete = completion.build(inpainting, trained, sharding.make_mesh())
+    complete = methods.build(inpainting, trained, sharding.make_mesh())
     count, size = options.batch_size, trained.config.data.frame.size
     images = np.random.default_rng(0).uniform(-1, 1, (count, size, size, 3)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), count)

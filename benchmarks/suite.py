@@ -1,238 +1,207 @@
-"""The work: each entry builds both sides from the same weights and the same inputs.
+"""What there is to do, the most important first, and how much of it fits into the time."""
 
-Our side is what the package runs, compiled as the package compiles it. The inputs lie on the
-device beforehand: reading images is no part of the work.
-"""
-
+import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import cache
-from typing import cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
-import jax
-import jax.numpy as jnp
-import numpy as np
-import torch
-from jax.stages import Compiled, Wrapped
-from torch import Tensor
+from benchmarks import searching, theirs, training
+from benchmarks.setting import Setting
+from benchmarks.timing import Spread, alternate
+from benchmarks.work import Planned, Skipped, Work
 
-from benchmarks import pytorch
-from benchmarks.weights import to_pytorch
-from ce_jax import images, sharding, systems
-from ce_jax.completion import latent
-from ce_jax.completion.objective import Problem, objective_of, seen
-from ce_jax.completion.space import Networks, space_of
-from ce_jax.config import Data, Dcgan, Frame, LatentSearch, Training
-from ce_jax.profiling import flops, product_side
-from ce_jax.state import Game, apply
-from ce_jax.systems import dcgan
+SIZES = "latent search step by size"
 
-Array = jax.Array
+_SHARE = 0.5
+"""Of the time that is left, what one work may take."""
 
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """The size of the work; the defaults are the published DCGAN."""
-
-    size: int = 64
-    width: int = 64
-    batch_size: int = 64
-    steps: int = 5
-    """Steps in a call: as in a real run, the device does them without waiting for the host."""
-
-    @property
-    def model(self) -> Dcgan:
-        """The networks of both works."""
-        return Dcgan(width=self.width)
-
-    @property
-    def training(self) -> Training:
-        """The run that the training step is one step of."""
-        data = Data(frame=Frame(size=self.size))
-        return Training(model=self.model, data=data, batch_size=self.batch_size)
+_BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
+_WIDTHS = (32, 64, 96, 128)
+_IMAGES = (32, 64, 128, 256)
 
 
 @dataclass(frozen=True)
-class Work:
-    """One thing to do, on two sides.
+class Timed:
+    """A work that was done, and what a step of each of its sides took, in the order of turns."""
 
-    Attributes:
-        name: what a step does.
-        flops: floating-point operations of a step, as XLA counts them in the native convolutions,
-            whatever a device does to save some.
-        compile_seconds: from Python to machine code on the JAX side.
-        ours: does `Setting.steps` steps in JAX and returns when they are done.
-        theirs: likewise in PyTorch.
+    work: Work
+    spreads: dict[str, Spread]
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What a turn of all sides took, and what it took to build them, for a work of this cost."""
+
+    cost: float
+    turn: float
+    building: float
+
+
+def plans(
+    setting: Setting, batch_sizes: Sequence[int], others: Iterable[Work | Skipped]
+) -> Iterator[Work | Planned | Skipped]:
+    """Every kind of work at its smallest batch, then those of others, then larger ones.
+
+    Args:
+        setting: of the networks.
+        batch_sizes: of training steps and searches; the other works take the smallest.
+        others: works that are built already.
     """
-
-    name: str
-    flops: float
-    compile_seconds: float
-    ours: Callable[[], object]
-    theirs: Callable[[], object]
-
-
-def works(setting: Setting) -> Iterator[Work]:
-    """Everything there is to do, the ceiling first; each is built when its turn has come."""
-    yield matrix_product(setting)
-    yield training_step(setting)
-    yield search_step(setting)
-
-
-def matrix_product(setting: Setting) -> Work:
-    """The ceiling: a product of large square matrices, as much arithmetic as a machine can do."""
-    n = product_side()
-    factors = np.random.default_rng(0).standard_normal((2, n, n), np.float32)
-    factors[1] /= np.sqrt(n)  # a chain of products keeps its magnitude
-    our_left, our_right = map(jnp.asarray, factors)
-    their_left, their_right = _tensor(factors)
-    product = jax.jit(jnp.matmul)
-    compiled, seconds = _compile(product, our_left, our_right)
-
-    def ours():
-        chain = our_left
-        for _ in range(setting.steps):
-            chain = compiled(chain, our_right)
-        jax.block_until_ready(chain)
-
-    @torch.inference_mode()
-    def theirs():
-        chain = their_left
-        for _ in range(setting.steps):
-            chain = chain @ their_right
-        pytorch.wait()
-
-    return Work("matrix product", flops(product, our_left, our_right), seconds, ours, theirs)
+    smallest, *larger = sorted(set(batch_sizes))
+    small, larger = replace(setting, batch_size=smallest), map(_resized(setting), larger)
+    yield _planned(training.matrix_product, "matrix product", small)
+    yield _planned(training.dcgan_step, "DCGAN training step", small)
+    yield _planned(searching.search_step, "latent search step", small)
+    encoded = small.context_encoder.data.frame.size
+    for name, build in (
+        ("context encoder training step", training.context_encoder_step),
+        ("context encoder inference", training.inference),
+    ):
+        yield _planned(build, name, small, size=encoded)
+    yield _planned(searching.fast_search, "latent search to the result", small)
+    yield _planned(searching.whole_search, "latent search, 1,500 steps", small)
+    yield from others
+    for large in larger:
+        yield _planned(training.dcgan_step, "DCGAN training step", large)
+        yield _planned(searching.search_step, "latent search step", large)
+    build = partial(searching.search_step, name=SIZES, modes=theirs.fastest)
+    for point in sorted(_points(setting), key=_cost):
+        yield _planned(build, SIZES, point)
 
 
-def training_step(setting: Setting) -> Work:
-    """A step of the critic on real and generated images, then one of the generator against it."""
-    game = start(setting)
-    trainer = pytorch.Trainer(*twins(game, setting))
-    batch = _noise(setting)
-    our_batch, their_batch, key = jnp.asarray(batch), _tensor(batch), jax.random.key(1)
-    z = torch.empty(setting.batch_size, setting.model.latent, device=their_batch.device)
-    update = our_training(setting)
-    batches = [our_batch] * setting.steps
-    operations = flops(update, game, batches, key)  # the body of a loop counts once
-    compiled, seconds = _compile(update, game, batches, key)
+class Budget:
+    """The time that there is for everything, from when it is made."""
 
-    def ours():
-        nonlocal game
-        game, _ = compiled(game, batches, key)
-        jax.block_until_ready(game)
+    def __init__(self, minutes: float) -> None:
+        self._end, self._minutes = time.monotonic() + 60 * minutes, minutes
 
-    def theirs():
-        for _ in range(setting.steps):
-            trainer.step(their_batch, z.uniform_(-1, 1))
-        pytorch.wait()
+    @property
+    def is_spent(self) -> str | None:
+        """What there is to say when nothing more can be begun."""
+        over = f"the {self._minutes:g} minutes are over; give more --minutes"
+        return over if self._left <= 0 else None
 
-    return Work("DCGAN training step", operations, seconds, ours, theirs)
-
-
-def search_step(setting: Setting) -> Work:
-    """A step of latent search in frozen networks; a call ends by judging where it has arrived."""
-    game = start(setting)
-    assert game.critic is not None
-    networks = Networks(game.generator.variables, game.critic.variables)
-    generator, critic = twins(game, setting)
-    generator, critic = pytorch.frozen(generator), pytorch.frozen(critic)
-    quarter = setting.size // 4
-    truth = images.to_float(_noise(setting))
-    hole = np.zeros((*truth.shape[:3], 1), bool)
-    hole[:, quarter:-quarter, quarter:-quarter] = True
-    z = np.random.default_rng(1).uniform(-1, 1, (len(truth), setting.model.latent))
-    problem = truth, hole, z.astype(np.float32)
-    our_problem = jax.device_put(problem)
-    their_truth, their_hole, their_z = map(_tensor, problem)
-
-    settings = LatentSearch(steps=setting.steps)
-    search, judge = our_search(setting, settings)
-    compiled, seconds = _compile(search, networks, *our_problem)
-    # The body of a loop counts once, however often it runs: count one step, less its judging.
-    judging = flops(judge, networks, our_problem[-1])
-    one_step, _ = our_search(setting, LatentSearch(steps=1))
-    operations = flops(one_step, networks, *our_problem) - judging + judging / setting.steps
-
-    def ours():
-        jax.block_until_ready(compiled(networks, *our_problem))
-
-    def theirs():
-        pytorch.search(
-            generator,
-            critic,
-            their_truth,
-            their_hole,
-            their_z,
-            steps=settings.steps,
-            rate=settings.rate,
-            window=settings.window,
-            prior=settings.prior,
+    def too_long(self, *, turn: float, repetitions: int, building: float = 0.0) -> str | None:
+        """Why a work is left out whose turns, and whose making, take so many seconds."""
+        needed = building + turn * repetitions
+        if needed <= _SHARE * self._left:
+            return None
+        spent = 60 * self._minutes - self._left
+        compiling = f" and {building:.0f} s of compiling" if building else ""
+        return (
+            f"{repetitions} turns of {turn:.2g} s{compiling} take too long; "
+            f"give --minutes {math.ceil((spent + needed / _SHARE) / 60)}"
         )
-        pytorch.wait()
 
-    return Work("latent search step", operations, seconds, ours, theirs)
-
-
-def start(setting: Setting) -> Game:
-    """The state of a run at step 0, in buffers of its own."""
-    return jax.tree.map(jnp.array, _start(setting))
+    @property
+    def _left(self) -> float:
+        return self._end - time.monotonic()
 
 
-@cache
-def _start(setting: Setting) -> Game:
-    return jax.device_get(jax.jit(systems.build(setting.training).init)(jax.random.key(0)))
+def run(
+    works: Iterable[Work | Planned | Skipped],
+    *,
+    budget: Budget,
+    repetitions: int,
+    wanted: Callable[[str], bool],
+    say: Callable[[str], None],
+) -> Iterator[Timed | Skipped]:
+    """Times one work after another, as long as there is time.
+
+    Args:
+        works: what there is to do.
+        budget: what of it fits.
+        repetitions: turns of all sides.
+        wanted: whether to do a work of this name.
+        say: is told what is being done.
+    """
+    known: dict[str, _Known] = {}
+    for asked in works:
+        if not wanted(asked.name):
+            continue
+        try:
+            found = _ready(asked, known, budget, repetitions=repetitions, say=say)
+            yield found if isinstance(found, Skipped) else _times(found, repetitions)
+        except Exception as error:  # memory that is short: what is smaller has its figures
+            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            yield _skipped(asked, reason)
 
 
-def our_training(setting: Setting) -> Callable:
-    """(game, batches of uint8 images, key) -> (game, scalars), compiled for one device."""
-    step = systems.build(setting.training).step
-    return sharding.compile_steps(step, sharding.make_mesh(jax.devices()[:1]))
+def _ready(
+    asked: Work | Planned | Skipped,
+    known: dict[str, _Known],
+    budget: Budget,
+    *,
+    repetitions: int,
+    say: Callable[[str], None],
+) -> Work | Skipped:
+    """A work that has been called once and that there is time for; or that there is none."""
+    if isinstance(asked, Skipped):
+        return asked
+    if reason := budget.is_spent:
+        return _skipped(asked, reason)
+    if isinstance(asked, Work):
+        say(f"{asked.name}, {asked.setting}")
+        turn = _turn(asked)
+        if budget.too_long(turn=turn, repetitions=repetitions):
+            turn = _turn(asked)  # the first one may have compiled
+        reason = budget.too_long(turn=turn, repetitions=repetitions)
+        return _skipped(asked, reason) if reason else asked
+    if (before := known.get(asked.name)) is not None:
+        turn = before.turn * asked.cost / before.cost
+        reason = budget.too_long(turn=turn, repetitions=repetitions, building=before.building)
+        if reason:
+            return _skipped(asked, reason)
+    say(f"{asked.name}, {asked.setting}")
+    start = time.monotonic()
+    work = asked.build()
+    building, turn = time.monotonic() - start, _turn(work)
+    known[asked.name] = _Known(asked.cost, turn, building)
+    reason = budget.too_long(turn=turn, repetitions=repetitions)
+    return _skipped(asked, reason) if reason else work
 
 
-def our_search(setting: Setting, settings: LatentSearch) -> tuple[Wrapped, Wrapped]:
-    """(networks, images, hole, start) -> (z, objective), and (networks, z) -> logits, jitted."""
-    generator, critic = dcgan.modules(setting.model, size=setting.size)
-    keys = jax.random.split(jax.random.key(0), setting.batch_size)
-
-    def judge(networks: Networks, z: Array) -> Array:
-        return apply(critic, networks[1], apply(generator, networks[0], z))
-
-    def search(networks: Networks, images: Array, hole: Array, start: Array):
-        space = space_of(setting.model, networks, settings)
-        problem = Problem(images, hole, keys, space, settings)
-        begun = latent.begin(problem, None)._replace(z=start[:, None])
-        ended, _ = latent.search(problem, begun)
-        z = ended.z[:, 0]
-        objective = objective_of(problem, seen(problem), starts=1)
-        return z, objective(z, space.generate(z))
-
-    return jax.jit(search), jax.jit(judge)
+def _skipped(work: Work | Planned | Skipped, reason: str) -> Skipped:
+    return Skipped(name=work.name, setting=work.setting, reason=reason)
 
 
-def twins(game: Game, setting: Setting) -> tuple[pytorch.Generator, pytorch.Critic]:
-    """The players of a game in PyTorch, on its device."""
-    assert game.critic is not None
-    sizes = {"size": setting.size, "width": setting.width}
-    generator = pytorch.Generator(**sizes, latent=setting.model.latent)
-    return (
-        to_pytorch(game.generator.variables, generator).to(pytorch.device()),
-        to_pytorch(game.critic.variables, pytorch.Critic(**sizes)).to(pytorch.device()),
-    )
-
-
-def _noise(setting: Setting) -> np.ndarray:
-    shape = (setting.batch_size, setting.size, setting.size, 3)
-    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-
-
-def _tensor(array: np.ndarray) -> Tensor:
-    return torch.from_numpy(array).to(pytorch.device())
-
-
-def _compile(function: Callable, *arguments: object) -> tuple[Compiled, float]:
-    """An executable for these arguments, and how many seconds it took to make."""
+def _turn(work: Work) -> float:
     start = time.perf_counter()
-    compiled = cast(Wrapped, function).lower(*arguments).compile()
-    return compiled, time.perf_counter() - start
+    for side in work.sides.values():
+        side.call()
+    return time.perf_counter() - start
+
+
+def _times(work: Work, repetitions: int) -> Timed:
+    calls = [side.call for side in work.sides.values()]
+    spreads = alternate(calls, repetitions=repetitions, steps=work.steps, warm_up=0)
+    sides = zip(work.sides.items(), spreads, strict=True)
+    return Timed(work, {name: spread.scaled(1 / side.part) for (name, side), spread in sides})
+
+
+def _planned(
+    build: Callable[[Setting], Work], name: str, setting: Setting, *, size: int | None = None
+) -> Planned:
+    label = training.label(setting, size)
+    return Planned(name=name, setting=label, cost=_cost(setting), build=partial(build, setting))
+
+
+def _cost(setting: Setting) -> float:
+    """Products of a convolution times how many of them there are, but for a factor."""
+    area = setting.width**2 * setting.size**2
+    return setting.batch_size * area * math.log2(setting.size / 4)
+
+
+def _resized(setting: Setting) -> Callable[[int], Setting]:
+    return lambda batch_size: replace(setting, batch_size=batch_size)
+
+
+def _points(setting: Setting) -> set[Setting]:
+    """Around the published network: each of three sizes alone."""
+    center = Setting(steps=setting.steps)
+    return {
+        *(replace(center, batch_size=batch) for batch in _BATCHES),
+        *(replace(center, width=width) for width in _WIDTHS),
+        *(replace(center, size=size) for size in _IMAGES),
+    }

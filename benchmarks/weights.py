@@ -21,6 +21,7 @@ _KINDS = {
     nn.Linear: "Dense",
     nn.Conv2d: "Downsample",
     nn.ConvTranspose2d: "Upsample",
+    nn.BatchNorm1d: "BatchNorm",
     nn.BatchNorm2d: "BatchNorm",
 }
 _BATCH_NORM = {
@@ -61,7 +62,7 @@ def _tensors(module: nn.Module) -> Iterator[tuple[tuple[str, ...], Tensor]]:
             continue
         name = f"{kind}_{numbers[kind]}"
         numbers[kind] += 1
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d):
             for (collection, ours), theirs in _BATCH_NORM.items():
                 yield (collection, name, "BatchNorm_0", ours), getattr(layer, theirs)
         else:

@@ -1,7 +1,7 @@
 """What a benchmark consists of: works, each with a few sides that do the same."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -11,10 +11,15 @@ class Side:
     Attributes:
         call: does it once and returns when it is done.
         compile_seconds: from Python to machine code, before the first call.
+        part: what share of the work a call does; its time is taken for so much more.
+        peak_bytes: memory of the device that it needs at once, with all that it keeps there; None
+            where nobody has counted.
     """
 
     call: Callable[[], object]
     compile_seconds: float = 0.0
+    part: float = 1.0
+    peak_bytes: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,6 +35,7 @@ class Work:
             whatever a device does to save some; None where arithmetic is not the point.
         bytes_moved: to and from memory in a step, as XLA counts them; None likewise.
         sides: by name, ours ("JAX") first.
+        missing: other sides by name, and why each is not there.
     """
 
     name: str
@@ -39,6 +45,24 @@ class Work:
     flops: float | None = None
     bytes_moved: float | None = None
     sides: Mapping[str, Side]
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Planned:
+    """A work that is built when its turn has come, and not if it would take too long.
+
+    Attributes:
+        name: as that of the work.
+        setting: likewise.
+        cost: what it takes, beside another work of the same name.
+        build: makes the work, whose sides are compiled and have been called.
+    """
+
+    name: str
+    setting: str
+    cost: float
+    build: Callable[[], Work]
 
 
 @dataclass(frozen=True, kw_only=True)

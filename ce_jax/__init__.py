@@ -7,13 +7,14 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     files stamps                             written whole or not at all; what a file was
     irregular                                shapes of holes
     membranes                                the equation behind a blend
+    pixels                                   bytes, and what networks see of them
     images holes losses metrics blending     the domain, in pure functions
     distributions                            how alike two sets of images are
     photographs surroundings                 whole pictures; squares of them, and back
     trails                                   the way of a search
     models state systems                     networks, what they have learned, how they learn
     releases                                 networks in one file, and by name
-    sharding profiling                       the devices, and how fast they are
+    sharding arithmetic profiling            the devices, and how fast they are
     hosts                                    the processes that share them
     hole_sets shards                         holes for everybody; parts of a data set
     sources data hole_files pairing          images and holes into batches

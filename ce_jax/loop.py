@@ -16,8 +16,9 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ce_jax import completion, images
-from ce_jax.completion import Candidates, Complete, Completion, Slots
+from ce_jax.completion import Candidates, Complete, Completion, methods
 from ce_jax.completion.latent import Found
+from ce_jax.completion.slots import Slots
 from ce_jax.config import Inpainting
 from ce_jax.finishing import Batch, Finished, Unserved
 from ce_jax.hole_sets import HoleSet, image_keys
@@ -142,11 +143,11 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete |
     """The method of a config, for whole batches or, if its images end on their own, in slots.
 
     Raises:
-        ConfigError, SourceError, FeatureFileError: as `completion.build`.
+        ConfigError, SourceError, FeatureFileError: as `methods.build`.
     """
     if config.method == "latent" and config.latent.patience:
-        return completion.build_slots(config, trained, mesh)
-    return completion.build(config, trained, mesh)
+        return methods.build_slots(config, trained, mesh)
+    return methods.build(config, trained, mesh)
 
 
 def work_of(

@@ -1,20 +1,13 @@
-"""How fast a run is, beside how fast its devices multiply.
-
-Operations are those of the model: of one step as XLA counts them in the native convolutions of an
-accelerator, before it changes anything, on a batch that is seen at once. What a device saves
-(Winograd's products on a CPU) or does twice (microbatches) does not change them.
-"""
+"""How fast a run is, beside how fast its devices multiply."""
 
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from ce_jax import files, sharding, systems
+from ce_jax import arithmetic, files
 from ce_jax.config import Training
 
 Update = Callable[[Any, Sequence[jax.Array], jax.Array], tuple[Any, Any]]
@@ -22,57 +15,6 @@ Update = Callable[[Any, Sequence[jax.Array], jax.Array], tuple[Any, Any]]
 _WARM_UP = 3
 _TIMED = 10
 _TRACED = 3
-
-
-def native(function: Callable, *arguments: Any, platform: str = "tpu") -> jax.stages.Lowered:
-    """A jitted function, lowered for an accelerator that need not be there."""
-    return cast(Any, function).trace(*arguments).lower(lowering_platforms=(platform,))
-
-
-def flops(function: Callable, *arguments: Any) -> float:
-    """Floating-point operations of a jitted function, as above; the body of a loop counts once."""
-    analysis = native(function, *arguments).cost_analysis()
-    return analysis["flops"]  # pyright: ignore[reportOptionalSubscript, reportIndexIssue]
-
-
-def abstract_step(config: Training, *, axis: str | None = None) -> tuple[Callable, tuple]:
-    """The pure step of a config, and what it is called with, as shapes: nothing is allocated."""
-    size, count = config.data.frame.size, config.batch_size
-    system = systems.build(config, axis=axis)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    keys = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), count))
-    images = jax.ShapeDtypeStruct((count, size, size, 3), jnp.float32)
-    return system.step, (jax.eval_shape(system.init, key), images, keys)
-
-
-def step_flops(config: Training) -> float:
-    """Floating-point operations of one step of a run, over all devices."""
-    step, arguments = abstract_step(replace(config, microbatches=1))
-    return flops(jax.jit(step), *arguments)
-
-
-def product_side() -> int:
-    """The side of square matrices that are as much arithmetic as a device can do."""
-    return 2048 if jax.default_backend() == "cpu" else 8192
-
-
-def ceiling(precision: str, *, repetitions: int = 5) -> float:
-    """FLOP/s at which all devices together multiply large matrices of this precision."""
-    mesh, n = sharding.make_mesh(), product_side()
-    shared = sharding.split(mesh)
-
-    def factors() -> jax.Array:
-        key = jax.random.key(0)
-        return jax.random.normal(key, (mesh.size, n, n), precision) / jnp.asarray(n**0.5, precision)
-
-    left = jax.jit(factors, out_shardings=shared)()
-    product = jax.jit(jnp.matmul, out_shardings=shared)
-    chain, seconds = jax.block_until_ready(product(left, left)), []
-    for _ in range(repetitions):
-        start = time.perf_counter()
-        chain = jax.block_until_ready(product(chain, left))
-        seconds.append(time.perf_counter() - start)
-    return 2 * n**3 * mesh.size / min(seconds)
 
 
 class Profile:
@@ -100,7 +42,8 @@ class Profile:
 
     def watch(self, update: Update) -> Update:
         """The same update, looked at."""
-        self._flops, self._ceiling = step_flops(self._config), ceiling(self._config.precision)
+        self._flops = arithmetic.step_flops(self._config)
+        self._ceiling = arithmetic.ceiling(self._config.precision)
 
         def watched(state: Any, batches: Sequence[jax.Array], key: jax.Array) -> tuple[Any, Any]:
             self._before(state)

@@ -21,13 +21,14 @@ LAYERS = re.findall(r"^    (\w+(?: \w+)*)(?:  .*)?$", str(ce_jax.__doc__), re.MU
 ORDER = [module for layer in LAYERS for module in layer.split()]
 
 COMPILE = {
-    *("sharding", "profiling", "hosts", "training", "completion", "hole_sets", "perceptual"),
+    *("sharding", "arithmetic", "hosts", "training", "completion", "hole_sets", "perceptual"),
     "convert",
 }
 """Modules that may call `jax.jit` or `jax.pmap`; everything else is a function to be compiled."""
 WORLDLESS = {
     "config",
     "irregular",
+    "pixels",
     "losses",
     "metrics",
     "distributions",
@@ -142,7 +143,7 @@ def test_what_is_pure_touches_no_world(path):
 def test_an_experiment_can_be_read_without_jax():
     files = [path for path in FILES if module_of(path) == "config"]
     top_levels = {name.split(".")[0] for path in files for name in imports(TREES[path])}
-    assert top_levels <= {"__future__", "ce_jax", "dataclasses", "typing", "tyro"}
+    assert top_levels <= {"__future__", "ce_jax", "contextlib", "dataclasses", "typing", "tyro"}
     assert {module for path in files for module in used_modules(path)} == {"config"}
 
 

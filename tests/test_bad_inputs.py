@@ -13,8 +13,9 @@ import pytest
 from folders import contents, hole_file, laplace, manifest, noise, photographs, pictures
 from PIL import Image
 
-from ce_jax import completion, images
+from ce_jax import images
 from ce_jax.batch import inpaint
+from ce_jax.completion import methods
 
 HERE = Path(__file__).parent
 
@@ -188,7 +189,7 @@ def test_no_method_is_asked_about_an_image_that_misses_nothing(tmp_path, monkeyp
     def unasked(*_):
         raise AssertionError("asked")
 
-    monkeypatch.setattr(completion, "build", lambda *_: unasked)
+    monkeypatch.setattr(methods, "build", lambda *_: unasked)
     source = photographs(tmp_path / "in", "a")
     hole = hole_file(tmp_path / "hole.png", (0, 0, 0, 0))
     assert inpaint(laplace(source, tmp_path / "out", holes=hole)) == (1, 0, 1, False)

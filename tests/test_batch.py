@@ -29,10 +29,10 @@ from folders import (
 )
 from PIL import Image
 
-from ce_jax import completion, hole_sets, images
+from ce_jax import hole_sets, images
 from ce_jax.batch import inpaint
 from ce_jax.claims import OutputError
-from ce_jax.completion import Completion
+from ce_jax.completion import Completion, methods
 from ce_jax.holes import HoleError
 from ce_jax.images import write_png
 from ce_jax.sources import SourceError
@@ -159,7 +159,7 @@ def test_an_image_for_which_the_method_finds_no_number_is_named(tmp_path, monkey
         proposal = pictures.at[1, 16, 16].set(jnp.nan)
         return Completion(proposal, proposal, score, jnp.zeros(len(pictures)))
 
-    monkeypatch.setattr(completion, "build", lambda *_: broken)
+    monkeypatch.setattr(methods, "build", lambda *_: broken)
     output = tmp_path / "out"
     assert inpaint(laplace(numbered(tmp_path / "in", 4), output)) == (2, 2, 4, False)
     failed = [one for one in manifest(output).values() if one["status"] == "failed"]

@@ -1,6 +1,10 @@
 """The opponent does the same work: from the same weights and inputs it gives the same numbers."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,16 +14,34 @@ import tiny
 
 from ce_jax.completion.space import Networks
 from ce_jax.config import LatentSearch
-from ce_jax.images import to_float
 from ce_jax.systems.dcgan import draw_latent
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e .[benchmark]")
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import pytorch, suite, timing  # noqa: E402
+from benchmarks import figures, ours, searching, theirs, timing, training  # noqa: E402
+from benchmarks.pytorch.networks import frozen  # noqa: E402
+from benchmarks.pytorch.running import EAGER, Mode, why_not_compiled  # noqa: E402
+from benchmarks.setting import Setting  # noqa: E402
 from benchmarks.weights import from_pytorch  # noqa: E402
 
-SETTING = suite.Setting(size=32, width=4, batch_size=8, steps=2)
+SETTING = Setting(size=32, width=4, batch_size=8, steps=2)
+ROOT = Path(__file__).parent.parent
+
+compiles = pytest.mark.skipif(bool(why_not_compiled()), reason=str(why_not_compiled()))
+# torch.compile warns of its own parts, and of a gradient that it itself looks at.
+of_inductor = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore:The .grad attribute of a Tensor:UserWarning"
+)
+both_modes = pytest.mark.parametrize(
+    "mode",
+    [
+        pytest.param(EAGER, id="eager"),
+        pytest.param(
+            Mode(compiled=True), id="compiled", marks=[pytest.mark.slow, compiles, of_inductor]
+        ),
+    ],
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,26 +50,23 @@ def quickly():
         yield
 
 
-@pytest.fixture(scope="module")
-def batch():
-    shape = (SETTING.batch_size, SETTING.size, SETTING.size, 3)
-    return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+def stepped(run):
+    """The game after two of our steps, and the losses of both players in each."""
+    batch = training.noise(run.batch_size, run.data.frame.size)
+    update = ours.training(run)
+    game, scalars = update(ours.start(run), [jnp.asarray(batch)] * SETTING.steps, jax.random.key(1))
+    losses = zip(scalars["loss/critic"], scalars["loss/generator"], strict=True)
+    return game, [tuple(map(float, pair)) for pair in losses]
 
 
 @pytest.fixture(scope="module")
-def trained(batch):
-    """Two training steps on both sides: our game, their trainer, and the losses of each step."""
-    game, update = suite.start(SETTING), suite.our_training(SETTING)
-    trainer = pytorch.Trainer(*suite.twins(game, SETTING))
-    losses = []
-    game, scalars = update(game, [jnp.asarray(batch)] * SETTING.steps, jax.random.key(1))
-    ours = zip(scalars["loss/critic"], scalars["loss/generator"], strict=True)
-    for step, pair in enumerate(ours):
-        key = jax.random.fold_in(jax.random.key(1), step)
-        z = draw_latent(jax.random.split(key, SETTING.batch_size), dimensions=SETTING.model.latent)
-        theirs = trainer.step(torch.from_numpy(batch), torch.from_numpy(np.array(z)))
-        losses.append((pair, theirs))
-    return game, trainer, losses
+def dcgan():
+    return stepped(SETTING.dcgan)
+
+
+@pytest.fixture(scope="module")
+def context_encoder():
+    return stepped(SETTING.context_encoder)
 
 
 def assert_close(ours, theirs, **tolerance):
@@ -55,79 +74,159 @@ def assert_close(ours, theirs, **tolerance):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, **tolerance), ours, theirs)
 
 
-def test_weights_survive_the_way_to_pytorch_and_back(trained):
-    game, _, _ = trained
-    generator, critic = suite.twins(game, SETTING)
+def assert_learned_alike(ours, theirs, *, rate):
+    """But for gradients that are nothing but rounding, which Adam makes whole steps of."""
+    for a, b in zip(*map(jax.tree.leaves, (ours, theirs)), strict=True):
+        difference = np.abs(np.asarray(a) - b)
+        assert np.mean(difference > rate / 100) < 1e-3
+        assert np.max(difference) < 2 * SETTING.steps * rate
+
+
+def test_weights_survive_the_way_to_pytorch_and_back(dcgan, context_encoder):
+    game, _ = dcgan
+    generator = theirs.generator_twin(game.generator.variables, SETTING)
     assert_close(game.generator.variables, from_pytorch(generator), rtol=0)
+    critic = theirs.critic_twin(game.critic.variables, size=SETTING.size, width=SETTING.width)
     assert_close(game.critic.variables, from_pytorch(critic), rtol=0)
+    game, _ = context_encoder
+    encoder = theirs.context_encoder_twin(game.generator.variables, SETTING.context_encoder)
+    assert_close(game.generator.variables, from_pytorch(encoder), rtol=0)
 
 
-def test_both_sides_have_the_same_losses_in_every_training_step(trained):
-    _, _, losses = trained
-    for ours, theirs in losses:
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
-
-
-def test_both_sides_have_the_same_weights_after_two_training_steps(trained):
-    game, trainer, _ = trained
-    generator, critic = from_pytorch(trainer.generator), from_pytorch(trainer.critic)
-    # A step moves a weight by up to the learning rate, 2e-4.
-    assert_close(game.generator.params, generator["params"], rtol=0, atol=2e-6)
-    assert_close(game.critic.params, critic["params"], rtol=0, atol=2e-6)
+@both_modes
+def test_training_steps_of_a_dcgan_are_the_same_on_both_sides(dcgan, mode):
+    game, losses = dcgan
+    trainer = training.dcgan_trainer(SETTING, mode=mode)
+    batch = theirs.tensor(training.noise(SETTING.batch_size, SETTING.size))
+    for step, pair in enumerate(losses):
+        key = jax.random.split(jax.random.fold_in(jax.random.key(1), step), SETTING.batch_size)
+        z = draw_latent(key, dimensions=SETTING.model.latent)
+        np.testing.assert_allclose(pair, trainer.step(batch, theirs.tensor(z)), atol=1e-5)
+    learned = from_pytorch(trainer.generator)
+    assert_learned_alike(game.generator.params, learned["params"], rate=2e-4)
+    assert_learned_alike(game.critic.params, from_pytorch(trainer.critic)["params"], rate=2e-4)
     # PyTorch stores the unbiased variance: n / (n - 1) times ours, with n from 128 upwards.
-    assert_close(game.generator.batch_stats, generator["batch_stats"], rtol=1e-2, atol=1e-6)
+    assert_close(game.generator.batch_stats, learned["batch_stats"], rtol=1e-2, atol=1e-6)
 
 
-def test_both_sides_reach_the_same_z_and_objective(trained, batch):
-    game, _, _ = trained
-    images = to_float(batch)
-    hole = np.random.default_rng(1).random((*images.shape[:3], 1)) < 0.5
-    start = np.random.default_rng(2).uniform(-1, 1, (len(images), SETTING.model.latent))
-    start = start.astype(np.float32)
-    settings = LatentSearch(steps=SETTING.steps, prior=1.0)
-    search, _ = suite.our_search(SETTING, settings)
+@both_modes
+def test_training_steps_of_a_context_encoder_are_the_same_on_both_sides(context_encoder, mode):
+    game, losses = context_encoder
+    run = SETTING.context_encoder
+    trainer = training.context_encoder_trainer(SETTING, mode=mode)
+    batch = theirs.tensor(training.noise(SETTING.batch_size, run.data.frame.size))
+    for pair in losses:
+        np.testing.assert_allclose(pair, trainer.step(batch), atol=1e-5)
+    for player, twin, adam in (
+        (game.generator, trainer.encoder, run.generator),
+        (game.critic, trainer.critic, run.critic),
+    ):
+        assert_learned_alike(player.params, from_pytorch(twin)["params"], rate=adam.rate)
+
+
+@both_modes
+def test_completions_of_a_context_encoder_are_the_same_on_both_sides(mode):
+    run = SETTING.context_encoder
+    images, hole = training.holed(SETTING.batch_size, run.data.frame.size)
+    filled = ours.filling(run)(ours.start(run).generator.variables, images, hole)
+    fill = training.their_filling(SETTING, mode=mode)
+    np.testing.assert_allclose(filled, fill(*map(theirs.tensor, (images, hole))), atol=1e-5)
+    known = ~np.broadcast_to(hole, images.shape)
+    np.testing.assert_array_equal(np.asarray(filled)[known], images[known])
+
+
+@pytest.fixture(scope="module")
+def searched(dcgan):
+    """Networks that have learned a little, and where our search has arrived in them."""
+    game, _ = dcgan
     networks = Networks(game.generator.variables, game.critic.variables)
-    z, objective = search(networks, images, hole, start)
+    search, _ = ours.search(SETTING, LatentSearch(steps=SETTING.steps, prior=1.0))
+    return networks, search(networks, *searching.problem(SETTING))
 
-    generator, critic = suite.twins(game, SETTING)
-    their_z, their_objective = pytorch.search(
-        pytorch.frozen(generator),
-        pytorch.frozen(critic),
-        *map(torch.from_numpy, (images, hole, start)),
-        steps=settings.steps,
-        rate=settings.rate,
-        window=settings.window,
-        prior=settings.prior,
+
+@both_modes
+def test_searches_reach_the_same_z_and_objective_however_often(searched, mode):
+    networks, (z, objective) = searched
+    *_, start = searching.problem(SETTING)
+    search = searching.their_search(SETTING, networks, mode=mode, prior=1.0)
+    for _ in range(2):
+        their_z, their_objective = search(SETTING.steps)
+        np.testing.assert_allclose(z, their_z, atol=1e-4)
+        np.testing.assert_allclose(objective, their_objective, rtol=1e-5)
+    assert np.abs(z - start).max() > searching.PUBLISHED.rate  # it has moved
+
+
+def test_what_is_frozen_says_what_the_network_said(dcgan, context_encoder):
+    game, _ = dcgan
+    generator = theirs.generator_twin(game.generator.variables, SETTING)
+    encoder = theirs.context_encoder_twin(
+        context_encoder[0].generator.variables, SETTING.context_encoder
     )
-    assert np.abs(z - start).max() > settings.rate  # it has moved
-    np.testing.assert_allclose(z, their_z, atol=1e-4)
-    np.testing.assert_allclose(objective, their_objective, rtol=1e-5)
+    drawn = torch.Generator().manual_seed(0)
+    z = torch.randn(3, SETTING.model.latent, generator=drawn)
+    side = SETTING.context_encoder.data.frame.size
+    pictures = torch.randn(3, 3, side, side, generator=drawn)
+    with torch.inference_mode():
+        for network, shown in ((generator, z), (encoder, pictures)):
+            alone = frozen(network)
+            assert not any(isinstance(layer, torch.nn.BatchNorm2d) for layer in alone.modules())
+            torch.testing.assert_close(alone(shown), network.eval()(shown))
 
 
 def test_the_sides_take_turns_and_the_warm_up_does_not_count():
     calls = []
     sides = (lambda: calls.append("ours"), lambda: calls.append("theirs"))
-    ours, theirs = timing.alternate(sides, repetitions=2, steps=1, warm_up=1)
+    first, second = timing.alternate(sides, repetitions=2, steps=1, warm_up=1)
     assert calls == ["ours", "theirs"] * 2 + ["theirs", "ours"]
-    assert len(ours.samples) == len(theirs.samples) == 2
-    assert ours.minimum == min(ours.samples) <= ours.quartiles[0] <= ours.median
+    assert len(first.samples) == len(second.samples) == 2
+    assert first.minimum == min(first.samples) <= first.quartiles[0] <= first.median
+    assert first.scaled(3).minimum == 3 * first.minimum
 
 
-def test_the_command_writes_the_figures_of_all_work(tmp_path, capsys):
-    flags = ["--repetitions=1", "--steps=2", "--size=32", "--width=4", "--batch-size=8"]
-    command.main(["--out", str(tmp_path), *flags])
+@of_inductor
+@pytest.mark.slow
+def test_the_command_writes_the_figures_of_the_work_that_is_asked_for(tmp_path, capsys):
+    flags = ["--repetitions=2", "--steps=2", "--size=32", "--width=4", "--batch-sizes", "8"]
+    command.main(["--out", str(tmp_path), "--only", "training", "--minutes=30", *flags])
     report = json.loads((tmp_path / "benchmark.json").read_text())
     page = (tmp_path / "benchmark.md").read_text()
     assert capsys.readouterr().out == page
-    assert len(report["works"]) == 3
+    names = [work["name"] for work in report["works"]]
+    trained = ["DCGAN training step", "context encoder training step"]
+    assert names == [figures.CEILING, *trained]
     for work in report["works"]:
         assert work["name"] in page
-        for side in command.SIDES:
-            rate = work["flops"] / work[side]["seconds"]["median"]
-            assert 0 < work[side]["flops_per_second"] == rate
+        for name, side in work["sides"].items():
+            rate = work["flops"] / side["seconds"]["median"]
+            assert 0 < side["flops_per_second"] == rate
+            assert ("times_ours" in side) == name.startswith("PyTorch")
+    assert {path.name for path in tmp_path.iterdir()} == {
+        *("benchmark.json", "benchmark.md", "ratios.svg", "cost.svg")
+    }
 
 
-def test_the_command_refuses_work_of_no_size(tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        command.main(["--out", str(tmp_path), "--repetitions", "0"])
-    assert "--repetitions: must be at least 1, got 0" in capsys.readouterr().err
+@pytest.mark.slow
+def test_networks_are_timed_where_nothing_but_arithmetic_is_installed():
+    """No reader of images, no checkpoints, no command line: as on a machine lent for an hour."""
+    blocked = (
+        *("grain", "tensorflow_datasets", "orbax", "etils", "tyro", "tqdm", "PIL"),
+        *("tensorboardX", "safetensors", "skimage", "sklearn", "cv2", "matplotlib"),
+    )
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({blocked}))
+from benchmarks import __main__, searching, training
+from benchmarks.setting import Setting
+setting = Setting(size=32, width=4, batch_size=4, steps=1)
+works = (training.dcgan_step, training.context_encoder_step, training.inference,
+         searching.search_step, searching.whole_search, searching.fast_search)
+for build in works:
+    work = build(setting)
+    assert {{"JAX", "PyTorch"}} <= work.sides.keys(), work
+"""
+    # Compiling for PyTorch is not the point: as if there were no compiler.
+    environment = os.environ | {"PATH": "", "JAX_PLATFORMS": "cpu", "CUDA_VISIBLE_DEVICES": ""}
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert process.returncode == 0, process.stderr

@@ -11,7 +11,7 @@ from folders import contents, laplace, latent, manifest, numbered, photographs, 
 
 from ce_jax import completion, images
 from ce_jax.batch import inpaint
-from ce_jax.completion import Candidates, Completion, Trails
+from ce_jax.completion import Candidates, Completion, Trails, methods
 
 KEPT = {"images", "candidates/2", "candidates/3"}
 
@@ -166,7 +166,7 @@ def test_a_search_that_ends_in_no_number_costs_its_image_only_where_it_would_be_
         z = jnp.arange(32.0 * len(proposals)).reshape(-1, 2, 2, 8).at[1, 1].set(jnp.nan)
         return told(proposals.at[2, 1].set(jnp.nan), jnp.ones(proposals.shape[:2]), z)
 
-    monkeypatch.setattr(completion, "build", lambda *_: broken)
+    monkeypatch.setattr(methods, "build", lambda *_: broken)
     # Another start would lead somewhere else.
     monkeypatch.setattr(completion, "draws_its_start", lambda _: False)
     output = tmp_path / "out"

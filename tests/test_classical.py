@@ -11,9 +11,9 @@ import pytest
 import tiny
 from folders import hole_file, laplace, manifest, numbered, strictly
 
-from ce_jax import completion, images, sharding
+from ce_jax import images, sharding
 from ce_jax.batch import inpaint
-from ce_jax.completion import low_rank, neighbours, total_variation
+from ce_jax.completion import low_rank, methods, neighbours, total_variation
 from ce_jax.config import ConfigError, Inpainting, LowRank, Neighbours, PatchMatch, TotalVariation
 
 BATCH, SIZE = 3, 32
@@ -247,7 +247,7 @@ def test_a_missing_pixel_is_the_mean_of_its_neighbours_by_distance(settings):
 
 def build(method, **changes):
     config = Inpainting(method=method, **changes)
-    return completion.build(config, None, sharding.make_mesh(jax.devices()[:1]))
+    return methods.build(config, None, sharding.make_mesh(jax.devices()[:1]))
 
 
 @pytest.fixture(params=LIBRARIES)

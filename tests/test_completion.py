@@ -12,6 +12,7 @@ import untrained
 from scipy.ndimage import binary_dilation
 
 from ce_jax import completion, holes, images, sharding
+from ce_jax.completion import methods
 from ce_jax.config import ConfigError, Inpainting, LatentSearch, TotalVariation
 
 BATCH, SIZE = 16, 32  # two images on each of the eight devices
@@ -74,9 +75,9 @@ def build(name, devices=None):
         config = replace(config, latent=SEVERAL, candidates=2)
     mesh = sharding.make_mesh(devices)
     if run is None:  # little to compile, and much to do
-        return completion.build(config, None, mesh)
+        return methods.build(config, None, mesh)
     with tiny.quickly(tiny.EXACTLY):
-        return completion.build(config, untrained.networks(run), mesh)
+        return methods.build(config, untrained.networks(run), mesh)
 
 
 @pytest.fixture(scope="module", params=RUNS)
@@ -199,4 +200,4 @@ def test_steps_and_score_are_those_of_the_search_or_zero(method):
 def test_a_method_refuses_the_network_of_another(method, run, kind):
     config = Inpainting(method=method, model="runs/mine")
     with pytest.raises(ConfigError, match=f"{method} does not run on runs/mine.* a {kind}"):
-        completion.build(config, untrained.networks(run), sharding.make_mesh())
+        methods.build(config, untrained.networks(run), sharding.make_mesh())

@@ -25,8 +25,8 @@ from searching import (
     space,
 )
 
-from ce_jax import completion, sharding
-from ce_jax.completion import latent
+from ce_jax import sharding
+from ce_jax.completion import latent, methods
 from ce_jax.completion.objective import Problem
 from ce_jax.completion.space import space_of
 from ce_jax.completion.starts import draw_pool
@@ -133,7 +133,7 @@ def test_a_pool_gives_each_image_the_start_that_agrees_best_with_it(problem):
     config = Inpainting(model="a run", latent=settings, seed=4)
     mesh = sharding.make_mesh(jax.devices()[:1])
     with tiny.quickly():
-        complete = completion.build(config, TRAINED, mesh)
+        complete = methods.build(config, TRAINED, mesh)
         pool = draw_pool(jax.random.key(4), space_of(RUN.model, NETWORKS, settings), 512)
         answers = jnp.array([3, 500, 77, 0, 511, 8, 9, 10])
         images = pool.images[answers].astype(np.float32) / 127.5 - 1

@@ -13,9 +13,9 @@ from folders import manifest, photographs
 from safetensors.numpy import save_file
 from scipy.signal import correlate
 
-from ce_jax import blending, completion, feature_files, holes, images, losses, sharding
+from ce_jax import blending, feature_files, holes, images, losses, sharding
 from ce_jax.batch import inpaint
-from ce_jax.completion import high_resolution, texture
+from ce_jax.completion import high_resolution, methods, texture
 from ce_jax.config import ConfigError, Frame, HighResolution, Inpainting
 from ce_jax.feature_files import FeatureFileError
 from ce_jax.models import vgg
@@ -55,7 +55,7 @@ def complete():
     config = Inpainting(method="high-resolution", model="a run", refine=SETTINGS)
     trained = untrained.networks(tiny.context_encoder())
     with tiny.quickly():
-        compiled = completion.build(config, trained, sharding.make_mesh())
+        compiled = methods.build(config, trained, sharding.make_mesh())
 
     def run(photographs, hole=HOLE):
         completed = compiled(jnp.asarray(photographs), jnp.asarray(hole), keys())
@@ -335,12 +335,12 @@ def test_vgg19_goes_into_the_method(tmp_path):
     refine = replace(SETTINGS, features=str(tmp_path / "vgg.safetensors"))
     config = Inpainting(method="high-resolution", model="a run", refine=refine)
     trained = untrained.networks(tiny.context_encoder())
-    complete = completion.build(config, trained, sharding.make_mesh())
+    complete = methods.build(config, trained, sharding.make_mesh())
     shapes = jax.eval_shape(complete, np.zeros((8, 64, 64, 3), np.float32), HOLE, keys())
     assert shapes.images.shape == (8, 64, 64, 3)
     missing = replace(config, refine=replace(refine, features="no.npz"))
     with pytest.raises(FeatureFileError, match=r"no.npz is not there"):
-        completion.build(missing, trained, sharding.make_mesh())
+        methods.build(missing, trained, sharding.make_mesh())
 
 
 @pytest.fixture(scope="module")

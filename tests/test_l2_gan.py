@@ -16,7 +16,8 @@ import pytest
 import tiny
 import untrained
 
-from ce_jax import checkpointing, completion, holes, images, losses, metrics, sharding, systems
+from ce_jax import checkpointing, holes, images, losses, metrics, sharding, systems
+from ce_jax.completion import methods
 from ce_jax.config import ConfigError, ContextEncoder, Data, Frame, Inpainting, L2Gan, Training
 from ce_jax.holes import HoleError
 from ce_jax.models.dcgan import Critic
@@ -224,7 +225,7 @@ def test_validation_is_the_mean_l2_in_per_cent_and_the_loss_of_the_critic(monkey
 def test_a_completion_is_the_refined_block_and_has_no_opinion_beyond_it():
     trained = untrained.networks(EXPERIMENT)
     config = Inpainting(model="a run", method="context-encoder")
-    complete = completion.build(config, trained, sharding.make_mesh(jax.devices()[:1]))
+    complete = methods.build(config, trained, sharding.make_mesh(jax.devices()[:1]))
     photographs = images.to_float(batch(0))
     hole = np.zeros((8, SIZE, SIZE, 1), bool)
     hole[:, 60:70, 10:60] = True  # 28 columns within the square, 22 beyond

@@ -25,8 +25,8 @@ from searching import (
     search,
 )
 
-from ce_jax import completion, holes, sharding
-from ce_jax.completion import latent
+from ce_jax import holes, sharding
+from ce_jax.completion import latent, methods
 from ce_jax.completion.objective import Problem, held_out
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.completion.starts import draw_starts
@@ -138,7 +138,7 @@ def test_all_steps_are_one_compiled_scan_for_every_batch():
     settings = LatentSearch(steps=5, starts=2)
     config = Inpainting(model="a run", latent=settings)
     with tiny.quickly():
-        complete = completion.build(config, TRAINED, sharding.make_mesh(jax.devices()[:1]))
+        complete = methods.build(config, TRAINED, sharding.make_mesh(jax.devices()[:1]))
     data = jnp.zeros((BATCH, SIZE, SIZE, 3)), jnp.ones((BATCH, SIZE, SIZE, 1), bool)
     text = str(complete.func.trace(*complete.args, *data, keys()).jaxpr)
     assert text.count("scan[") == 1

@@ -11,8 +11,9 @@ import pytest
 import tiny
 import untrained
 
-from ce_jax import checkpointing, completion, sharding, systems
+from ce_jax import checkpointing, sharding, systems
 from ce_jax.checkpointing import CheckpointError
+from ce_jax.completion import methods
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import Inpainting, LatentEncoder, LatentSearch
 from ce_jax.state import apply
@@ -90,7 +91,7 @@ def test_a_search_begins_where_the_encoder_says():
     trained = untrained.networks(RUN)
     settings = LatentSearch(start="encoder", steps=1, rate=1e-7)
     mesh = sharding.make_mesh(jax.devices()[:1])
-    complete = completion.build(Inpainting(model="a run", latent=settings), trained, mesh)
+    complete = methods.build(Inpainting(model="a run", latent=settings), trained, mesh)
     images = tiny.batch(0)[:8] / np.float32(127.5) - 1
 
     @functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
@@ -108,7 +109,7 @@ def test_a_search_begins_where_the_encoder_says():
 def test_that_start_needs_a_run_with_an_encoder():
     config = Inpainting(model="runs/plain", latent=LatentSearch(start="encoder"))
     with pytest.raises(ValueError, match=r"latent.start encoder needs .* runs/plain is a Dcgan"):
-        completion.build(config, untrained.networks(tiny.dcgan()), sharding.make_mesh())
+        methods.build(config, untrained.networks(tiny.dcgan()), sharding.make_mesh())
 
 
 @pytest.mark.slow

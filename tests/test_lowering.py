@@ -13,7 +13,7 @@ import jax
 import numpy as np
 import pytest
 
-from ce_jax import profiling, sharding
+from ce_jax import arithmetic, sharding
 from ce_jax.config import Training
 
 CONFIGS = {
@@ -24,7 +24,7 @@ CONFIGS = {
 
 
 def assert_lowers_with_native_convolutions(config):
-    step, (state, images, keys) = profiling.abstract_step(config)
+    step, (state, images, keys) = arithmetic.abstract_step(config)
     devices = jax.devices()[: math.gcd(8, config.batch_size)]  # papers have batches of 100
     update = sharding.compile_steps(step, sharding.make_mesh(devices))
     batch = jax.ShapeDtypeStruct(images.shape, np.uint8)

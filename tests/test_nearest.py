@@ -11,8 +11,9 @@ import untrained
 from flax import linen as nn
 from folders import FRAME, hole_file, manifest, nearest, noise, numbered, photographs, truncated
 
-from ce_jax import completion, images, sharding, sources
+from ce_jax import images, sharding, sources
 from ce_jax.batch import inpaint
+from ce_jax.completion import methods
 from ce_jax.completion import nearest as retrieval
 from ce_jax.config import ConfigError, Inpainting
 from ce_jax.data import framed
@@ -106,7 +107,7 @@ def by_features(collection, trained, *, devices=8, batch_size=BATCH, **changes):
     config = nearest(collection, "-", collection, model="a run", batch_size=batch_size)
     mesh = sharding.make_mesh(jax.devices()[:devices])
     with tiny.quickly():
-        return completion.build(replace(config, **changes), trained, mesh)
+        return methods.build(replace(config, **changes), trained, mesh)
 
 
 @pytest.fixture(scope="module")

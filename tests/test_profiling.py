@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 import tiny
 
-from ce_jax import profiling
+from ce_jax import arithmetic, profiling
 from ce_jax.training import train
 
 
@@ -16,7 +16,7 @@ def test_operations_are_those_of_the_native_convolution():
     from ce_jax.models.convolution import downsample
 
     large, kernel = (jnp.zeros(shape) for shape in ((2, 8, 8, 32), (4, 4, 32, 16)))
-    found = profiling.flops(jax.jit(downsample), large, kernel)
+    found = arithmetic.flops(jax.jit(downsample), large, kernel)
     # Two for each product of two numbers that are there; a quarter of the border's are not.
     rows = sum(min(2 * i + 3, 8) - max(2 * i - 1, 0) for i in range(4))
     assert found == 2 * 2 * rows**2 * 32 * 16
@@ -26,7 +26,7 @@ def test_operations_are_those_of_the_native_convolution():
 def test_the_operations_of_a_step_go_with_its_images_and_not_with_its_parts():
     run = tiny.vae()
     whole, twice, in_parts = (
-        profiling.step_flops(replace(run, **changes))
+        arithmetic.step_flops(replace(run, **changes))
         for changes in ({}, {"batch_size": 32}, {"microbatches": 4})
     )
     assert whole == in_parts
@@ -36,7 +36,7 @@ def test_the_operations_of_a_step_go_with_its_images_and_not_with_its_parts():
 
 @pytest.mark.slow
 def test_a_profile_looks_at_a_run_and_changes_nothing(tmp_path, monkeypatch):
-    monkeypatch.setattr(profiling, "product_side", lambda: 64)
+    monkeypatch.setattr(arithmetic, "product_side", lambda: 64)
     run = tiny.context_encoder_alone(steps=20, picture_every=20, checkpoint_every=20)
     profile = profiling.Profile(run, tmp_path / "run" / "profile")
     with tiny.quickly():
@@ -54,7 +54,7 @@ def test_a_profile_looks_at_a_run_and_changes_nothing(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_too_short_a_run_has_no_report(tmp_path, monkeypatch):
-    monkeypatch.setattr(profiling, "product_side", lambda: 64)
+    monkeypatch.setattr(arithmetic, "product_side", lambda: 64)
     run = tiny.context_encoder_alone()
     profile = profiling.Profile(run, tmp_path / "run" / "profile")
     with tiny.quickly():

@@ -12,8 +12,9 @@ import untrained
 from safetensors.numpy import load, save
 
 import ce_jax
-from ce_jax import api, completion, loading, releases, sharding
+from ce_jax import api, loading, releases, sharding
 from ce_jax.checkpointing import CheckpointError
+from ce_jax.completion import methods
 from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.convert.__main__ import main
 from ce_jax.releases import ReleaseError
@@ -188,9 +189,9 @@ def test_without_a_critic_a_search_asks_for_a_weight_of_zero(trained):
     alone = trained._replace(critic=None)
     mesh = sharding.make_mesh(jax.devices()[:1])
     with pytest.raises(ValueError, match=r"faces has no critic .* --latent.prior 0"):
-        completion.build(Inpainting(model="faces"), alone, mesh)
+        methods.build(Inpainting(model="faces"), alone, mesh)
     config = Inpainting(model="faces", latent=LatentSearch(prior=0, steps=1))
-    complete = completion.build(config, alone, mesh)
+    complete = methods.build(config, alone, mesh)
     hole = jax.ShapeDtypeStruct((8, 32, 32, 1), bool)
     images = jax.ShapeDtypeStruct((8, 32, 32, 3), np.float32)
     key = jax.eval_shape(lambda: jax.random.split(jax.random.key(0), 8))

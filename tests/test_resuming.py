@@ -14,7 +14,7 @@ from jax.random import key_data
 from ce_jax import completion, images, loop, planning
 from ce_jax.batch import inpaint
 from ce_jax.claims import OutputError
-from ce_jax.completion import Completion
+from ce_jax.completion import Completion, methods
 from ce_jax.config import ConfigError, Inpainting
 from ce_jax.sources import SourceError
 from ce_jax.stamps import stamp, unchanged
@@ -214,7 +214,7 @@ def test_an_image_without_a_number_begins_anew_with_another_key_and_then_fails(
         score = jnp.where(jnp.asarray(lucky), 0.0, jnp.nan)
         return Completion(seen, jnp.zeros_like(seen), score, jnp.zeros(8))
 
-    monkeypatch.setattr(completion, "build", lambda *_: unlucky)
+    monkeypatch.setattr(methods, "build", lambda *_: unlucky)
     monkeypatch.setattr(completion, "draws_its_start", lambda _: True)
     for times in range(12):
         picture = np.full((32, 32, 3), 99, np.uint8)

@@ -9,8 +9,9 @@ import tiny
 import untrained
 from folders import contents, latent, manifest, photographs
 
-from ce_jax import completion, loop, sharding
+from ce_jax import loop, sharding
 from ce_jax.batch import inpaint
+from ce_jax.completion import methods
 from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.hole_sets import HoleSet
 from ce_jax.holes import HoleKind
@@ -39,7 +40,7 @@ def groups(some):
 def slots():
     with tiny.quickly(tiny.EXACTLY):
         mesh = sharding.make_mesh(jax.devices()[:1])
-        return completion.build_slots(CONFIG, TRAINED, mesh)
+        return methods.build_slots(CONFIG, TRAINED, mesh)
 
 
 def found(slots, some):
@@ -82,7 +83,7 @@ def test_images_take_as_many_steps_as_they_need(thirty):
 
 
 def test_they_find_what_a_whole_batch_finds_that_waits_for_the_last(thirty):
-    complete = completion.build(CONFIG, TRAINED, sharding.make_mesh(jax.devices()[:1]))
+    complete = methods.build(CONFIG, TRAINED, sharding.make_mesh(jax.devices()[:1]))
     some = pictures(30)[8:16]
     images, hole, key = loop.ask(CONFIG, HOLES, 32, some)
     together = complete(images, hole, key)
@@ -101,7 +102,7 @@ def test_slots_are_compiled_once(slots, thirty):
 
 
 def test_the_command_fills_slots_and_resumes_to_the_same_bytes(tmp_path, slots, monkeypatch):
-    monkeypatch.setattr(completion, "build_slots", lambda *_: slots)
+    monkeypatch.setattr(methods, "build_slots", lambda *_: slots)
     model = untrained.workdir(tmp_path / "dcgan", tiny.dcgan())
     source = photographs(tmp_path / "in", *(f"{number:02}" for number in range(12)))
     config = replace(latent(source, tmp_path / "once", model), latent=SEARCH)

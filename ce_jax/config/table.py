@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
-
-from tyro.conf import Suppress
 
 from ce_jax.config.inpainting import Inpainting
 from ce_jax.config.perceptual import Perceptual
 from ce_jax.config.rules import require, require_local
+
+with suppress(ImportError):  # only the command line needs it
+    from tyro.conf import Suppress
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,27 @@
+"""The opponent: the same networks, training steps and search in PyTorch, written to be fast.
+
+Images come in as [b, h, w, 3]. To PyTorch that is [b, 3, h, w] in channels_last memory, the faster
+of its two layouts here, so that nothing is copied to get from one to the other.
+"""
+
+import torch
+
+from benchmarks.pytorch.networks import ContextEncoder, Critic, Generator, frozen
+from benchmarks.pytorch.searching import search
+
+__all__ = ["ContextEncoder", "Critic", "Generator", "device", "frozen", "search", "wait"]
+
+
+def device() -> torch.device:
+    """The GPU if there is one, set up for speed, else the CPU."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    torch.set_float32_matmul_precision("high")  # TF32; convolutions use it by default
+    torch.backends.cudnn.benchmark = True  # all shapes are static
+    return torch.device("cuda")
+
+
+def wait() -> None:
+    """Returns when the device has done what it was asked."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -1,0 +1,178 @@
+"""Latent search: a step, all steps of the paper, and ours that begins with a guess."""
+
+import runpy
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import torch
+
+from benchmarks import ours, pytorch, theirs
+from benchmarks.pytorch.networks import frozen
+from benchmarks.pytorch.running import EAGER, Mode
+from benchmarks.pytorch.searching import Search
+from benchmarks.setting import Setting
+from benchmarks.theirs import Call, tensor
+from benchmarks.training import holed, label
+from benchmarks.work import Side, Work
+from ce_jax.completion.space import Networks
+from ce_jax.config import LatentSearch
+
+PUBLISHED = LatentSearch()
+"""The search of Yeh et al. 2017, 1,500 steps."""
+
+_FAST = Path(__file__).parent.parent / "configs" / "latent_search_fast.py"
+
+
+def search_step(
+    setting: Setting,
+    *,
+    name: str = "latent search step",
+    modes: Callable[[], Iterator[tuple[str, Mode]]] | None = None,
+) -> Work:
+    """A step of latent search in frozen networks; a call ends by judging where it has arrived."""
+    networks = ours.dcgan_networks(setting, setting.size)
+    found = theirs.sides(
+        setting,
+        ours=lambda setting: our_side(setting, networks),
+        theirs=lambda mode: _their_call(setting, networks, mode),
+        modes=modes,
+    )
+    counted = _cost(setting, networks)
+    return Work(
+        name=name,
+        setting=label(setting),
+        images=setting.batch_size * setting.steps,
+        steps=setting.steps,
+        flops=counted.flops,
+        bytes_moved=counted.bytes_moved,
+        sides=found.sides,
+        missing=found.missing,
+    )
+
+
+def whole_search(setting: Setting) -> Work:
+    """All 1,500 steps; where they would take too long, a chain of some of them.
+
+    Nobody judges where it has arrived: once in a chain would be many times in all.
+    """
+    setting, said = _chain(setting)
+    networks = ours.dcgan_networks(setting, setting.size)
+    part = setting.steps / PUBLISHED.steps
+    found = theirs.sides(
+        setting,
+        ours=lambda setting: our_side(setting, networks, part=part, judged=False),
+        theirs=lambda mode: _their_call(setting, networks, mode, judged=False),
+        part=part,
+    )
+    counted = _cost(setting, networks, judged=False)
+    return Work(
+        name="latent search, 1,500 steps",
+        setting=f"{label(setting)}{said}",
+        images=setting.batch_size,
+        flops=counted.flops * PUBLISHED.steps,
+        bytes_moved=counted.bytes_moved * PUBLISHED.steps,
+        sides=found.sides,
+        missing=found.missing,
+    )
+
+
+def fast_search(setting: Setting) -> Work:
+    """To a result as good as that of the paper's search (docs/results.md): ours is shorter."""
+    setting, said = _chain(setting)
+    networks = ours.dcgan_networks(setting, setting.size)
+    found = theirs.sides(
+        setting,
+        ours=lambda setting: _our_fast_side(setting, networks),
+        theirs=lambda mode: _their_call(setting, networks, mode, judged=False),
+        part=setting.steps / PUBLISHED.steps,
+    )
+    return Work(
+        name="latent search to the result",
+        setting=f"{label(setting)}; JAX 30 steps from a guess, PyTorch 1,500{said}",
+        images=setting.batch_size,
+        sides=found.sides,
+        missing=found.missing,
+    )
+
+
+def problem(setting: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images, a hole in each, and the z to begin with."""
+    shape = setting.batch_size, setting.model.latent
+    z = np.random.default_rng(1).uniform(-1, 1, shape).astype(np.float32)
+    return *holed(setting.batch_size, setting.size), z
+
+
+def our_side(
+    setting: Setting, networks: Networks, *, part: float = 1.0, judged: bool = True
+) -> Side:
+    """A search of as many steps as the setting has."""
+    search, _ = ours.search(setting, _settings(setting))
+    if not judged:
+        both = search
+        search = jax.jit(lambda *given: both(*given)[0])
+    inputs = jax.device_put(problem(setting))
+    made = ours.executable(search, networks, *inputs)
+    return made.side(lambda: jax.block_until_ready(made.run(networks, *inputs)), part=part)
+
+
+def their_search(
+    setting: Setting, networks: Networks, *, mode: Mode = EAGER, prior: float = PUBLISHED.prior
+) -> Search:
+    """The opponent in the same networks, on the same images, from the same start."""
+    assert networks.critic is not None
+    sizes = {"size": setting.size, "width": setting.width}
+    return Search(
+        frozen(theirs.generator_twin(networks.generator, setting), dtype=mode.dtype),
+        frozen(theirs.critic_twin(networks.critic, **sizes), dtype=mode.dtype),
+        *map(tensor, problem(setting)),
+        rate=PUBLISHED.rate,
+        window=PUBLISHED.window,
+        prior=prior,
+        mode=mode,
+    )
+
+
+def _their_call(setting: Setting, networks: Networks, mode: Mode, *, judged: bool = True) -> Call:
+    search = their_search(setting, networks, mode=mode)
+    do = search if judged else search.descend
+
+    def call() -> None:
+        do(setting.steps)
+        pytorch.wait()
+
+    return call
+
+
+def _our_fast_side(setting: Setting, networks: Networks) -> Side:
+    fast = runpy.run_path(str(_FAST))["get_config"]().latent
+    settings = replace(fast, precision=setting.precision)
+    guided = ours.guided(networks, setting)
+    images, hole, _ = jax.device_put(problem(setting))
+    keys = jax.random.split(jax.random.key(0), setting.batch_size)
+    search = ours.guided_search(setting.guesser, settings)
+    made = ours.executable(search, guided, images, hole, keys)
+    return made.side(lambda: jax.block_until_ready(made.run(guided, images, hole, keys)))
+
+
+def _settings(setting: Setting) -> LatentSearch:
+    return LatentSearch(steps=setting.steps, precision=setting.precision)
+
+
+def _chain(setting: Setting) -> tuple[Setting, str]:
+    """A setting with as many steps in a call as there is time for, and how to say so."""
+    if torch.cuda.is_available():
+        return replace(setting, steps=PUBLISHED.steps), ""
+    return setting, f", by a chain of {setting.steps}"
+
+
+def _cost(setting: Setting, networks: Networks, *, judged: bool = True) -> ours.Cost:
+    """Of a step; a loop's body counts once, however often it runs, and so does the judging."""
+    inputs = problem(setting)
+    one_step, judge = ours.search(setting, LatentSearch(steps=1))
+    judging = ours.cost(judge, networks, inputs[-1])
+    both = ours.cost(one_step, networks, *inputs)
+    share = 1 - judged / setting.steps
+    return ours.Cost(*(a - share * b for a, b in zip(both, judging, strict=True)))

@@ -1,0 +1,130 @@
+"""PyTorch's sides of a work: eager and compiled, on a GPU in bfloat16 too; and ours beside them."""
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+import jax
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks import pytorch
+from benchmarks.pytorch.networks import ContextEncoder, Critic, Generator
+from benchmarks.pytorch.running import Mode, why_not_compiled
+from benchmarks.setting import Setting
+from benchmarks.weights import to_pytorch
+from benchmarks.work import Side
+from ce_jax import config
+from ce_jax.state import Variables
+
+Call = Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """What a work has of them."""
+
+    sides: dict[str, Side]
+    missing: dict[str, str]
+
+
+def sides(
+    setting: Setting,
+    *,
+    ours: Callable[[Setting], Side],
+    theirs: Callable[[Mode], Call],
+    part: float = 1.0,
+    modes: Callable[[], Iterator[tuple[str, Mode]]] | None = None,
+) -> Sides:
+    """Builds all sides and calls them; what keeps one of PyTorch from running is noted.
+
+    Args:
+        setting: of the work, in float32.
+        ours: our side, in the precision of a setting.
+        theirs: what PyTorch has to call, in a mode.
+        part: what share of the work that is.
+        modes: of PyTorch, by the names of their sides; all of them.
+    """
+    torch.compiler.reset()  # no program of another work counts against the most that are kept
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    found, missing = {}, {}
+    for name, mode in (modes or every_mode)():
+        if (our_name := "JAX bf16" if mode.half else "JAX") not in found:
+            found[our_name] = ours(replace(setting, half=mode.half))
+        if mode.compiled and (reason := why_not_compiled()):
+            missing[name] = reason
+            continue
+        try:
+            found[name] = _side(partial(theirs, mode), compiled=mode.compiled, part=part)
+        except Exception as error:  # a compiler that fails, memory that is short: others go on
+            missing[name] = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+    return Sides(found, missing)
+
+
+def every_mode() -> Iterator[tuple[str, Mode]]:
+    """The modes of PyTorch that are worth while here."""
+    for half in (False, True) if torch.cuda.is_available() else (False,):
+        for compiled in (False, True):
+            name = f"PyTorch{' bf16' * half}{' compiled' * compiled}"
+            yield name, Mode(half=half, compiled=compiled)
+
+
+def in_full() -> Iterator[tuple[str, Mode]]:
+    """Those in float32."""
+    return ((name, mode) for name, mode in every_mode() if not mode.half)
+
+
+def fastest() -> Iterator[tuple[str, Mode]]:
+    """What is fastest on a GPU; on a CPU eager, which takes no minute to compile for each shape."""
+    if torch.cuda.is_available():
+        yield "PyTorch bf16 compiled", Mode(half=True, compiled=True)
+    else:
+        yield "PyTorch", Mode()
+
+
+def _side(build: Callable[[], Call], *, compiled: bool, part: float) -> Side:
+    """Builds a side and calls it; memory that it leaves behind from then on is its own."""
+    gpu = torch.cuda.is_available()
+    before = torch.cuda.memory_allocated() if gpu else 0
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
+    first, call = _timed(build)
+    first += _timed(call)[0]
+    seconds = max(0.0, first - _timed(call)[0]) if compiled else 0.0
+    peak = torch.cuda.max_memory_allocated() - before if gpu else None
+    return Side(call=call, compile_seconds=seconds, part=part, peak_bytes=peak)
+
+
+def _timed(function: Callable):
+    start = time.perf_counter()
+    result = function()
+    return time.perf_counter() - start, result
+
+
+def tensor(array: np.ndarray | jax.Array) -> Tensor:
+    """An array on the device of PyTorch."""
+    return torch.from_numpy(np.array(array)).to(pytorch.device())
+
+
+def generator_twin(variables: Variables, setting: Setting) -> Generator:
+    """A generator of ours in PyTorch, on its device."""
+    sizes = {"size": setting.size, "width": setting.width, "latent": setting.model.latent}
+    return to_pytorch(variables, Generator(**sizes)).to(pytorch.device())
+
+
+def critic_twin(variables: Variables, *, size: int, width: int) -> Critic:
+    """Likewise a critic of images of this size."""
+    return to_pytorch(variables, Critic(size=size, width=width)).to(pytorch.device())
+
+
+def context_encoder_twin(variables: Variables, run: config.Training) -> ContextEncoder:
+    """Likewise a context encoder that predicts the centre."""
+    model = run.model
+    assert isinstance(model, config.ContextEncoder) and isinstance(model.bottleneck, int)
+    sizes = {"size": run.data.frame.size, "width": model.width, "bottleneck": model.bottleneck}
+    return to_pytorch(variables, ContextEncoder(**sizes)).to(pytorch.device())

@@ -1,0 +1,174 @@
+"""From a config to a method, compiled."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from ce_jax import feature_files, hole_files, sharding
+from ce_jax.completion import (
+    Complete,
+    Completion,
+    context_encoder,
+    high_resolution,
+    laplace,
+    latent,
+    library,
+    low_rank,
+    nearest,
+    neighbours,
+    total_variation,
+)
+from ce_jax.completion.framing import frame_of
+from ce_jax.completion.slots import Slots, compile_slots
+from ce_jax.completion.space import Networks, space_of
+from ce_jax.completion.starts import draw_pool
+from ce_jax.config import (
+    ConfigError,
+    ContextEncoder,
+    Dcgan,
+    Inpainting,
+    L2Gan,
+    LatentEncoder,
+    Model,
+    Vae,
+)
+from ce_jax.hole_sets import HoleSet
+from ce_jax.state import Trained
+from ce_jax.systems.context_encoder import embedding, training_holes
+
+Array = jax.Array
+
+Propose = Callable[[Any, Array, Array, Array], tuple[Any, ...]]
+"""(variables, images, hole, key) -> what a Completion holds behind its images: three or all."""
+
+
+def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
+    """The method of a config, compiled over the mesh where it runs on the device.
+
+    Raises:
+        ConfigError: the model is not of the kind that the method needs, or a library is missing.
+        SourceError: the collection of photographs that the method is to search cannot be read.
+        FeatureFileError: the method is to compare textures in a VGG19 that cannot be read.
+    """
+    if (on_host := _on_host(config, trained, mesh)) is not None:
+        return partial(_composite, on_host, None)
+    propose, variables = _on_device(config, trained)
+    shared, whole = sharding.split(mesh), sharding.replicated(mesh)
+    compiled = jax.jit(
+        partial(_composite, propose),
+        in_shardings=(whole, shared, shared, shared),
+        out_shardings=shared,
+    )
+    return partial(compiled, jax.device_put(variables, whole))
+
+
+def build_slots(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Slots:
+    """The slots of a latent search whose images end on their own; raises as `build`."""
+    assert trained is not None  # the config asks for a model
+    model = trained.config.model
+    if not isinstance(model, Dcgan | Vae | LatentEncoder):
+        raise _does_not_run(config, model)
+    networks = _searched(config, model, trained)
+    return compile_slots(model, networks, config.latent, mesh, keep=config.candidates)
+
+
+def _on_host(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Propose | None:
+    """The method, if it is one that cannot be compiled whole."""
+    if config.method == "laplace":
+        return laplace.propose
+    if config.method == "nearest":
+        assert config.collection is not None  # the config asks for one
+        return _nearest(config, config.collection, trained, mesh)
+    return library.method(config) if config.method in library.METHODS else None
+
+
+def _nearest(config: Inpainting, collection: str, trained: Trained | None, mesh: Mesh) -> Propose:
+    """Retrieval by pixels; with a context encoder by its features."""
+    frame = frame_of(config, trained)
+    if trained is None:
+        return nearest.method(collection, frame, mesh)
+    model = trained.config.model
+    if not isinstance(model, ContextEncoder):
+        raise _does_not_run(config, model)
+    holes = hole_files.resolve(config.holes, seed=config.seed)
+    return nearest.feature_method(
+        collection,
+        frame,
+        mesh,
+        encode=partial(embedding, model),
+        variables=trained.generator,
+        kinds=(holes.kind,) if isinstance(holes, HoleSet) else training_holes(model, frame.size),
+        seed=config.seed,
+        batch_size=config.batch_size,
+    )
+
+
+def _does_not_run(config: Inpainting, model: Model) -> ConfigError:
+    return ConfigError(
+        f"method {config.method} does not run on {config.model}, which is a "
+        f"{type(model).__name__}; name another --model or --method."
+    )
+
+
+def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, Any]:
+    """The method and the variables of its networks, if it has any."""
+    match config.method:
+        case "tv":
+            return partial(total_variation.propose, config.tv), None
+        case "low-rank":
+            return partial(low_rank.propose, config.low_rank), None
+        case "neighbours":
+            return partial(neighbours.propose, config.neighbours), None
+    assert trained is not None  # the config asks for a model
+    size, variables = trained.config.data.frame.size, (trained.generator, trained.critic)
+    match config.method, trained.config.model:
+        case "latent", (Dcgan() | Vae() | LatentEncoder()) as model:
+            propose = latent.method(model, config.latent, keep=config.candidates)
+            variables = _searched(config, model, trained)
+        case "context-encoder", (ContextEncoder() | L2Gan()) as model:
+            propose = context_encoder.method(model, size)
+        case "high-resolution", ContextEncoder() as model:
+            propose = high_resolution.method(model, size, config.refine)
+            asked = config.refine.features
+            vgg19 = None if asked == "encoder" else feature_files.vgg19(Path(asked))
+            variables = (trained.generator, vgg19)
+        case _, model:
+            raise _does_not_run(config, model)
+    return propose, variables
+
+
+def _searched(config: Inpainting, model: Dcgan | Vae | LatentEncoder, trained: Trained) -> Networks:
+    """The networks of a latent search; a pool is the same for all of a seed."""
+    networks = Networks(trained.generator, trained.critic)
+    if isinstance(model, Dcgan) and trained.critic is None and config.latent.prior > 0:
+        raise ConfigError(
+            f"{config.model} has no critic for the prior loss; search with --latent.prior 0, or "
+            "import the discriminator too."
+        )
+    match config.latent.start:
+        case "encoder" if not isinstance(model, LatentEncoder):
+            raise ConfigError(
+                f"latent.start encoder needs a --model that has one, and {config.model} is a "
+                f"{type(model).__name__}; for a Dcgan train configs/latent_encoder_celeba64.py, "
+                "or begin with latent.start pool."
+            )
+        case "pool":
+            key, count = jax.random.key(config.seed), config.latent.pool
+            pool = jax.jit(
+                lambda networks: draw_pool(key, space_of(model, networks, config.latent), count)
+            )
+            return networks._replace(pool=pool(networks))
+    return networks
+
+
+def _composite(
+    propose: Propose, variables: Any, images: Array, hole: Array, key: Array
+) -> Completion:
+    blank = jnp.where(hole, 0.0, images)  # whatever stood in the hole is gone from here on
+    proposed = propose(variables, blank, hole, key)
+    return Completion(jnp.where(hole, proposed[0], blank), *proposed)
