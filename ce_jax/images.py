@@ -5,6 +5,7 @@ A photograph on the host is uint8 [h, w, 3] in RGB, upright; in front of a netwo
 pixels is refused.
 """
 
+import contextlib
 import io
 import math
 import os
@@ -89,11 +90,9 @@ def pixels_of(path: str | os.PathLike) -> int:
 
 def upright(image: Image.Image) -> Image.Image:
     """A decoded picture, turned as its EXIF says."""
-    try:
-        ImageOps.exif_transpose(image, in_place=True)
     # Damaged metadata says nothing about the pixels, which have been decoded by now.
-    except Exception:
-        pass
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
     return image
 
 
