@@ -44,13 +44,19 @@ def training_batches(
     check(config, source)
     shares = sharding.addressable_devices_indices_map((config.batch_size,)).values()
     rows = np.sort(np.concatenate([np.arange(config.batch_size)[share] for share in shares]))
+    return read_ahead(config, rows_of_batches(config, source, rows, start=start), sharding)
+
+
+def read_ahead(
+    config: Training, batches: grain.MapDataset, sharding: jax.sharding.Sharding
+) -> grain.DatasetIterator:
+    """An iterator over the rows that `rows_of_batches` gives, as whole batches on the devices."""
     # A thread takes a whole batch: handing over image by image cost as much again as decoding.
     threads = config.data.threads or os.cpu_count() or 1
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(threads, 4))
-    batches = rows_of_batches(config, source, rows, start=start).to_iter_dataset(ahead)
     shape = (config.batch_size, config.data.frame.size, config.data.frame.size, 3)
-    on_devices = batches.map(
-        lambda batch: jax.make_array_from_process_local_data(sharding, batch, shape)
+    on_devices = batches.to_iter_dataset(ahead).map(
+        lambda rows: jax.make_array_from_process_local_data(sharding, rows, shape)
     )
     return iter(grain.experimental.ThreadPrefetchIterDataset(on_devices, prefetch_buffer_size=2))
 
