@@ -5,6 +5,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
 
     config                                   what an experiment is
     files stamps                             written whole or not at all; what a file was
+    shelf                                    what need not be made again
     irregular                                shapes of holes
     membranes                                the equation behind a blend
     pixels                                   bytes, and what networks see of them

@@ -61,7 +61,7 @@ def claim(workdir: os.PathLike | str, config: Training) -> None:
     elif saved_steps(workdir):
         before = read_config(workdir)
         changed = _differences(configuration.to_dict(before), configuration.to_dict(config))
-        allowed = set(_FREE_TO_CHANGE) | {"data.threads"}
+        allowed = set(_FREE_TO_CHANGE) | {"data.threads", "data.cache"}
         if "cosine" not in (config.generator.schedule, config.critic.schedule):
             allowed.add("steps")
         if refused := sorted(set(changed) - allowed):

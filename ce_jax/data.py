@@ -8,9 +8,9 @@ that continues needs to know nothing but its step.
 import functools
 import logging
 import os
+import sys
 import tempfile
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
 
 import grain
 import jax
@@ -19,17 +19,16 @@ from tqdm import tqdm
 
 from ce_jax import images
 from ce_jax.config import Data, Frame, Training
+from ce_jax.shelf import Shelf
 from ce_jax.sources import Source, SourceError, open_source
 
 _log = logging.getLogger(__name__)
 _READERS = 8
 
 
-def framed(image: np.ndarray, frame: Frame, *, at: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
+def framed(image: np.ndarray, frame: Frame) -> np.ndarray:
     """The square that a network sees of a photograph, uint8 [h, w, 3] -> [size, size, 3]."""
-    return images.frame(
-        image, size=frame.size, box=frame.box, shorter_side=frame.shorter_side, at=at
-    )
+    return images.frame(image, size=frame.size, box=frame.box, shorter_side=frame.shorter_side)
 
 
 def training_batches(
@@ -45,13 +44,19 @@ def training_batches(
     check(config, source)
     shares = sharding.addressable_devices_indices_map((config.batch_size,)).values()
     rows = np.sort(np.concatenate([np.arange(config.batch_size)[share] for share in shares]))
+    return read_ahead(config, rows_of_batches(config, source, rows, start=start), sharding)
+
+
+def read_ahead(
+    config: Training, batches: grain.MapDataset, sharding: jax.sharding.Sharding
+) -> grain.DatasetIterator:
+    """An iterator over the rows that `rows_of_batches` gives, as whole batches on the devices."""
     # A thread takes a whole batch: handing over image by image cost as much again as decoding.
     threads = config.data.threads or os.cpu_count() or 1
     ahead = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=max(threads, 4))
-    batches = rows_of_batches(config, source, rows, start=start).to_iter_dataset(ahead)
     shape = (config.batch_size, config.data.frame.size, config.data.frame.size, 3)
-    on_devices = batches.map(
-        lambda batch: jax.make_array_from_process_local_data(sharding, batch, shape)
+    on_devices = batches.to_iter_dataset(ahead).map(
+        lambda rows: jax.make_array_from_process_local_data(sharding, rows, shape)
     )
     return iter(grain.experimental.ThreadPrefetchIterDataset(on_devices, prefetch_buffer_size=2))
 
@@ -74,14 +79,29 @@ def rows_of_batches(
     order each epoch. For an image that cannot be read, one that is drawn at random stands in, and
     a warning tells of it once.
     """
-    records = grain.MapDataset.source(range(len(source))).seed(config.seed).shuffle().repeat()
-    pictures = records.random_map(functools.partial(_picture, source, config.data))
+    data, count, size = config.data, len(source), config.data.frame.size
+    pictures = _Pictures(source, data)
+
+    @functools.lru_cache(maxsize=4)  # threads ahead of the devices may be in the next epoch
+    def order(epoch: int) -> np.ndarray:
+        return _random(config, "order", epoch).permutation(count)
 
     def batch(step: int) -> np.ndarray:
-        first = step * config.batch_size
-        return np.stack([cast(np.ndarray, pictures[first + int(row)]) for row in rows])
+        # All draws are made whatever the options, so that one never changes another's numbers.
+        draws = _random(config, "variation", step).random((config.batch_size, 3))
+        squares = np.empty((len(rows), size, size, 3), np.uint8)
+        for square, row in zip(squares, map(int, rows), strict=True):
+            epoch, place = divmod(step * config.batch_size + row, count)
+            top, left, mirrored = draws[row].tolist()
+            found = pictures.square(int(order(epoch)[place]), (top, left))
+            if found is None:  # whoever moved up instead would move all batches of this host alone
+                stand_ins = _random(config, "stand-in", step, row)
+                while found is None:
+                    found = pictures.square(int(stand_ins.integers(count)), (top, left))
+            square[:] = found[:, ::-1] if data.flip and mirrored < 0.5 else found
+        return squares
 
-    return grain.MapDataset.range(start, len(pictures) // config.batch_size).map(batch)
+    return grain.MapDataset.range(start, sys.maxsize // config.batch_size).map(batch)
 
 
 def examples(data: Data, source: Source, count: int) -> np.ndarray:
@@ -132,14 +152,35 @@ def out_of_memory(shape: tuple[int, ...], dtype: type) -> np.ndarray:
         return np.memmap(file, dtype, "w+", shape=shape)
 
 
-def _picture(source: Source, data: Data, index: int, rng: np.random.Generator) -> np.ndarray:
-    # Both draws are made whatever the options, so that one option never changes another's numbers.
-    at, mirrored = rng.random(2), rng.random() < 0.5
-    place = (float(at[0]), float(at[1])) if data.crop == "random" else (0.5, 0.5)
-    square = _square(source, index, data.frame, at=place)
-    while square is None:  # whoever moved up instead would move all batches of this host alone
-        square = _square(source, int(rng.integers(len(source))), data.frame, at=place)
-    return np.ascontiguousarray(square[:, ::-1] if data.flip and mirrored else square)
+def _random(config: Training, purpose: str, *place: int) -> np.random.Generator:
+    """Numbers that follow from the seed, from what they are for, and from where they are wanted."""
+    return np.random.default_rng([config.seed, *purpose.encode(), *place])
+
+
+class _Pictures:
+    """Squares of the pictures of a source, decoded once if there is room to keep them.
+
+    What is kept is what does not vary: the square, or where it is cut at random, all around it.
+    """
+
+    def __init__(self, source: Source, data: Data) -> None:
+        self._source, self._frame, self._varies = source, data.frame, data.crop == "random"
+        self._shelf = Shelf(int(data.cache * 1e9))
+
+    def square(self, index: int, at: tuple[float, float]) -> np.ndarray | None:
+        """Of picture `index`, cut out at a place; None if it cannot be read."""
+        kept = self._shelf.get(index)
+        if kept is None:
+            if (kept := _usable(self._source, index, self._made)) is None:
+                return None
+            self._shelf.put(index, kept)
+        return images.square(kept, size=self._frame.size, at=at) if self._varies else kept
+
+    def _made(self, image: np.ndarray) -> np.ndarray:
+        frame = self._frame
+        if not self._varies:
+            return framed(image, frame)
+        return images.fit(image, size=frame.size, box=frame.box, shorter_side=frame.shorter_side)
 
 
 @functools.lru_cache(maxsize=100_000)
@@ -147,11 +188,16 @@ def _warn_once(message: str) -> None:
     _log.warning(message)
 
 
-def _square(
-    source: Source, index: int, frame: Frame, *, at: tuple[float, float] = (0.5, 0.5)
+def _square(source: Source, index: int, frame: Frame) -> np.ndarray | None:
+    return _usable(source, index, lambda image: framed(image, frame))
+
+
+def _usable(
+    source: Source, index: int, made: Callable[[np.ndarray], np.ndarray]
 ) -> np.ndarray | None:
+    """What is made of a picture; None of one that is of no use, of which a warning tells once."""
     try:
-        return framed(source[index], frame, at=at)
+        return made(source[index])
     except ValueError as error:  # unreadable, too elongated, or smaller than the frame's box
         _warn_once(f"left out {source.names[index]}: {error}")
         return None

@@ -5,6 +5,7 @@ A photograph on the host is uint8 [h, w, 3] in RGB, upright; in front of a netwo
 pixels is refused.
 """
 
+import contextlib
 import io
 import math
 import os
@@ -87,11 +88,10 @@ def pixels_of(path: str | os.PathLike) -> int:
 
 def upright(image: Image.Image) -> Image.Image:
     """A decoded picture, turned as its EXIF says."""
-    try:
-        return ImageOps.exif_transpose(image)
     # Damaged metadata says nothing about the pixels, which have been decoded by now.
-    except Exception:
-        return image
+    with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(image, in_place=True)
+    return image
 
 
 def rgb(image: Image.Image) -> np.ndarray:
@@ -104,7 +104,7 @@ def rgb(image: Image.Image) -> np.ndarray:
     # A palette with transparency reaches RGB without a warning only through RGBA.
     if image.mode in ("P", "PA", "RGBa"):
         image = image.convert("RGBA")
-    return np.array(image.convert("RGB"))
+    return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _scaled(grey: np.ndarray, *, top: int) -> np.ndarray:
@@ -147,11 +147,22 @@ def frame(
         at: which part of what is left over to skip, vertically and horizontally, in [0, 1].
         nearest: take the nearest pixel, as holes need, instead of antialiased bicubic resizing.
     """
+    whole = fit(image, size=size, box=box, shorter_side=shorter_side, nearest=nearest)
+    return square(whole, size=size, at=at)
+
+
+def fit(
+    image: np.ndarray,
+    *,
+    size: int,
+    box: tuple[int, int, int, int] | None = None,
+    shorter_side: int | None = None,
+    nearest: bool = False,
+) -> np.ndarray:
+    """What `frame` cuts the square out of: the first half of its work, with the same options."""
     shorter_side = size if shorter_side is None else shorter_side
     if not 1 <= size <= shorter_side:
         raise ValueError(f"shorter_side is {shorter_side}; it must be at least size, {size}")
-    if not all(0 <= fraction <= 1 for fraction in at):
-        raise ValueError(f"at is {at}; both fractions must be in [0, 1]")
     if image.dtype == np.bool_ and not nearest:
         raise ValueError("a hole cannot be interpolated; frame it with nearest=True")
     if image.shape[:2] == (size, size):
@@ -162,7 +173,15 @@ def frame(
     if max(height, width) > _LONGEST_ASPECT * min(height, width):
         raise UnreadableImage(f"{width} x {height} pixels are too elongated to become a square")
     scale = shorter_side / min(height, width)
-    image = resize(image, (round(height * scale), round(width * scale)), nearest=nearest)
+    return resize(image, (round(height * scale), round(width * scale)), nearest=nearest)
+
+
+def square(image: np.ndarray, *, size: int, at: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
+    """The square of a picture that `fit` gave: the second half of what `frame` does."""
+    if not all(0 <= fraction <= 1 for fraction in at):
+        raise ValueError(f"at is {at}; both fractions must be in [0, 1]")
+    if image.shape[:2] == (size, size):
+        return image
     top, left = (
         math.floor(fraction * (side - size))
         for fraction, side in zip(at, image.shape[:2], strict=True)
@@ -185,10 +204,11 @@ def resize(image: np.ndarray, shape: tuple[int, int], *, nearest: bool) -> np.nd
     """A photograph, or with `nearest` a hole, at another height and width: bicubic, antialiased."""
     if image.shape[:2] == shape:
         return image
-    pixels = Image.fromarray((image[..., 0] if image.shape[-1] == 1 else image).astype(np.uint8))
+    pixels = image[..., 0] if image.shape[-1] == 1 else image
+    picture = Image.fromarray(pixels.astype(np.uint8, copy=False))
     method = Image.Resampling.NEAREST if nearest else Image.Resampling.BICUBIC
     height, width = shape
-    resized = np.array(pixels.resize((width, height), method)).astype(image.dtype)
+    resized = np.array(picture.resize((width, height), method)).astype(image.dtype, copy=False)
     return resized.reshape(height, width, image.shape[-1])
 
 

@@ -7,6 +7,7 @@ by hand, and the rest decomposed within its band or, if that is wide, as a spars
 
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from itertools import combinations_with_replacement
 from typing import NamedTuple
 
 import numpy as np
@@ -58,19 +59,18 @@ def _factored(bits: bytes, height: int, width: int) -> Membrane:
     """A hole that is given as packed bits, with the fastest exact solver for its shape."""
     hole = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width).astype(bool)
     hole = hole.reshape(height, width)
-    index = np.arange(hole.size).reshape(hole.shape)
     rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
     if _runs(rows) and _runs(columns) and len(rows) * len(columns) == hole.sum():
-        equations = _equations(hole, index)
-        solve = _rectangle(rows, columns, height, width)
+        grid = _Grid(hole)
+        unknown, solve = grid.missing, _rectangle(rows, columns, height, width)
     else:
-        along = (hole, index) if _band(hole) <= _band(hole.T) else (hole.T, index.T)
-        equations = _equations(*along)
-        solve = _chessboard(equations, width)
-    rim, place = np.unique(equations.known[1], return_inverse=True)
-    once = np.ones(len(place)), (equations.known[0], place)
-    coupling = csr_array(once, shape=(len(equations.unknown), len(rim)))
-    return Membrane(equations.unknown, rim, coupling, solve)
+        turned = _band(hole) > _band(hole.T)
+        grid = _Grid(hole.T, turned=True) if turned else _Grid(hole)
+        black, white = grid.colours()
+        unknown, solve = np.concatenate([black, white]), _chessboard(grid, black, white)
+    rim = grid.rim()
+    coupling = _matrix(grid.beside(unknown, rim), np.ones(len(unknown)), columns=len(rim))
+    return Membrane(grid.pixels(unknown), grid.pixels(rim), coupling, solve)
 
 
 # About 1 MB for a hole in a 64x64 image, 25 MB for one of half of 256x256 pixels.
@@ -89,45 +89,71 @@ def _runs(places: np.ndarray) -> bool:
     return bool(places[-1] - places[0] + 1 == len(places))
 
 
-class _Equations(NamedTuple):
-    """Laplace's equation on a hole: what each missing pixel has to do with its neighbours.
+class _Grid:
+    """A hole [h, w] in a border of one pixel around the image, so that all have four neighbours.
+
+    Places are flat indices into it.
 
     Attributes:
-        unknown: the missing pixels in the order of the equations, flat indices [n].
-        degree: how many neighbours each has within the image, [n].
-        pairs: places in `unknown` of two neighbours that are both missing, the first before.
-        known: places in `unknown` and the flat indices of a known neighbour each.
+        missing: the places of the hole, row by row.
     """
 
-    unknown: np.ndarray
-    degree: np.ndarray
-    pairs: np.ndarray
-    known: np.ndarray
+    def __init__(self, hole: np.ndarray, *, turned: bool = False) -> None:
+        """Of a hole, or with `turned` of one whose rows are the columns of the image."""
+        height, width = hole.shape
+        self._inside, framed = np.zeros((2, height + 2, width + 2), bool)
+        self._inside[1:-1, 1:-1], framed[1:-1, 1:-1] = True, hole
+        self._width, self.missing = width + 2, np.flatnonzero(framed)
+        self._steps = np.array([-self._width, -1, 1, self._width])
+        neighbours = np.full(framed.shape, 4.0)
+        for border in (np.s_[1], np.s_[-2], np.s_[:, 1], np.s_[:, -2]):
+            neighbours[border] -= 1
+        self._neighbours = neighbours.ravel()
+        self._strides = (1, height) if turned else (width, 1)
+
+    def pixels(self, places: np.ndarray) -> np.ndarray:
+        """Their flat indices in the image."""
+        row, column = divmod(places, self._width)
+        down, right = self._strides
+        return (row - 1) * down + (column - 1) * right
+
+    def colours(self) -> tuple[np.ndarray, np.ndarray]:
+        """The places of black and of white pixels, as on a chessboard; no fewer are black."""
+        row, column = divmod(self.missing, self._width)
+        even = (row + column) % 2 == 0
+        one, other = self.missing[even], self.missing[~even]
+        return (one, other) if len(one) >= len(other) else (other, one)
+
+    def rim(self) -> np.ndarray:
+        """The known pixels beside the hole."""
+        near = np.zeros_like(self._inside).ravel()
+        near[self.missing[:, None] + self._steps] = True
+        near[self.missing] = False
+        return np.flatnonzero(near & self._inside.ravel())
+
+    def neighbours(self, places: np.ndarray) -> np.ndarray:
+        """How many each has within the image, float64."""
+        return self._neighbours[places]
+
+    def beside(self, places: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Which of the others are above, left, right and below each, int32 [n, 4]; -1: none."""
+        number = np.full(self._inside.size, -1, np.int32)
+        number[others] = np.arange(len(others))
+        return number[places[:, None] + self._steps]
 
 
-def _equations(hole: np.ndarray, index: np.ndarray) -> _Equations:
-    """Those of a hole [h, w], numbered row by row; `index` [h, w] says which pixel stands where."""
-    number = _numbered(hole)
-    pairs, known = [], []
-    for before, after in ((np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:])):
-        both = hole[before] & hole[after]
-        pairs.append((number[before][both], number[after][both]))
-        for here, there in ((before, after), (after, before)):
-            edge = hole[here] & ~hole[there]
-            known.append((number[here][edge], index[there][edge]))
-    pairs, known = np.concatenate(pairs, axis=1), np.concatenate(known, axis=1)
-    degree = np.bincount(np.concatenate([*pairs, known[0]]), minlength=np.count_nonzero(hole))
-    return _Equations(index[hole], degree, pairs, known)
-
-
-def _numbered(hole: np.ndarray) -> np.ndarray:
-    """The place of each missing pixel among all, row by row."""
-    return np.cumsum(hole).reshape(hole.shape) - 1
+def _matrix(beside: np.ndarray, weights: np.ndarray, *, columns: int) -> csr_array:
+    """Sums over what is beside each pixel, times its weight [n]."""
+    there = beside >= 0
+    ends = np.zeros(len(beside) + 1, np.int32)
+    ends[1:] = np.cumsum(there)[3::4]
+    entries = np.repeat(weights, np.diff(ends)), beside[there], ends
+    return csr_array(entries, shape=(len(beside), columns))
 
 
 def _band(hole: np.ndarray) -> int:
     """How far apart neighbours stand at most if missing pixels are numbered row by row."""
-    number = _numbered(hole)
+    number = np.cumsum(hole).reshape(hole.shape)
     return int((number[1:] - number[:-1])[hole[1:] & hole[:-1]].max(initial=0))
 
 
@@ -161,59 +187,52 @@ def _chain(count: int, before: int, after: int) -> tuple[np.ndarray, np.ndarray]
     return vectors, values
 
 
-def _chessboard(equations: _Equations, width: int) -> Callable[[np.ndarray], np.ndarray]:
+def _chessboard(
+    grid: _Grid, black: np.ndarray, white: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
     """White pixels follow from their black neighbours, so that half of the equations remain.
 
     The black ones then depend on the next black ones in all eight directions: a matrix of the same
-    band, decomposed within it where that is faster.
+    band, decomposed within it where that is faster. Black pixels come first in what is solved.
     """
-    row, column = divmod(equations.unknown, width)
-    white, degree = (row + column) % 2 == 0, equations.degree
-    if 2 * np.count_nonzero(white) > len(white):
-        white = ~white  # so that there is always a black one
-    place = np.where(white, _numbered(white), _numbered(~white))
-    first, second = equations.pairs
-    ends = np.where(white[first], (first, second), (second, first))
-    shape = np.count_nonzero(white), np.count_nonzero(~white)
-    links = csr_array((np.ones(len(first)), place[ends]), shape=shape)
-    of_white, of_black = degree[white], degree[~white]
-    via = np.repeat(np.arange(len(of_white)), np.diff(links.indptr))
-    share = csr_array((1 / of_white[via], links.indices, links.indptr), shape=shape)
-    detours = _detours(via, share, len(of_black))
+    of_black, of_white = grid.neighbours(black), grid.neighbours(white)
+    count, beside = len(black), grid.beside(white, black)
+    share = _matrix(beside, 1 / of_white, columns=count)
+    back = share.T
+    detours = _detours(beside, of_white, count)
     narrow = (detours.row - detours.col).max(initial=0) <= _NARROW
     solve_black = (_banded if narrow else _sparse)(of_black, detours)
 
     def solve(pull: np.ndarray) -> np.ndarray:
         values = np.empty_like(pull)
-        values[~white] = solve_black(pull[~white] + share.T @ pull[white])
-        values[white] = pull[white] / of_white[:, None] + share @ values[~white]
+        values[:count] = solve_black(pull[:count] + back @ pull[count:])
+        values[count:] = pull[count:] / of_white[:, None] + share @ values[:count]
         return values
 
     return solve
 
 
-def _detours(via: np.ndarray, share: csr_array, blacks: int) -> coo_array:
+def _detours(beside: np.ndarray, of_white: np.ndarray, blacks: int) -> coo_array:
     """The lower half of linksᵀ share: from black to black by way of a white pixel, each way alone.
 
     Put together from the at most four neighbours of each, it takes a third of a general product.
     """
-    row, column, weight = [], [], []
-    for apart in range(4):
-        here, there = slice(0, max(len(via) - apart, 0)), slice(apart, None)
-        together = via[here] == via[there]
-        row.append(share.indices[there][together])
-        column.append(share.indices[here][together])
-        weight.append(share.data[here][together])
-    entries = np.concatenate(weight), (np.concatenate(row), np.concatenate(column))
-    return coo_array(entries, shape=(blacks, blacks))
+    weights, columns, rows = [], [], []
+    for before, after in combinations_with_replacement(beside.T, 2):
+        via = np.flatnonzero((before >= 0) & (after >= 0))
+        weights.append(1 / of_white[via])
+        columns.append(before[via])
+        rows.append(after[via])
+    places = np.concatenate(rows), np.concatenate(columns)
+    return coo_array((np.concatenate(weights), places), shape=(blacks, blacks))
 
 
 def _banded(degree: np.ndarray, links: coo_array) -> Callable[[np.ndarray], np.ndarray]:
     """Cholesky's decomposition of diag(degree) - links, of which the lower half is given."""
     height = (links.row - links.col).max(initial=0) + 1
     place = links.col.astype(np.int64) * height + links.row - links.col
-    sums = np.bincount(place, links.data, minlength=height * len(degree))
-    band = np.negative(sums, out=sums).reshape(len(degree), height).T
+    sums = np.bincount(place, np.negative(links.data), minlength=height * len(degree))
+    band = sums.astype(float, copy=False).reshape(len(degree), height).T
     band[0] += degree
     factor = cholesky_banded(band, overwrite_ab=True, lower=True, check_finite=False)
     return lambda pull: cho_solve_banded((factor, True), pull, check_finite=False)

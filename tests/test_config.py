@@ -52,6 +52,7 @@ def alexnet(**fields):
         (lambda: Frame(box=(-1, 0, 9, 5)), "frame.box"),
         (lambda: Frame(size=64, shorter_side=63), r"frame.shorter_side must be at least .*\(64\)"),
         (lambda: Data(threads=0), "data.threads must be at least 1, got 0"),
+        (lambda: Data(cache=-1.0), "data.cache must be at least 0, got -1.0"),
         (lambda: Dcgan(width=0), "model.width must be at least 1, got 0"),
         (lambda: Dcgan(latent=0), "model.latent"),
         (lambda: Dcgan(prior="gauss"), "model.prior must be uniform or normal, got 'gauss'"),
@@ -215,7 +216,7 @@ EXPERIMENTS = [
     ),
     Training(
         model=ContextEncoder(predicts="image", holes=("center", "random:0.8"), overlap=2),
-        data=Data(crop="random", flip=False, threads=3),
+        data=Data(crop="random", flip=False, threads=3, cache=0.5),
         steps=7,
     ),
     Training(

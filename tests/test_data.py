@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -160,6 +160,37 @@ def test_hosts_read_their_rows_of_batches_that_do_not_depend_on_their_number(hos
         mine = data.rows_of_batches(config, source, rows)
         found = np.stack([mine[step] for step in range(5)])
         np.testing.assert_array_equal(found, whole[:, host])
+
+
+@dataclass(frozen=True)
+class Counted(Numbered):
+    """Notes which of its pictures are asked for."""
+
+    asked: list[int] = field(default_factory=list)
+
+    def __getitem__(self, index):
+        self.asked.append(index)
+        return super().__getitem__(index)
+
+
+@pytest.mark.parametrize("crop", ["center", "random"])
+def test_kept_pictures_give_the_same_batches_and_are_decoded_once(crop):
+    anew, kept = (Counted(20, broken=(3,)) for _ in range(2))
+    config = experiment(crop=crop, flip=True)
+    found = read(config, kept, 10)
+    without = replace(config, data=replace(config.data, cache=0.0))
+    np.testing.assert_array_equal(read(without, anew, 10), found)
+    # Two threads may come to the same picture at the same time, and read on ahead.
+    assert len(kept.asked) < 20 + 20 < 60 < len(anew.asked)
+    assert set(kept.asked) == set(range(20))
+
+
+def test_a_shelf_that_is_full_gives_the_same_batches():
+    config = experiment(crop="random", flip=True)
+    small = replace(config, data=replace(config.data, cache=5 * 40 * 40 * 3 / 1e9))
+    source = Counted(20)
+    np.testing.assert_array_equal(read(small, source, 10), read(config, Numbered(20), 10))
+    assert len(source.asked) > 20 + 3 * 14  # five of twenty were kept
 
 
 def test_fewer_images_than_a_batch_are_refused():

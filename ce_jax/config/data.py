@@ -63,8 +63,11 @@ class Data:
     """Mirror half of the images left to right."""
     threads: int | None = None
     """Threads that read and decode ahead of the device, a batch each; None: one for each core."""
+    cache: float = 4.0
+    """Gigabytes of decoded pictures to keep on the disk, in a file without a name where TMPDIR says, so that later epochs decode nothing; never more than half of what is free."""
 
     def __post_init__(self) -> None:
         require(
             self.threads is None or self.threads >= 1, "data.threads", self.threads, "at least 1"
         )
+        require(self.cache >= 0, "data.cache", self.cache, "at least 0")

@@ -1,0 +1,142 @@
+"""A whole folder inpainted, from files to files: what inpaint.py does, beside a plain loop.
+
+Nothing of the kind exists in PyTorch. The loop is what one would write: decode a batch, search for
+it, blend image by image, save. It writes the completions and no more; ours writes a manifest with
+figures of every image, a report, and what it takes to go on after a kill, all of it in the time.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import io
+import itertools
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+from unittest import mock
+
+import jax
+import numpy as np
+import torch
+from PIL import Image
+
+from benchmarks import photographs, pytorch, solvers
+from benchmarks.weights import to_pytorch
+from benchmarks.work import Side, Work
+from ce_jax import batch, checkpointing, loop, sharding, systems
+from ce_jax.config import Data, Dcgan, Frame, Inpainting, LatentSearch, Training
+from ce_jax.images import to_float, to_uint8
+from ce_jax.state import Game
+
+_SIZE, _MISSING = 64, 0.8
+
+
+def works(*, files: int, width: int, steps: int, batch_size: int) -> Iterator[Work]:
+    """A latent search and a blend for every file of a folder, in the same untrained networks.
+
+    Args:
+        files: photographs in the folder.
+        width: of the DCGAN.
+        steps: of the search.
+        batch_size: images in a batch.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder)
+        photographs.write(place / "images", files, height=_SIZE, width=_SIZE, suffix=".png")
+        training = Training(model=Dcgan(width=width), data=Data(frame=Frame(size=_SIZE)))
+        game = jax.jit(systems.build(training).init)(jax.random.key(0))
+        checkpointing.claim(place / "model", training)
+        with checkpointing.Checkpoints(place / "model") as checkpoints:
+            checkpoints.save(0, game)
+        config = Inpainting(
+            images=f"folder:{place / 'images'}",
+            holes=f"random:{_MISSING}",
+            model=str(place / "model"),
+            latent=LatentSearch(steps=steps),
+            batch_size=batch_size,
+        )
+        yield Work(
+            name="a folder inpainted",
+            setting=f"{files} PNG {_SIZE}x{_SIZE}, width {width}, {steps} steps, random:{_MISSING}",
+            images=files,
+            sides={
+                "JAX": Side(call=_Ours(config, place / "ours").complete),
+                "PyTorch": Side(call=_Theirs(config, training, game, place / "theirs").complete),
+            },
+        )
+
+
+class _Ours:
+    """The work of inpaint.py in this process, into a new folder each time; compiled once."""
+
+    def __init__(self, config: Inpainting, output: Path) -> None:
+        self._config, self._output, self._calls = config, output, itertools.count()
+
+    @functools.cached_property
+    def _method(self):
+        trained = checkpointing.load(cast(str, self._config.model))
+        return loop.build(self._config, trained, sharding.make_mesh(jax.local_devices()))
+
+    def complete(self) -> int:
+        """All images; how many."""
+        method, output = self._method, self._output / str(next(self._calls))
+        config = dataclasses.replace(self._config, output=str(output))
+        silence = contextlib.redirect_stderr(io.StringIO())
+        with silence, mock.patch.object(loop, "build", lambda *_: method):
+            return batch.inpaint(config).done
+
+
+class _Theirs:
+    """The plain loop."""
+
+    def __init__(self, config: Inpainting, training: Training, game: Game, output: Path) -> None:
+        model, size = cast(Dcgan, training.model), training.data.frame.size
+        assert game.critic is not None
+        generator = pytorch.Generator(size=size, width=model.width, latent=model.latent)
+        critic = pytorch.Critic(size=size, width=model.width)
+        self._generator, self._critic = (
+            pytorch.frozen(to_pytorch(jax.device_get(player.variables), network)).to(
+                pytorch.device()
+            )
+            for player, network in ((game.generator, generator), (game.critic, critic))
+        )
+        self._config, self._latent, self._output = config, model.latent, output
+        self._calls = itertools.count()
+
+    def complete(self) -> int:
+        """All images; how many."""
+        output = self._output / str(next(self._calls))
+        output.mkdir(parents=True)
+        paths = sorted(Path(self._config.images.removeprefix("folder:")).iterdir())
+        random = np.random.default_rng(self._config.seed)
+        for first in range(0, len(paths), self._config.batch_size):
+            group = paths[first : first + self._config.batch_size]
+            known = to_float(np.stack([_decoded(path) for path in group]))
+            hole = random.random(known.shape[:3]) < _MISSING
+            for path, *image in zip(group, known, self._search(known, hole), hole, strict=True):
+                blended = solvers.sparse(*(each.astype(np.float64) for each in image[:2]), image[2])
+                Image.fromarray(to_uint8(blended)).save(output / path.name)
+        return len(paths)
+
+    def _search(self, known: np.ndarray, hole: np.ndarray) -> np.ndarray:
+        """What the generator proposes, [b, h, w, 3]."""
+        settings, device = self._config.latent, pytorch.device()
+        z, _ = pytorch.search(
+            self._generator,
+            self._critic,
+            torch.from_numpy(known).to(device),
+            torch.from_numpy(hole[..., np.newaxis]).to(device),
+            torch.empty(len(known), self._latent, device=device).uniform_(-1, 1),
+            steps=settings.steps,
+            rate=settings.rate,
+            window=settings.window,
+            prior=settings.prior,
+        )
+        with torch.inference_mode():
+            return self._generator(z).permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _decoded(path: Path) -> np.ndarray:
+    with Image.open(path) as file:
+        return np.asarray(file.convert("RGB"))
