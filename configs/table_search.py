@@ -30,6 +30,7 @@ SEARCHES = {
     "encoder, 1 step": replace(SHORT, start="encoder", steps=1),
     "encoder, 30 steps": replace(SHORT, start="encoder"),
     "encoder, 150 steps": replace(SHORT, start="encoder", prior_every=1, steps=150),
+    "encoder, 15 + 15 beyond z": replace(SHORT, start="encoder", steps=15, beyond=Beyond(steps=15)),
     "encoder, 30 + 30 beyond z": replace(SHORT, start="encoder", beyond=BEYOND),
 }
 
