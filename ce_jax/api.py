@@ -182,7 +182,7 @@ def _each(several: Pictures) -> list[np.ndarray | Image.Image]:
 def _open(image: Any, number: int) -> Image.Image:
     """A picture as Pillow has it, upright."""
     if isinstance(image, Image.Image):
-        return pictures.upright(image)
+        return pictures.turn_upright(image.copy())  # theirs stays as it is
     kinds = {np.dtype(np.uint8): (1, 2, 3, 4), np.dtype(np.uint16): (1,)}
     array = np.asarray(image)
     channels = array.shape[2] if array.ndim == 3 else 1

@@ -84,7 +84,7 @@ def json_object(text: str | bytes) -> dict[str, Any]:
     """The JSON object in a text; an empty one if that is not what it holds."""
     try:
         found = json.loads(text.decode(errors="replace") if isinstance(text, bytes) else text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -66,7 +66,7 @@ def decode(
             if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
                 raise UnreadableImage(f"{name}: holds several frames; save the one to use alone")
             image.load()
-            return convert(upright(image))
+            return convert(turn_upright(image))
     except UnreadableImage:
         raise
     except UnidentifiedImageError:
@@ -86,8 +86,8 @@ def pixels_of(path: str | os.PathLike) -> int:
         return 0
 
 
-def upright(image: Image.Image) -> Image.Image:
-    """A decoded picture, turned as its EXIF says."""
+def turn_upright(image: Image.Image) -> Image.Image:
+    """Turns a decoded picture as its EXIF says, and gives it back."""
     # Damaged metadata says nothing about the pixels, which have been decoded by now.
     with contextlib.suppress(Exception):
         ImageOps.exif_transpose(image, in_place=True)

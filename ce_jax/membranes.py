@@ -83,6 +83,7 @@ def forget() -> None:
     """Empties the memory of holes: the next one of each kind is factored anew."""
     _membrane.cache_clear()
     _large_membrane.cache_clear()
+    _chain.cache_clear()
 
 
 def _runs(places: np.ndarray) -> bool:

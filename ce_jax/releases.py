@@ -172,8 +172,9 @@ def _length(beginning: bytes) -> int:
 
 def _described(path: str | os.PathLike, header: bytes) -> tuple[Training, int]:
     """The config and the step in the header of a file."""
-    metadata = files.json_object(header).get("__metadata__", {})
-    about = files.json_object(metadata.get("ce_jax", ""))
+    metadata = files.json_object(header).get("__metadata__")
+    described = metadata.get("ce_jax") if isinstance(metadata, dict) else None
+    about = files.json_object(described) if isinstance(described, str) else {}
     if about.get("version") is None:
         raise ReleaseError(
             f"{path} holds no model of ce_jax; if it is a state dict of PyTorch: "
@@ -186,7 +187,7 @@ def _described(path: str | os.PathLike, header: bytes) -> tuple[Training, int]:
         )
     try:
         return configuration.training_from_dict(about["config"]), int(about["step"])
-    except (ConfigError, KeyError) as error:
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise ReleaseError(f"{path} cannot be read: {error}") from error
 
 

@@ -26,11 +26,18 @@ class Shelf:
         self._places: dict[int, tuple[int, tuple[int, ...]]] = {}
         self._end, self._lock = 0, threading.Lock()
         if self._most:
-            with tempfile.TemporaryFile() as file:
-                file.truncate(self._most)  # takes no room before it is written to
-                self._bytes = mmap.mmap(file.fileno(), self._most, access=mmap.ACCESS_READ)
-                self._file = os.dup(file.fileno())
-            weakref.finalize(self, os.close, self._file)
+            try:
+                self._open()
+            except OSError:  # a limit to the size of files or of memory: nothing is kept
+                self._most = 0
+
+    def _open(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            file.truncate(self._most)  # takes no room before it is written to
+            self._bytes = mmap.mmap(file.fileno(), self._most, access=mmap.ACCESS_READ)
+            self._file = os.dup(file.fileno())
+        # Not at exit, when threads may still write: the system closes it after them.
+        weakref.finalize(self, os.close, self._file).atexit = False
 
     def put(self, number: int, array: np.ndarray) -> None:
         """Keeps uint8 of any shape, unless it is there already or there is no room left."""

@@ -106,7 +106,9 @@ def test_pictures_come_back_as_pictures_upright_with_their_profile():
     assert completed.size == (20, 30)
     assert completed.info["icc_profile"] == b"a profile"
     known = ~hole_of(30, 20)
-    assert np.array_equal(np.asarray(completed)[known], np.asarray(images.upright(given))[known])
+    assert given.size == (30, 20) and given.getexif()[0x0112] == 6, "theirs was changed"
+    upright = np.asarray(images.turn_upright(given))
+    assert np.array_equal(np.asarray(completed)[known], upright[known])
 
 
 def test_nothing_missing_is_given_back_as_it_was():

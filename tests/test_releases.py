@@ -81,6 +81,27 @@ def test_only_a_search_needs_its_critic(trained):
     assert releases.needed(encoder).critic is None
 
 
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        *(
+            {"ce_jax": f'{{"version": 1, "config": {{}}, "step": {step}}}'}
+            for step in ("null", '"x"')
+        ),
+        {"ce_jax": '{"version": 1, "config": [], "step": 0}'},
+        {"ce_jax": 7},
+        {"ce_jax": "[" * 100_000},
+        ["ce_jax"],
+    ],
+)
+def test_a_damaged_description_is_one_clear_line(metadata, tmp_path):
+    header = json.dumps({"__metadata__": metadata}).encode()
+    (path := tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    for reader in (releases.read, releases.read_config):
+        with pytest.raises(ReleaseError, match=r"model\.safetensors"):
+            reader(path)
+
+
 def test_a_file_that_is_something_else_is_refused(trained, tmp_path):
     def refused(data, message):
         (path := tmp_path / "model.safetensors").write_bytes(data)

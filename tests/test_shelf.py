@@ -1,6 +1,8 @@
 """What was put on a shelf is there as it was, and a shelf takes no more than it was given."""
 
+import errno
 import gc
+import mmap
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -83,3 +85,13 @@ def test_nothing_of_a_shelf_is_left_behind(tmp_path, monkeypatch):
     del shelf
     gc.collect()
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_where_no_file_may_be_so_large_nothing_is_kept(monkeypatch):
+    def refused(*_, **__):
+        raise OSError(errno.EFBIG, "File too large")
+
+    monkeypatch.setattr(mmap, "mmap", refused)
+    shelf = Shelf(100)
+    shelf.put(0, noise(0, (10,)))
+    assert shelf.get(0) is None

@@ -71,7 +71,7 @@ class StableHlo:
     python -m ce_jax.convert stablehlo runs/dcgan --output programs
 
     writes programs/generator.stablehlo and so on. What is in one can be called where there is JAX
-    and nothing else: jax.export.deserialize(bytearray(Path(...).read_bytes())).call(z)
+    with flatbuffers: jax.export.deserialize(bytearray(Path(...).read_bytes())).call(z)
     """
 
     model: Model
