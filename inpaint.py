@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         from ce_jax.tables import tabulate
 
         hosts.join(command.hosts)
-        hosts.part()
+        hosts.leave()
         with commands.interruptible() as stopped:
             outcome = tabulate(config, stopped=stopped)
     else:
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         from ce_jax.batch import inpaint
 
         hosts.join(command.hosts)
-        hosts.part()
+        hosts.leave()
         with commands.interruptible() as stopped:
             outcome = inpaint(config, stopped=stopped, tell=_tell)
     report = Path(config.output, "report.html")

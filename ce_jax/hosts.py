@@ -83,7 +83,7 @@ def join(hosts: Hosts) -> None:
         jax.config.update("jax_rocm_visible_devices", "all")
 
 
-def part() -> None:
+def leave() -> None:
     """Ends what `join` began, once all are there: nobody waits for another one, or ends with it.
 
     Which of how many processes this one is, is still known.
@@ -94,7 +94,7 @@ def part() -> None:
 
 
 def are_waiting() -> bool:
-    """Whether there are other processes that this one has joined and not parted from."""
+    """Whether there are other processes that this one has joined and not left."""
     return jax.distributed.is_initialized()
 
 
