@@ -105,6 +105,7 @@ def test_an_experiment_is_what_was_committed(path, golden):
     experiment = runpy.run_path(str(path))["get_config"]()
     assert isinstance(experiment, Training | Inpainting | Table)
     plain = config.to_dict(experiment)
+    assert json.loads(json.dumps(plain)) == plain, "what is read back is compared with it"
     found = json.dumps({"kind": type(experiment).__name__, **plain}, indent=1) + "\n"
     expected = golden(f"configs/{path.stem}.json", found)
     assert found == expected, "if this is meant: UPDATE_GOLDEN=1 pytest"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any, get_args
 
 from ce_jax.config.data import Data, Frame
@@ -14,7 +15,7 @@ from ce_jax.config.training import Adam, Sharding, Training
 
 def to_dict(config: Training | Inpainting) -> dict[str, Any]:
     """The experiment as plain JSON types, with the kind of its model named."""
-    plain = dataclasses.asdict(config)
+    plain = json.loads(json.dumps(dataclasses.asdict(config)))  # with lists for tuples
     if isinstance(config, Training):
         plain["model"] = {"kind": type(config.model).__name__, **plain["model"]}
     return plain
