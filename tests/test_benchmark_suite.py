@@ -1,7 +1,9 @@
 """Time is shared so that what matters is done, and what is reported is what was timed."""
 
+import itertools
 import json
 import time
+import weakref
 import xml.etree.ElementTree as xml
 
 import pytest
@@ -80,6 +82,25 @@ def test_what_cannot_be_built_is_told_and_the_others_go_on():
     ]
     (only,), told = run([work("one"), work("two")], wanted=lambda name: name == "two")
     assert only.work.name == "two" and len(told) == 1
+
+
+def test_what_a_work_needed_is_gone_before_the_next_one_is_built():
+    class Networks:
+        def call(self):
+            return None
+
+    alive = []
+
+    def build():
+        assert not any(networks() for networks in alive)
+        alive.append(weakref.ref(networks := Networks()))
+        return work(sides={"JAX": Side(call=networks.call)})
+
+    built = (build() for _ in range(2))
+    planned = (Planned(name="b", setting=str(i), cost=1.0, build=build) for i in range(2))
+    results, _ = run(itertools.chain(built, planned))
+    assert all(isinstance(result, suite.Timed) for result in results) and len(alive) == 4
+    assert not any(networks() for networks in alive)
 
 
 def test_every_kind_of_work_comes_before_larger_batches_and_sizes():

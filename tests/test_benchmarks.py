@@ -1,10 +1,13 @@
 """The opponent does the same work: from the same weights and inputs it gives the same numbers."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -154,6 +157,36 @@ def test_searches_reach_the_same_z_and_objective_however_often(searched, mode):
         np.testing.assert_allclose(z, their_z, atol=1e-4)
         np.testing.assert_allclose(objective, their_objective, rtol=1e-5)
     assert np.abs(z - start).max() > searching.PUBLISHED.rate  # it has moved
+
+
+def test_a_captured_step_keeps_alive_what_its_graph_reads_and_writes(monkeypatch):
+    monkeypatch.setattr(torch, "cuda", mock.MagicMock())
+    inputs, outputs = [], []
+
+    def built():
+        read = torch.zeros(2)
+        inputs.append(weakref.ref(read))
+
+        def step():
+            outputs.append(weakref.ref(output := read + 1))
+            return output
+
+        return Mode(compiled=True).step(step)
+
+    replay = built()
+    gc.collect()
+    assert inputs[0]() is not None
+    assert replay() is outputs[-1]() is not None
+    torch.cuda.CUDAGraph().replay.assert_called_once_with()
+
+
+def test_a_side_of_ours_that_fails_is_missing_like_one_of_theirs():
+    def fails(setting):
+        raise MemoryError("too large")
+
+    found = theirs.sides(SETTING, ours=fails, theirs=lambda mode: int, modes=theirs.fastest)
+    assert list(found.sides) == ["PyTorch"]
+    assert found.missing == {"JAX": "MemoryError: too large"}
 
 
 def test_what_is_frozen_says_what_the_network_said(dcgan, context_encoder):
