@@ -23,6 +23,8 @@ from ce_jax.config import LatentSearch
 PUBLISHED = LatentSearch()
 """The search of Yeh et al. 2017, 1,500 steps."""
 
+ALGORITHMS = "latent search, two algorithms"
+
 _FAST = Path(__file__).parent.parent / "configs" / "latent_search_fast.py"
 
 
@@ -80,7 +82,11 @@ def whole_search(setting: Setting) -> Work:
 
 
 def fast_search(setting: Setting) -> Work:
-    """To a result as good as that of the paper's search (docs/results.md): ours is shorter."""
+    """Two algorithms: our search of 30 steps from a guess, and PyTorch's of all 1,500.
+
+    Over the centre of faces the hole PSNR of the shorter one is as good, though its objective is
+    not (docs/results.md, Faster search). It needs an encoder that was trained before.
+    """
     setting, said = _chain(setting)
     networks = ours.dcgan_networks(setting, setting.size)
     found = theirs.sides(
@@ -90,11 +96,13 @@ def fast_search(setting: Setting) -> Work:
         part=setting.steps / PUBLISHED.steps,
     )
     return Work(
-        name="latent search to the result",
-        setting=f"{label(setting)}; JAX 30 steps from a guess, PyTorch 1,500{said}",
+        name=ALGORITHMS,
+        setting=f"{label(setting)}; JAX 30 steps from the guess of a trained encoder, with a hole "
+        f"PSNR as good over the centre; PyTorch 1,500 from anywhere{said}",
         images=setting.batch_size,
         sides=found.sides,
         missing=found.missing,
+        alike=False,
     )
 
 

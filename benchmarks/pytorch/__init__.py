@@ -7,9 +7,8 @@ of its two layouts here, so that nothing is copied to get from one to the other.
 import torch
 
 from benchmarks.pytorch.networks import ContextEncoder, Critic, Generator, frozen
-from benchmarks.pytorch.searching import search
 
-__all__ = ["ContextEncoder", "Critic", "Generator", "device", "frozen", "search", "wait"]
+__all__ = ["ContextEncoder", "Critic", "Generator", "device", "frozen", "wait"]
 
 
 def device() -> torch.device:

@@ -9,7 +9,7 @@ from benchmarks.pytorch.running import EAGER, Mode
 
 
 class Search:
-    """Searches for the same holes, as often as it is called."""
+    """Searches from the same start, as often as it is called."""
 
     def __init__(
         self,
@@ -37,21 +37,25 @@ class Search:
             prior: weight of the prior loss.
             mode: how to run.
         """
-        images, hole = images.permute(0, 3, 1, 2), hole.permute(0, 3, 1, 2)
-        share = functional.avg_pool2d(
-            hole.float(), window, stride=1, padding=window // 2, count_include_pad=False
-        )
-        weight = share.masked_fill_(hole, 0)
+        self._images = images = images.permute(0, 3, 1, 2).clone()
+        self._weight = weight = importance(hole, window)
+        self._window = window
 
         def objective(z: Tensor) -> Tensor:
             generated = generator(z)
             context = (weight * (generated - images).abs()).sum((1, 2, 3))
             return context - prior * functional.softplus(critic(generated))
 
-        self._objective, self._start = mode.function(objective), start
+        self._objective, self._start = mode.function(objective), start.clone()
         self._z = start.clone().requires_grad_()
         self._adam = torch.optim.Adam([self._z], rate, fused=True, capturable=mode.replays)
         self._step = mode.step(self._descend)
+
+    def turn_to(self, images: Tensor, hole: Tensor, start: Tensor) -> None:
+        """Searches for these from now on; their shapes are those of before."""
+        self._images.copy_(images.permute(0, 3, 1, 2))
+        self._weight.copy_(importance(hole, self._window))
+        self._start.copy_(start)
 
     def __call__(self, steps: int) -> tuple[Tensor, Tensor]:
         """The z reached from the start after so many steps, and its objective."""
@@ -77,18 +81,10 @@ class Search:
             self._z.clamp_(-1, 1)
 
 
-def search(
-    generator: Generator,
-    critic: Critic,
-    images: Tensor,
-    hole: Tensor,
-    start: Tensor,
-    *,
-    steps: int,
-    rate: float,
-    window: int,
-    prior: float,
-) -> tuple[Tensor, Tensor]:
-    """One such search, eager: the z reached and its objective."""
-    once = Search(generator, critic, images, hole, start, rate=rate, window=window, prior=prior)
-    return once(steps)
+def importance(hole: Tensor, window: int) -> Tensor:
+    """The missing share around each known pixel of [b, h, w, 1]; 0 in the hole, [b, 1, h, w]."""
+    hole = hole.permute(0, 3, 1, 2)
+    share = functional.avg_pool2d(
+        hole.float(), window, stride=1, padding=window // 2, count_include_pad=False
+    )
+    return share.masked_fill_(hole, 0)
