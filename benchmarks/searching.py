@@ -12,7 +12,7 @@ import torch
 from benchmarks import ours, pytorch, theirs
 from benchmarks.pytorch.networks import frozen
 from benchmarks.pytorch.running import EAGER, Mode
-from benchmarks.pytorch.searching import Search
+from benchmarks.pytorch.searching import GuidedSearch, Search
 from benchmarks.setting import Setting
 from benchmarks.theirs import Call, tensor
 from benchmarks.training import holed, label
@@ -23,6 +23,7 @@ from ce_jax.config import LatentSearch
 PUBLISHED = LatentSearch()
 """The search of Yeh et al. 2017, 1,500 steps."""
 
+GUIDED = "latent search, 30 steps from a guess"
 ALGORITHMS = "latent search, two algorithms"
 
 _FAST = Path(__file__).parent.parent / "configs" / "latent_search_fast.py"
@@ -76,6 +77,32 @@ def whole_search(setting: Setting) -> Work:
         images=setting.batch_size,
         flops=counted.flops * PUBLISHED.steps,
         bytes_moved=counted.bytes_moved * PUBLISHED.steps,
+        sides=found.sides,
+        missing=found.missing,
+    )
+
+
+def guided_search(setting: Setting) -> Work:
+    """All of our search that begins with a guess, 30 steps, on both sides."""
+    networks = ours.dcgan_networks(setting, setting.size)
+
+    def their_call(mode: Mode) -> Call:
+        guided = ours.guided(networks, setting)
+        search = their_guided_search(setting, guided, fast(setting), mode=mode)
+
+        def call() -> None:
+            search()
+            pytorch.wait()
+
+        return call
+
+    found = theirs.sides(
+        setting, ours=lambda setting: _our_fast_side(setting, networks), theirs=their_call
+    )
+    return Work(
+        name=GUIDED,
+        setting=label(setting),
+        images=setting.batch_size,
         sides=found.sides,
         missing=found.missing,
     )
@@ -143,6 +170,35 @@ def their_search(
     )
 
 
+def their_guided_search(
+    setting: Setting, guided: Networks, settings: LatentSearch, *, mode: Mode = EAGER
+) -> GuidedSearch:
+    """The opponent of a search that begins with the guess of an encoder."""
+    searched = Networks(*guided.generator["searched"])
+    assert searched.critic is not None
+    sizes = {"size": setting.size, "width": setting.width}
+    images, hole, _ = problem(setting)
+    return GuidedSearch(
+        frozen(theirs.latent_encoder_twin(guided.generator["encoder"], setting)),
+        frozen(theirs.generator_twin(searched.generator, setting), dtype=mode.dtype),
+        frozen(theirs.critic_twin(searched.critic, **sizes), dtype=mode.dtype),
+        tensor(images),
+        tensor(hole),
+        steps=settings.steps,
+        rate=settings.rate,
+        window=settings.window,
+        prior=settings.prior,
+        prior_every=settings.prior_every,
+        mode=mode,
+    )
+
+
+def fast(setting: Setting) -> LatentSearch:
+    """The search of configs/latent_search_fast.py, in the precision of a setting."""
+    found = runpy.run_path(str(_FAST))["get_config"]().latent
+    return replace(found, precision=setting.precision)
+
+
 def _their_call(setting: Setting, networks: Networks, mode: Mode, *, judged: bool = True) -> Call:
     search = their_search(setting, networks, mode=mode)
     do = search if judged else search.descend
@@ -155,12 +211,10 @@ def _their_call(setting: Setting, networks: Networks, mode: Mode, *, judged: boo
 
 
 def _our_fast_side(setting: Setting, networks: Networks) -> Side:
-    fast = runpy.run_path(str(_FAST))["get_config"]().latent
-    settings = replace(fast, precision=setting.precision)
     guided = ours.guided(networks, setting)
     images, hole, _ = jax.device_put(problem(setting))
     keys = jax.random.split(jax.random.key(0), setting.batch_size)
-    search = ours.guided_search(setting.guesser, settings)
+    search = ours.guided_search(setting.guesser, fast(setting))
     made = ours.executable(search, guided, images, hole, keys)
     return made.side(lambda: jax.block_until_ready(made.run(guided, images, hole, keys)))
 

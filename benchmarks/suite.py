@@ -62,6 +62,7 @@ def plans(
         ("context encoder inference", training.inference),
     ):
         yield _planned(build, name, small, size=encoded)
+    yield _planned(searching.guided_search, searching.GUIDED, small)
     yield _planned(searching.fast_search, searching.ALGORITHMS, small)
     yield _planned(searching.whole_search, "latent search, 1,500 steps", small)
     yield from others

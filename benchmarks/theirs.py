@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import pytorch
-from benchmarks.pytorch.networks import ContextEncoder, Critic, Generator
+from benchmarks.pytorch.networks import ContextEncoder, Critic, Generator, LatentEncoder
 from benchmarks.pytorch.running import Mode, why_not_compiled
 from benchmarks.setting import Setting
 from benchmarks.weights import to_pytorch
@@ -125,3 +125,9 @@ def context_encoder_twin(variables: Variables, run: config.Training) -> ContextE
     assert isinstance(model, config.ContextEncoder) and isinstance(model.bottleneck, int)
     sizes = {"size": run.data.frame.size, "width": model.width, "bottleneck": model.bottleneck}
     return to_pytorch(variables, ContextEncoder(**sizes)).to(pytorch.device())
+
+
+def latent_encoder_twin(variables: Variables, setting: Setting) -> LatentEncoder:
+    """Likewise an encoder that guesses z."""
+    sizes = {"size": setting.size, "width": setting.width, "latent": setting.model.latent}
+    return to_pytorch(variables, LatentEncoder(**sizes)).to(pytorch.device())

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import weakref
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
@@ -159,6 +160,27 @@ def test_searches_reach_the_same_z_and_objective_however_often(searched, mode):
     assert np.abs(z - start).max() > searching.PUBLISHED.rate  # it has moved
 
 
+@both_modes
+def test_searches_from_the_same_guess_end_at_the_same_images(searched, mode):
+    # Whoever has hardly learned paints and sees grey everywhere; so much louder it is not.
+    louder = [
+        {**variables, "params": jax.tree.map(lambda weight: 3 * weight, variables["params"])}
+        for variables in searched[0][:2]
+    ]
+    guided = ours.guided(Networks(*louder), SETTING)
+    settings = replace(searching.fast(SETTING), steps=4, prior_every=2, prior=1.0)
+    images, hole, _ = searching.problem(SETTING)
+    keys = jax.random.split(jax.random.key(0), SETTING.batch_size)
+    proposal, *_ = ours.guided_search(SETTING.guesser, settings)(guided, images, hole, keys)
+    search = searching.their_guided_search(SETTING, guided, settings, mode=mode)
+    for _ in range(2):
+        np.testing.assert_allclose(proposal, search().permute(0, 2, 3, 1), atol=1e-4)
+    assert np.abs(proposal).max() > 0.1
+    asked_more = replace(settings, prior_every=1)
+    search = searching.their_guided_search(SETTING, guided, asked_more)
+    assert np.abs(proposal - search().permute(0, 2, 3, 1).numpy()).max() > 1e-3
+
+
 def test_a_captured_step_keeps_alive_what_its_graph_reads_and_writes(monkeypatch):
     monkeypatch.setattr(torch, "cuda", mock.MagicMock())
     inputs, outputs = [], []
@@ -252,7 +274,8 @@ from benchmarks import __main__, searching, training
 from benchmarks.setting import Setting
 setting = Setting(size=32, width=4, batch_size=4, steps=1)
 works = (training.dcgan_step, training.context_encoder_step, training.inference,
-         searching.search_step, searching.whole_search, searching.fast_search)
+         searching.search_step, searching.whole_search, searching.guided_search,
+         searching.fast_search)
 for build in works:
     work = build(setting)
     assert {{"JAX", "PyTorch"}} <= work.sides.keys(), work

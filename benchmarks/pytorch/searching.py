@@ -1,10 +1,12 @@
 """Latent search in PyTorch (Yeh et al. 2017, eq. 2-5), in frozen networks."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.pytorch.networks import Critic, Generator
+from benchmarks.pytorch.networks import Critic, Generator, LatentEncoder
 from benchmarks.pytorch.running import EAGER, Mode
 
 
@@ -76,6 +78,76 @@ class Search:
     def _descend(self) -> None:
         self._adam.zero_grad(set_to_none=True)
         self._objective(self._z).sum().backward()
+        self._adam.step()
+        with torch.no_grad():
+            self._z.clamp_(-1, 1)
+
+
+class GuidedSearch:
+    """Few large steps that get smaller as a cosine, from the guess of an encoder.
+
+    The critic is asked at some of them; its slope in the images is kept for the others.
+    """
+
+    def __init__(
+        self,
+        encoder: LatentEncoder,
+        generator: Generator,
+        critic: Critic,
+        images: Tensor,
+        hole: Tensor,
+        *,
+        steps: int,
+        rate: float,
+        window: int,
+        prior: float,
+        prior_every: int,
+        mode: Mode = EAGER,
+    ):
+        """Takes networks that are frozen; the rest is as above, with the steps of one search."""
+        weight = importance(hole, window)
+        images, hole = images.permute(0, 3, 1, 2), hole.permute(0, 3, 1, 2)
+        seen = torch.cat([images.masked_fill(hole, 0), hole.float()], 1)
+        seen = seen.contiguous(memory_format=torch.channels_last)
+
+        def judge(generated: Tensor) -> Tensor:
+            return -prior * functional.softplus(critic(generated)).sum()
+
+        def objective(generated: Tensor, slope: Tensor) -> Tensor:
+            return (weight * (generated - images).abs() + slope * generated).sum()
+
+        encode = mode.function(encoder)
+        self._generate, self._judge = mode.function(generator), mode.function(judge)
+        self._objective, self._slope = mode.function(objective), torch.zeros_like(images)
+        self._rates = [rate * (1 + math.cos(math.pi * t / steps)) / 2 for t in range(steps)]
+        with torch.no_grad():
+            self._guess = mode.step(lambda: encode(seen))
+            self._z = self._guess().clone().requires_grad_()
+            self._show = mode.step(lambda: self._generate(self._z))
+        rate_now = torch.tensor(rate, device=seen.device)
+        self._adam = torch.optim.Adam([self._z], rate_now, fused=True, capturable=mode.replays)
+        self._ask = mode.step(lambda: self._descend(asks=True))
+        self._go, self._every = mode.step(lambda: self._descend(asks=False)), prior_every
+
+    @torch.no_grad()
+    def __call__(self) -> Tensor:
+        """What is generated at the end, [b, 3, h, w]."""
+        self._z.copy_(self._guess())
+        for moment in self._adam.state[self._z].values():
+            moment.zero_()
+        for step, rate in enumerate(self._rates):
+            self._adam.param_groups[0]["lr"].fill_(rate)
+            (self._go if step % self._every else self._ask)()
+        return self._show()
+
+    @torch.enable_grad()
+    def _descend(self, *, asks: bool) -> None:
+        self._adam.zero_grad(set_to_none=True)
+        generated = self._generate(self._z)
+        if asks:
+            shown = generated.detach().requires_grad_()
+            self._slope.copy_(*torch.autograd.grad(self._judge(shown), shown))
+        self._objective(generated, self._slope).backward()
         self._adam.step()
         with torch.no_grad():
             self._z.clamp_(-1, 1)
