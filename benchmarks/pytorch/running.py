@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import torch
 
 Function = TypeVar("Function", bound=Callable)
+Result = TypeVar("Result")
 
 _WARM_UP = 3
 
@@ -50,7 +51,7 @@ class Mode:
         kind = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.autocast(kind, torch.bfloat16, enabled=self.half)
 
-    def step(self, step: Callable[[], object]) -> Callable[[], object]:
+    def step(self, step: Callable[[], Result]) -> Callable[[], Result]:
         """A step on tensors that stay where they are; compiled and captured, if that is the mode.
 
         That does a few steps, in which memory is found and kernels are chosen.
@@ -76,7 +77,7 @@ EAGER = Mode()
 
 
 @dataclass(frozen=True)
-class Replay:
+class Replay(Generic[Result]):
     """A captured step. Its graph knows addresses alone: what lies there is kept alive here.
 
     Attributes:
@@ -86,16 +87,16 @@ class Replay:
     """
 
     graph: torch.cuda.CUDAGraph
-    step: Callable[[], object]
-    output: object
+    step: Callable[[], Result]
+    output: Result
 
-    def __call__(self) -> object:
+    def __call__(self) -> Result:
         """Does the step once more."""
         self.graph.replay()
         return self.output
 
 
-def _captured(step: Callable[[], object]) -> Replay:
+def _captured(step: Callable[[], Result]) -> Replay[Result]:
     """From here on the peak of memory is that of the step: its replays allocate nothing."""
     gc.collect()  # what is let go during a capture would be part of it
     torch.cuda.synchronize()
