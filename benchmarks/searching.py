@@ -124,8 +124,8 @@ def fast_search(setting: Setting) -> Work:
     )
     return Work(
         name=ALGORITHMS,
-        setting=f"{label(setting)}; JAX 30 steps from the guess of a trained encoder, with a hole "
-        f"PSNR as good over the centre; PyTorch 1,500 from anywhere{said}",
+        setting=f"{label(setting)}; JAX 30 steps from a guess (needs a trained encoder; hole "
+        f"PSNR as good over the centre), PyTorch 1,500{said}",
         images=setting.batch_size,
         sides=found.sides,
         missing=found.missing,
