@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import jax
+import torch
 
 from benchmarks import figures, pytorch, suite
 from benchmarks.page import markdown
@@ -39,7 +40,12 @@ def main(arguments: Sequence[str]) -> None:
     add("--minutes", type=float, default=9.0, help="for everything; what does not fit is left out")
     add("--only", default="", help="works whose name has this in it, and the matrix product")
     add("--repetitions", type=_positive, default=10, help="timed calls of each side")
-    add("--steps", type=_positive, default=5, help="steps in a call")
+    add(
+        "--steps",
+        type=_positive,
+        default=5 if pytorch.device().type == "cpu" else 50,
+        help="steps in a call; unless given, 5 on a CPU and 50 on a GPU",
+    )
     add("--size", type=int, choices=SIZES, default=64, help="side of the images in pixels")
     add("--width", type=_positive, default=64, help="channels of the layer next to the image")
     add(
@@ -52,6 +58,8 @@ def main(arguments: Sequence[str]) -> None:
     options = parser.parse_args(arguments)
     for name, value in _SHARE_MEMORY.items():
         os.environ.setdefault(name, value)
+    # As if TORCHINDUCTOR_FORCE_DISABLE_CACHES had been set before PyTorch was imported.
+    torch.compiler.config.force_disable_caches = True
     if (jax.default_backend() == "cpu") != (pytorch.device().type == "cpu"):
         parser.error(
             f"JAX runs on {jax.default_backend()} and PyTorch on {pytorch.device().type}; "
@@ -95,6 +103,7 @@ def _of_the_host(budget: suite.Budget, only: str) -> Iterator[Work | Skipped]:
             if (work := next(works, None)) is None:
                 return
             yield work
+            del work  # with its files and processes, before the next one is asked for
     except Exception as error:  # a library that is not there, or one that fails
         reason = f"{type(error).__name__}: {error}"
     yield Skipped(name=_HOST[-1], setting="and what comes before it", reason=reason)

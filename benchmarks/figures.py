@@ -11,7 +11,7 @@ import torch
 
 from benchmarks.suite import Timed
 from benchmarks.timing import spread
-from benchmarks.work import Skipped
+from benchmarks.work import OURS, Skipped
 
 CEILING = "matrix product"
 
@@ -71,7 +71,7 @@ def _figures(timed: Timed) -> dict[str, Any]:
             "compile_seconds": side.compile_seconds,
             "peak_bytes": side.peak_bytes,
         }
-        if ours != name:
+        if ours is not None:
             pairs = zip(found.samples, timed.spreads[ours].samples, strict=True)
             ratio = spread([theirs / ours for theirs, ours in pairs])
             sides[name]["times_ours"] = {"ours": ours, **dataclasses.asdict(ratio)}
@@ -84,15 +84,16 @@ def _figures(timed: Timed) -> dict[str, Any]:
         "bytes_moved": work.bytes_moved,
         "sides": sides,
         "missing": dict(work.missing),
+        "alike": work.alike,
     }
 
 
-def _ours(name: str, names: Sequence[str]) -> str:
-    """Which of ours a side stands beside: that of its precision, or the first."""
-    if name.startswith("JAX"):
-        return name
-    half = [other for other in names if other.startswith("JAX") and "bf16" in other]
-    return half[0] if "bf16" in name and half else names[0]
+def _ours(name: str, names: Sequence[str]) -> str | None:
+    """Which of ours another side stands beside: that of its precision, if it is there."""
+    if name.startswith(OURS):
+        return None
+    ours = (n for n in names if n.startswith(OURS) and _precision(n) == _precision(name))
+    return next(ours, None)
 
 
 def _precision(side: str) -> str:

@@ -1,8 +1,9 @@
 """A whole folder inpainted, from files to files: what inpaint.py does, beside a plain loop.
 
 Nothing of the kind exists in PyTorch. The loop is what one would write: decode a batch, search for
-it, blend image by image, save. It writes the completions and no more; ours writes a manifest with
-figures of every image, a report, and what it takes to go on after a kill, all of it in the time.
+it (on a GPU compiled and captured), blend image by image, save. It writes the completions and no
+more; ours writes a manifest with figures of every image, a report, and what it takes to go on after
+a kill, all of it in the time.
 """
 
 import contextlib
@@ -22,6 +23,8 @@ import torch
 from PIL import Image
 
 from benchmarks import photographs, pytorch, solvers
+from benchmarks.pytorch.running import Mode
+from benchmarks.pytorch.searching import Search
 from benchmarks.weights import to_pytorch
 from benchmarks.work import Side, Work
 from ce_jax import batch, checkpointing, loop, sharding, systems
@@ -58,7 +61,8 @@ def works(*, files: int, width: int, steps: int, batch_size: int) -> Iterator[Wo
         )
         yield Work(
             name="a folder inpainted",
-            setting=f"{files} PNG {_SIZE}x{_SIZE}, width {width}, {steps} steps, random:{_MISSING}",
+            setting=f"{files} PNG {_SIZE}x{_SIZE}, width {width}, {steps} steps, random:{_MISSING}"
+            "; PyTorch by a plain loop",
             images=files,
             sides={
                 "JAX": Side(call=_Ours(config, place / "ours").complete),
@@ -95,11 +99,23 @@ class _Theirs:
         assert game.critic is not None
         generator = pytorch.Generator(size=size, width=model.width, latent=model.latent)
         critic = pytorch.Critic(size=size, width=model.width)
-        self._generator, self._critic = (
+        self._generator, critic = (
             pytorch.frozen(to_pytorch(jax.device_get(player.variables), network)).to(
                 pytorch.device()
             )
             for player, network in ((game.generator, generator), (game.critic, critic))
+        )
+        settings, count, device = config.latent, config.batch_size, pytorch.device()
+        self._search = Search(
+            self._generator,
+            critic,
+            torch.zeros(count, size, size, 3, device=device),
+            torch.zeros(count, size, size, 1, dtype=torch.bool, device=device),
+            torch.zeros(count, model.latent, device=device),
+            rate=settings.rate,
+            window=settings.window,
+            prior=settings.prior,
+            mode=Mode(compiled=torch.cuda.is_available()),
         )
         self._config, self._latent, self._output = config, model.latent, output
         self._calls = itertools.count()
@@ -114,27 +130,23 @@ class _Theirs:
             group = paths[first : first + self._config.batch_size]
             known = to_float(np.stack([_decoded(path) for path in group]))
             hole = random.random(known.shape[:3]) < _MISSING
-            for path, *image in zip(group, known, self._search(known, hole), hole, strict=True):
+            for path, *image in zip(group, known, self._proposals(known, hole), hole, strict=True):
                 blended = solvers.sparse(*(each.astype(np.float64) for each in image[:2]), image[2])
                 Image.fromarray(to_uint8(blended)).save(output / path.name)
         return len(paths)
 
-    def _search(self, known: np.ndarray, hole: np.ndarray) -> np.ndarray:
-        """What the generator proposes, [b, h, w, 3]."""
-        settings, device = self._config.latent, pytorch.device()
-        z, _ = pytorch.search(
-            self._generator,
-            self._critic,
-            torch.from_numpy(known).to(device),
-            torch.from_numpy(hole[..., np.newaxis]).to(device),
-            torch.empty(len(known), self._latent, device=device).uniform_(-1, 1),
-            steps=settings.steps,
-            rate=settings.rate,
-            window=settings.window,
-            prior=settings.prior,
+    def _proposals(self, known: np.ndarray, hole: np.ndarray) -> np.ndarray:
+        """What the generator proposes, [b, h, w, 3]; a batch that is not full is filled up."""
+        count, device = self._config.batch_size, pytorch.device()
+        rows = np.arange(count) % len(known)
+        self._search.turn_to(
+            torch.from_numpy(known[rows]).to(device),
+            torch.from_numpy(hole[rows, ..., np.newaxis]).to(device),
+            torch.empty(count, self._latent, device=device).uniform_(-1, 1),
         )
+        z = self._search.descend(self._config.latent.steps)
         with torch.inference_mode():
-            return self._generator(z).permute(0, 2, 3, 1).cpu().numpy()
+            return self._generator(z)[: len(known)].permute(0, 2, 3, 1).cpu().numpy()
 
 
 def _decoded(path: Path) -> np.ndarray:

@@ -3,7 +3,7 @@
 import functools
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -25,8 +25,8 @@ _SIZE = 64
 def works(*, files: int, batch_size: int, workers: int | None = None) -> Iterator[Work]:
     """An epoch over a folder of photographs of each size.
 
-    In its first epoch ours decodes every picture; later it takes them as it kept them. The other
-    side decodes in all of its epochs, with as many processes as ours has threads.
+    In its first epoch ours decodes every picture and keeps it; later it takes them as it kept them.
+    The other side decodes in all of its epochs, with as many processes as ours has threads.
 
     Args:
         files: photographs in a folder.
@@ -43,13 +43,18 @@ def works(*, files: int, batch_size: int, workers: int | None = None) -> Iterato
                 paths, size=_SIZE, batch_size=batch_size, workers=workers
             )
             epoch = functools.partial(pytorch_loading.epoch, theirs, pytorch.device())
-            for cache, which in ((0.0, "first"), (4.0, "later")):
+            begin = functools.partial(_Ours, here, batch_size, workers)
+            read = f"JPEG {width}x{height} to {_SIZE}x{_SIZE}, {workers} workers"
+            for which, said, ours in (
+                ("first", "", functools.partial(_first, begin)),
+                ("later", "; ours from its cache, PyTorch decodes again", begin().epoch),
+            ):
                 yield Work(
                     name=f"input pipeline, {which} epoch",
-                    setting=f"JPEG {width}x{height} to {_SIZE}x{_SIZE}, {workers} workers",
+                    setting=f"{read}{said}",
                     images=files // batch_size * batch_size,
                     sides={
-                        "JAX": Side(call=_Ours(here, batch_size, workers, cache=cache).epoch),
+                        "JAX": Side(call=ours),
                         "PyTorch": Side(call=epoch),
                         "Pillow, one core": Side(
                             call=functools.partial(
@@ -58,7 +63,7 @@ def works(*, files: int, batch_size: int, workers: int | None = None) -> Iterato
                         ),
                     },
                 )
-            del epoch, theirs  # its processes end with it
+            del epoch, theirs, ours  # processes and cache end with the last work that has them
 
 
 def decode(paths: list[Path]) -> None:
@@ -68,12 +73,17 @@ def decode(paths: list[Path]) -> None:
             np.asarray(file)
 
 
-class _Ours:
-    """What a training run reads, an epoch at a time."""
+def _first(begin: Callable[[], "_Ours"]) -> int:
+    """The first epoch of a run that has kept nothing yet."""
+    return begin().epoch()
 
-    def __init__(self, folder: Path, batch_size: int, workers: int, *, cache: float) -> None:
+
+class _Ours:
+    """What a training run reads, an epoch at a time, with a cache of the usual size."""
+
+    def __init__(self, folder: Path, batch_size: int, workers: int) -> None:
         source = f"folder:{folder}"
-        settings = Data(source=source, frame=Frame(size=_SIZE), threads=workers, cache=cache)
+        settings = Data(source=source, frame=Frame(size=_SIZE), threads=workers)
         self._config = Training(model=Dcgan(), data=settings, batch_size=batch_size)
         opened = open_source(source)
         self._steps = len(opened) // batch_size

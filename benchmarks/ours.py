@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from functools import cache, partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
 import jax
@@ -66,7 +66,7 @@ def start(run: Training) -> Game:
     return jax.tree.map(jnp.array, _start(run))
 
 
-@cache
+@lru_cache(maxsize=2)  # those of the work at hand
 def _start(run: Training) -> Game:
     return jax.device_get(jax.jit(systems.build(run).init)(jax.random.key(0)))
 

@@ -40,8 +40,14 @@ how many times as long as ours is the median (quartiles) of the ratios of each t
 those of the native convolutions, as XLA counts them before it changes anything; so are the bytes in
 benchmark.json, before anything is fused: an upper bound. The ceiling is the matrix product of the
 faster side: {ceilings}. Memory is what the device holds at once, weights and inputs included: of
-JAX by XLA's own account of the program, of PyTorch as its allocator counts it on a GPU; on a CPU
-nobody counts it for PyTorch."""
+JAX by XLA's own account of the program, which has the batches of all steps of a call among its
+inputs, of PyTorch as its allocator counts it on a GPU; on a CPU nobody counts it for PyTorch.
+
+Both are one process and share the memory of its GPU; what JAX has taken of it, it does not give
+back before the end (XLA_PYTHON_CLIENT_PREALLOCATE=false). "Compiled" is the default mode of
+Inductor and, on a GPU, a whole step replayed as one CUDA graph. Compiling takes, on our side, what
+lowering and XLA take; on PyTorch's, the first step less a later one. Neither finds on disk what an
+earlier run has compiled."""
 
 
 def _lines(work: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:

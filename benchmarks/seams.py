@@ -37,7 +37,7 @@ def works(
     for size in sizes:
         for kind in kinds:
             problem = problems(kind, size, count=count)
-            sides = {"JAX": Side(call=partial(ours, *problem))}
+            sides = {"ce_jax": Side(call=partial(ours, *problem))}
             for name, solver in others.items():
                 part = 1 if name in _SLOW else count
                 call = partial(theirs, solver, *(array[:part] for array in problem))

@@ -12,7 +12,7 @@ import torch
 from benchmarks import ours, pytorch, theirs
 from benchmarks.pytorch.networks import frozen
 from benchmarks.pytorch.running import EAGER, Mode
-from benchmarks.pytorch.searching import Search
+from benchmarks.pytorch.searching import GuidedSearch, Search
 from benchmarks.setting import Setting
 from benchmarks.theirs import Call, tensor
 from benchmarks.training import holed, label
@@ -22,6 +22,9 @@ from ce_jax.config import LatentSearch
 
 PUBLISHED = LatentSearch()
 """The search of Yeh et al. 2017, 1,500 steps."""
+
+GUIDED = "latent search, 30 steps from a guess"
+ALGORITHMS = "latent search, two algorithms"
 
 _FAST = Path(__file__).parent.parent / "configs" / "latent_search_fast.py"
 
@@ -79,8 +82,38 @@ def whole_search(setting: Setting) -> Work:
     )
 
 
+def guided_search(setting: Setting) -> Work:
+    """All of our search that begins with a guess, 30 steps, on both sides."""
+    networks = ours.dcgan_networks(setting, setting.size)
+
+    def their_call(mode: Mode) -> Call:
+        guided = ours.guided(networks, setting)
+        search = their_guided_search(setting, guided, fast(setting), mode=mode)
+
+        def call() -> None:
+            search()
+            pytorch.wait()
+
+        return call
+
+    found = theirs.sides(
+        setting, ours=lambda setting: _our_fast_side(setting, networks), theirs=their_call
+    )
+    return Work(
+        name=GUIDED,
+        setting=label(setting),
+        images=setting.batch_size,
+        sides=found.sides,
+        missing=found.missing,
+    )
+
+
 def fast_search(setting: Setting) -> Work:
-    """To a result as good as that of the paper's search (docs/results.md): ours is shorter."""
+    """Two algorithms: our search of 30 steps from a guess, and PyTorch's of all 1,500.
+
+    Over the centre of faces the hole PSNR of the shorter one is as good, though its objective is
+    not (docs/results.md, Faster search). It needs an encoder that was trained before.
+    """
     setting, said = _chain(setting)
     networks = ours.dcgan_networks(setting, setting.size)
     found = theirs.sides(
@@ -90,11 +123,13 @@ def fast_search(setting: Setting) -> Work:
         part=setting.steps / PUBLISHED.steps,
     )
     return Work(
-        name="latent search to the result",
-        setting=f"{label(setting)}; JAX 30 steps from a guess, PyTorch 1,500{said}",
+        name=ALGORITHMS,
+        setting=f"{label(setting)}; JAX 30 steps from a guess (needs a trained encoder; hole "
+        f"PSNR as good over the centre), PyTorch 1,500{said}",
         images=setting.batch_size,
         sides=found.sides,
         missing=found.missing,
+        alike=False,
     )
 
 
@@ -135,6 +170,35 @@ def their_search(
     )
 
 
+def their_guided_search(
+    setting: Setting, guided: Networks, settings: LatentSearch, *, mode: Mode = EAGER
+) -> GuidedSearch:
+    """The opponent of a search that begins with the guess of an encoder."""
+    searched = Networks(*guided.generator["searched"])
+    assert searched.critic is not None
+    sizes = {"size": setting.size, "width": setting.width}
+    images, hole, _ = problem(setting)
+    return GuidedSearch(
+        frozen(theirs.latent_encoder_twin(guided.generator["encoder"], setting)),
+        frozen(theirs.generator_twin(searched.generator, setting), dtype=mode.dtype),
+        frozen(theirs.critic_twin(searched.critic, **sizes), dtype=mode.dtype),
+        tensor(images),
+        tensor(hole),
+        steps=settings.steps,
+        rate=settings.rate,
+        window=settings.window,
+        prior=settings.prior,
+        prior_every=settings.prior_every,
+        mode=mode,
+    )
+
+
+def fast(setting: Setting) -> LatentSearch:
+    """The search of configs/latent_search_fast.py, in the precision of a setting."""
+    found = runpy.run_path(str(_FAST))["get_config"]().latent
+    return replace(found, precision=setting.precision)
+
+
 def _their_call(setting: Setting, networks: Networks, mode: Mode, *, judged: bool = True) -> Call:
     search = their_search(setting, networks, mode=mode)
     do = search if judged else search.descend
@@ -147,12 +211,10 @@ def _their_call(setting: Setting, networks: Networks, mode: Mode, *, judged: boo
 
 
 def _our_fast_side(setting: Setting, networks: Networks) -> Side:
-    fast = runpy.run_path(str(_FAST))["get_config"]().latent
-    settings = replace(fast, precision=setting.precision)
     guided = ours.guided(networks, setting)
     images, hole, _ = jax.device_put(problem(setting))
     keys = jax.random.split(jax.random.key(0), setting.batch_size)
-    search = ours.guided_search(setting.guesser, settings)
+    search = ours.guided_search(setting.guesser, fast(setting))
     made = ours.executable(search, guided, images, hole, keys)
     return made.side(lambda: jax.block_until_ready(made.run(guided, images, hole, keys)))
 

@@ -23,7 +23,10 @@ _IMAGES = (32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class Timed:
-    """A work that was done, and what a step of each of its sides took, in the order of turns."""
+    """A work that was done, and what a step of each of its sides took, in the order of turns.
+
+    The sides can be called no more: what they needed has made room for other works.
+    """
 
     work: Work
     spreads: dict[str, Spread]
@@ -59,7 +62,8 @@ def plans(
         ("context encoder inference", training.inference),
     ):
         yield _planned(build, name, small, size=encoded)
-    yield _planned(searching.fast_search, "latent search to the result", small)
+    yield _planned(searching.guided_search, searching.GUIDED, small)
+    yield _planned(searching.fast_search, searching.ALGORITHMS, small)
     yield _planned(searching.whole_search, "latent search, 1,500 steps", small)
     yield from others
     for large in larger:
@@ -118,14 +122,25 @@ def run(
     """
     known: dict[str, _Known] = {}
     for asked in works:
-        if not wanted(asked.name):
-            continue
-        try:
-            found = _ready(asked, known, budget, repetitions=repetitions, say=say)
-            yield found if isinstance(found, Skipped) else _times(found, repetitions)
-        except Exception as error:  # memory that is short: what is smaller has its figures
-            reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-            yield _skipped(asked, reason)
+        if wanted(asked.name):
+            yield _done(asked, known, budget, repetitions=repetitions, say=say)
+        del asked  # a work ends before the next one is built
+
+
+def _done(
+    asked: Work | Planned | Skipped,
+    known: dict[str, _Known],
+    budget: Budget,
+    *,
+    repetitions: int,
+    say: Callable[[str], None],
+) -> Timed | Skipped:
+    try:
+        found = _ready(asked, known, budget, repetitions=repetitions, say=say)
+        return found if isinstance(found, Skipped) else _times(found, repetitions)
+    except Exception as error:  # memory that is short: what is smaller has its figures
+        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        return _skipped(asked, reason)
 
 
 def _ready(
@@ -176,8 +191,14 @@ def _turn(work: Work) -> float:
 def _times(work: Work, repetitions: int) -> Timed:
     calls = [side.call for side in work.sides.values()]
     spreads = alternate(calls, repetitions=repetitions, steps=work.steps, warm_up=0)
-    sides = zip(work.sides.items(), spreads, strict=True)
-    return Timed(work, {name: spread.scaled(1 / side.part) for (name, side), spread in sides})
+    pairs = zip(work.sides.items(), spreads, strict=True)
+    scaled = {name: spread.scaled(1 / side.part) for (name, side), spread in pairs}
+    ended = {name: replace(side, call=_over) for name, side in work.sides.items()}
+    return Timed(replace(work, sides=ended), scaled)
+
+
+def _over() -> None:
+    raise RuntimeError("this work is over")
 
 
 def _planned(

@@ -1,7 +1,6 @@
 """PyTorch's sides of a work: eager and compiled, on a GPU in bfloat16 too; and ours beside them."""
 
 import gc
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -12,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmarks import pytorch
-from benchmarks.pytorch.networks import ContextEncoder, Critic, Generator
+from benchmarks.pytorch.networks import ContextEncoder, Critic, Generator, LatentEncoder
 from benchmarks.pytorch.running import Mode, why_not_compiled
 from benchmarks.setting import Setting
 from benchmarks.weights import to_pytorch
@@ -39,7 +38,7 @@ def sides(
     part: float = 1.0,
     modes: Callable[[], Iterator[tuple[str, Mode]]] | None = None,
 ) -> Sides:
-    """Builds all sides and calls them; what keeps one of PyTorch from running is noted.
+    """Builds all sides and calls them; what keeps one from running is noted.
 
     Args:
         setting: of the work, in float32.
@@ -53,16 +52,20 @@ def sides(
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     found, missing = {}, {}
-    for name, mode in (modes or every_mode)():
-        if (our_name := "JAX bf16" if mode.half else "JAX") not in found:
-            found[our_name] = ours(replace(setting, half=mode.half))
-        if mode.compiled and (reason := why_not_compiled()):
-            missing[name] = reason
-            continue
+
+    def build(name: str, side: Callable[[], Side]) -> None:
         try:
-            found[name] = _side(partial(theirs, mode), compiled=mode.compiled, part=part)
+            found[name] = side()
         except Exception as error:  # a compiler that fails, memory that is short: others go on
             missing[name] = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+
+    for name, mode in (modes or every_mode)():
+        if (our_name := "JAX bf16" if mode.half else "JAX") not in found | missing:
+            build(our_name, partial(ours, replace(setting, half=mode.half)))
+        if mode.compiled and (reason := why_not_compiled()):
+            missing[name] = reason
+        else:
+            build(name, partial(_side, theirs, mode, part=part))
     return Sides(found, missing)
 
 
@@ -87,23 +90,17 @@ def fastest() -> Iterator[tuple[str, Mode]]:
         yield "PyTorch", Mode()
 
 
-def _side(build: Callable[[], Call], *, compiled: bool, part: float) -> Side:
+def _side(theirs: Callable[[Mode], Call], mode: Mode, *, part: float) -> Side:
     """Builds a side and calls it; memory that it leaves behind from then on is its own."""
     gpu = torch.cuda.is_available()
     before = torch.cuda.memory_allocated() if gpu else 0
-    if gpu:
+    call = theirs(mode)
+    call()
+    if gpu and not mode.replays:  # the peak of a captured step counts from its capture
         torch.cuda.reset_peak_memory_stats()
-    first, call = _timed(build)
-    first += _timed(call)[0]
-    seconds = max(0.0, first - _timed(call)[0]) if compiled else 0.0
+    call()
     peak = torch.cuda.max_memory_allocated() - before if gpu else None
-    return Side(call=call, compile_seconds=seconds, part=part, peak_bytes=peak)
-
-
-def _timed(function: Callable):
-    start = time.perf_counter()
-    result = function()
-    return time.perf_counter() - start, result
+    return Side(call=call, compile_seconds=sum(mode.compiling), part=part, peak_bytes=peak)
 
 
 def tensor(array: np.ndarray | jax.Array) -> Tensor:
@@ -128,3 +125,9 @@ def context_encoder_twin(variables: Variables, run: config.Training) -> ContextE
     assert isinstance(model, config.ContextEncoder) and isinstance(model.bottleneck, int)
     sizes = {"size": run.data.frame.size, "width": model.width, "bottleneck": model.bottleneck}
     return to_pytorch(variables, ContextEncoder(**sizes)).to(pytorch.device())
+
+
+def latent_encoder_twin(variables: Variables, setting: Setting) -> LatentEncoder:
+    """Likewise an encoder that guesses z."""
+    sizes = {"size": setting.size, "width": setting.width, "latent": setting.model.latent}
+    return to_pytorch(variables, LatentEncoder(**sizes)).to(pytorch.device())

@@ -67,3 +67,5 @@ def _tensors(module: nn.Module) -> Iterator[tuple[tuple[str, ...], Tensor]]:
                 yield (collection, name, "BatchNorm_0", ours), getattr(layer, theirs)
         else:
             yield ("params", name, "kernel"), layer.get_parameter("weight")
+            if layer.bias is not None:
+                yield ("params", name, "bias"), layer.get_parameter("bias")

@@ -3,6 +3,9 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+OURS = ("JAX", "ce_jax")
+"""What the names of our sides begin with: in JAX, or on the host without it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
@@ -34,8 +37,9 @@ class Work:
         flops: floating-point operations of a step, as XLA counts them in the native convolutions,
             whatever a device does to save some; None where arithmetic is not the point.
         bytes_moved: to and from memory in a step, as XLA counts them; None likewise.
-        sides: by name, ours ("JAX") first.
+        sides: by name, ours first.
         missing: other sides by name, and why each is not there.
+        alike: all sides do the same; else it is algorithms that are compared.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Work:
     bytes_moved: float | None = None
     sides: Mapping[str, Side]
     missing: Mapping[str, str] = field(default_factory=dict)
+    alike: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,9 @@
 """Time is shared so that what matters is done, and what is reported is what was timed."""
 
+import itertools
 import json
 import time
+import weakref
 import xml.etree.ElementTree as xml
 
 import pytest
@@ -82,6 +84,24 @@ def test_what_cannot_be_built_is_told_and_the_others_go_on():
     assert only.work.name == "two" and len(told) == 1
 
 
+def test_what_a_work_needed_is_gone_before_the_next_one_is_built():
+    class Networks:
+        def call(self):
+            return None
+
+    alive = []
+
+    def build():
+        assert not any(networks() for networks in alive)
+        alive.append(weakref.ref(networks := Networks()))
+        return work(sides={"JAX": Side(call=networks.call)})
+
+    planned = Planned(name="a step", setting="", cost=1.0, build=build)
+    results, _ = run(itertools.chain((build() for _ in range(2)), [planned]))
+    assert all(isinstance(result, suite.Timed) for result in results) and len(alive) == 3
+    assert not any(networks() for networks in alive)
+
+
 def test_every_kind_of_work_comes_before_larger_batches_and_sizes():
     absent = Skipped(name="a loader", setting="", reason="")
     works = list(suite.plans(Setting(), [256, 64], [absent]))
@@ -94,10 +114,15 @@ def test_every_kind_of_work_comes_before_larger_batches_and_sizes():
     assert sizes == sorted(sizes) and len(sizes) == 13
 
 
-def timed(name, setting, seconds, *, flops=1e9, images=64):
+def timed(name, setting, seconds, *, flops=1e9, images=64, **changes):
     """As if sides had taken so many seconds in each turn."""
     found = work(
-        name, setting, flops=flops, images=images, sides={s: Side(call=int) for s in seconds}
+        name,
+        setting,
+        flops=flops,
+        images=images,
+        sides={s: Side(call=int) for s in seconds},
+        **changes,
     )
     return suite.Timed(found, {side: spread(samples) for side, samples in seconds.items()})
 
@@ -112,6 +137,7 @@ def report():
             "batch 64",
             {"JAX": [4.0], "JAX bf16": [1.0], "PyTorch bf16 compiled": [2.0]},
         ),
+        timed("a search", "30 or 1,500", {"JAX": [1.0], "SciPy": [9.0]}, alike=False),
         *(
             timed(suite.SIZES, f"batch {batch}, width 64, 64 px", {"JAX": [0.1], "PyTorch": [0.2]})
             for batch in (1, 64)
@@ -132,6 +158,12 @@ def test_ratios_are_those_of_each_turn_and_of_the_same_precision(report):
     json.dumps(report)
 
 
+def test_without_a_side_of_ours_of_its_precision_there_is_no_ratio():
+    sides = {"ce_jax": [1.0], "SciPy": [3.0], "PyTorch bf16": [2.0]}
+    (found,) = figures.report([timed("a blend", "", sides)], machine={}, setting={})["works"]
+    assert [name for name, side in found["sides"].items() if "times_ours" in side] == ["SciPy"]
+
+
 def test_the_page_and_the_plots_show_every_work_once(report):
     text = page.markdown(report)
     for found in report["works"]:
@@ -141,7 +173,8 @@ def test_the_page_and_the_plots_show_every_work_once(report):
     assert {row.count("|") for row in rows} == {len(page.HEADER) + 1}
     ratios, costs = (xml.fromstring(plot(report)) for plot in (plots.ratios, plots.costs))
     lines = [element.text for element in ratios.iter() if element.text]
-    assert lines.count("PyTorch") == 2 and lines.count("PyTorch bf16 compiled") == 1
+    assert lines.count("PyTorch") == 2 and "SciPy" not in lines
+    assert lines.count("PyTorch bf16 compiled") == 1
     assert sum(element.tag.endswith("polyline") for element in costs.iter()) == 6
 
 

@@ -1,10 +1,14 @@
 """The opponent does the same work: from the same weights and inputs it gives the same numbers."""
 
+import gc
 import json
 import os
 import subprocess
 import sys
+import weakref
+from dataclasses import replace
 from pathlib import Path
+from unittest import mock
 
 import jax
 import jax.numpy as jnp
@@ -156,6 +160,57 @@ def test_searches_reach_the_same_z_and_objective_however_often(searched, mode):
     assert np.abs(z - start).max() > searching.PUBLISHED.rate  # it has moved
 
 
+@both_modes
+def test_searches_from_the_same_guess_end_at_the_same_images(searched, mode):
+    # Whoever has hardly learned paints and sees grey everywhere; so much louder it is not.
+    louder = [
+        {**variables, "params": jax.tree.map(lambda weight: 3 * weight, variables["params"])}
+        for variables in searched[0][:2]
+    ]
+    guided = ours.guided(Networks(*louder), SETTING)
+    settings = replace(searching.fast(SETTING), steps=4, prior_every=2, prior=1.0)
+    images, hole, _ = searching.problem(SETTING)
+    keys = jax.random.split(jax.random.key(0), SETTING.batch_size)
+    proposal, *_ = ours.guided_search(SETTING.guesser, settings)(guided, images, hole, keys)
+    search = searching.their_guided_search(SETTING, guided, settings, mode=mode)
+    for _ in range(2):
+        np.testing.assert_allclose(proposal, search().permute(0, 2, 3, 1), atol=1e-4)
+    assert np.abs(proposal).max() > 0.1
+    asked_more = replace(settings, prior_every=1)
+    search = searching.their_guided_search(SETTING, guided, asked_more)
+    assert np.abs(proposal - search().permute(0, 2, 3, 1).numpy()).max() > 1e-3
+
+
+def test_a_captured_step_keeps_alive_what_its_graph_reads_and_writes(monkeypatch):
+    monkeypatch.setattr(torch, "cuda", mock.MagicMock())
+    inputs, outputs = [], []
+
+    def built():
+        read = torch.zeros(2)
+        inputs.append(weakref.ref(read))
+
+        def step():
+            outputs.append(weakref.ref(output := read + 1))
+            return output
+
+        return Mode(compiled=True).step(step)
+
+    replay = built()
+    gc.collect()
+    assert inputs[0]() is not None
+    assert replay() is outputs[-1]() is not None
+    torch.cuda.CUDAGraph().replay.assert_called_once_with()
+
+
+def test_a_side_of_ours_that_fails_is_missing_like_one_of_theirs():
+    def fails(setting):
+        raise MemoryError("too large")
+
+    found = theirs.sides(SETTING, ours=fails, theirs=lambda mode: int, modes=theirs.fastest)
+    assert list(found.sides) == ["PyTorch"]
+    assert found.missing == {"JAX": "MemoryError: too large"}
+
+
 def test_what_is_frozen_says_what_the_network_said(dcgan, context_encoder):
     game, _ = dcgan
     generator = theirs.generator_twin(game.generator.variables, SETTING)
@@ -219,7 +274,8 @@ from benchmarks import __main__, searching, training
 from benchmarks.setting import Setting
 setting = Setting(size=32, width=4, batch_size=4, steps=1)
 works = (training.dcgan_step, training.context_encoder_step, training.inference,
-         searching.search_step, searching.whole_search, searching.fast_search)
+         searching.search_step, searching.whole_search, searching.guided_search,
+         searching.fast_search)
 for build in works:
     work = build(setting)
     assert {{"JAX", "PyTorch"}} <= work.sides.keys(), work

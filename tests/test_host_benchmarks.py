@@ -25,11 +25,11 @@ def test_all_sides_blend_to_the_same_image():
     for kind, work in zip(KINDS, done(seams.works(count=1, sizes=(24,), kinds=KINDS)), strict=True):
         known, _, hole = seams.problems(kind, 24, count=1)
         blended = {name: side.call() for name, side in work.sides.items()}
-        assert next(iter(blended)) == "JAX" and len(blended) >= 2
+        assert next(iter(blended)) == "ce_jax" and len(blended) >= 2
         for result in blended.values():
-            np.testing.assert_allclose(result, blended["JAX"], rtol=0, atol=1e-6)
+            np.testing.assert_allclose(result, blended["ce_jax"], rtol=0, atol=1e-6)
             np.testing.assert_allclose(np.where(hole, 0, result), np.where(hole, 0, known), 0, 1e-9)
-        assert np.abs(blended["JAX"] - known).max() > 0.1
+        assert np.abs(blended["ce_jax"] - known).max() > 0.1
 
 
 def test_all_sides_clip_alike():
@@ -77,7 +77,7 @@ def test_blending_without_pyamg_says_what_is_left_out(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     missing, work = seams.works(count=1, sizes=(16,), kinds=("block",))
     assert isinstance(missing, Skipped) and "pyamg" in missing.reason
-    assert isinstance(work, Work) and list(work.sides) == ["JAX", "SciPy"]
+    assert isinstance(work, Work) and list(work.sides) == ["ce_jax", "SciPy"]
 
 
 @pytest.mark.slow

@@ -7,16 +7,16 @@ of its two layouts here, so that nothing is copied to get from one to the other.
 import torch
 
 from benchmarks.pytorch.networks import ContextEncoder, Critic, Generator, frozen
-from benchmarks.pytorch.searching import search
 
-__all__ = ["ContextEncoder", "Critic", "Generator", "device", "frozen", "search", "wait"]
+__all__ = ["ContextEncoder", "Critic", "Generator", "device", "frozen", "wait"]
 
 
 def device() -> torch.device:
     """The GPU if there is one, set up for speed, else the CPU."""
     if not torch.cuda.is_available():
         return torch.device("cpu")
-    torch.set_float32_matmul_precision("high")  # TF32; convolutions use it by default
+    torch.set_float32_matmul_precision("high")  # TF32; and the convolutions:
+    torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = True  # all shapes are static
     return torch.device("cuda")
 

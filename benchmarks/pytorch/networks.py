@@ -1,4 +1,4 @@
-"""DCGAN and context encoder in PyTorch, and what becomes of them when they learn no more.
+"""DCGAN and encoders in PyTorch, and what becomes of them when they learn no more.
 
 What a network says is float32, whatever it computes in.
 """
@@ -106,7 +106,24 @@ class ContextEncoder(nn.Module):
         return torch.tanh(self.decode(x).float())
 
 
-Network = TypeVar("Network", Generator, Critic, ContextEncoder)
+class LatentEncoder(nn.Module):
+    """Known pixels and hole [b, 4, size, size] -> z [b, latent] in [-1, 1]."""
+
+    def __init__(self, *, size: int, width: int, latent: int):
+        super().__init__()
+        channels, layers = width, [_down(4, width), _leaky()]
+        while channels < width * size // 8:
+            layers += [_down(channels, 2 * channels), nn.BatchNorm2d(2 * channels), _leaky()]
+            channels *= 2
+        self.body = nn.Sequential(*layers)
+        self.guess = nn.Linear(16 * channels, latent)
+        convert_conv2d_weight_memory_format(self, torch.channels_last)
+
+    def forward(self, seen: Tensor) -> Tensor:  # noqa: D102
+        return torch.tanh(self.guess(self.body(seen).permute(0, 2, 3, 1).flatten(1)))
+
+
+Network = TypeVar("Network", Generator, Critic, ContextEncoder, LatentEncoder)
 
 
 def frozen(network: Network, *, dtype: torch.dtype = torch.float32) -> Network:
