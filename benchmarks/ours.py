@@ -12,7 +12,6 @@ from jax.stages import Compiled, Wrapped
 from benchmarks.setting import Setting
 from benchmarks.work import Side
 from ce_jax import sharding, systems
-from ce_jax.arithmetic import native
 from ce_jax.completion import context_encoder, latent
 from ce_jax.completion.objective import Problem, objective_of, seen
 from ce_jax.completion.space import Networks, space_of
@@ -36,13 +35,6 @@ class Executable(NamedTuple):
         return Side(call=call, compile_seconds=self.seconds, part=part, peak_bytes=self.peak_bytes)
 
 
-class Cost(NamedTuple):
-    """What XLA counts in a program for an accelerator before it changes it: a loop's body once."""
-
-    flops: float
-    bytes_moved: float
-
-
 def executable(function: Callable, *arguments: object) -> Executable:
     """Compiles a jitted function for these arguments."""
     start = time.perf_counter()
@@ -53,12 +45,6 @@ def executable(function: Callable, *arguments: object) -> Executable:
     return Executable(
         compiled, seconds, kept - memory.alias_size_in_bytes + memory.temp_size_in_bytes
     )
-
-
-def cost(function: Callable, *arguments: object) -> Cost:
-    """Counts a jitted function for these arguments."""
-    analysis: Any = native(function, *arguments).cost_analysis()
-    return Cost(analysis["flops"], analysis["bytes accessed"])
 
 
 def start(run: Training) -> Game:

@@ -17,6 +17,7 @@ from benchmarks.setting import Setting
 from benchmarks.theirs import Call, tensor
 from benchmarks.training import holed, label
 from benchmarks.work import Side, Work
+from ce_jax.arithmetic import Cost, cost
 from ce_jax.completion.space import Networks
 from ce_jax.config import LatentSearch
 
@@ -230,11 +231,11 @@ def _chain(setting: Setting) -> tuple[Setting, str]:
     return setting, f", by a chain of {setting.steps}"
 
 
-def _cost(setting: Setting, networks: Networks, *, judged: bool = True) -> ours.Cost:
+def _cost(setting: Setting, networks: Networks, *, judged: bool = True) -> Cost:
     """Of a step; a loop's body counts once, however often it runs, and so does the judging."""
     inputs = problem(setting)
     one_step, judge = ours.search(setting, LatentSearch(steps=1))
-    judging = ours.cost(judge, networks, inputs[-1])
-    both = ours.cost(one_step, networks, *inputs)
+    judging = cost(judge, networks, inputs[-1])
+    both = cost(one_step, networks, *inputs)
     share = 1 - judged / setting.steps
-    return ours.Cost(*(a - share * b for a, b in zip(both, judging, strict=True)))
+    return Cost(*(a - share * b for a, b in zip(both, judging, strict=True)))

@@ -18,7 +18,7 @@ from benchmarks.setting import Setting
 from benchmarks.theirs import Call, tensor
 from benchmarks.work import Side, Work
 from ce_jax import pixels
-from ce_jax.arithmetic import product_side
+from ce_jax.arithmetic import Cost, abstract_step, cost, product_side
 from ce_jax.config import ContextEncoder, Training
 
 
@@ -56,7 +56,7 @@ def matrix_product(setting: Setting) -> Work:
     def eager():
         return ((name, mode) for name, mode in theirs.every_mode() if not mode.compiled)
 
-    counted = ours.cost(product, *factors)
+    counted = cost(product, *factors)
     found = theirs.sides(setting, ours=our_side, theirs=their_call, modes=eager)
     return _work("matrix product", f"{n} x {n}", setting, counted, found, images=0)
 
@@ -106,7 +106,7 @@ def inference(setting: Setting) -> Work:
         fill = their_filling(setting, mode=mode)
         return _repeated(setting, mode.step(lambda: fill(images, hole)))
 
-    counted = ours.cost(fill, variables, *inputs)
+    counted = cost(fill, variables, *inputs)
     found = theirs.sides(setting, ours=our_side, theirs=their_call, modes=theirs.in_full)
     size = run.data.frame.size
     return _work("context encoder inference", label(setting, size), setting, counted, found)
@@ -180,7 +180,8 @@ def _training(
 
         return made.side(call)
 
-    counted = ours.cost(ours.training(run), ours.start(run), batches, key)
+    step, arguments = abstract_step(run)
+    counted = cost(step, *arguments)
     found = theirs.sides(setting, ours=our_side, theirs=their_call)
     return _work(name, label(setting, size), setting, counted, found)
 
@@ -198,7 +199,7 @@ def _work(
     name: str,
     of: str,
     setting: Setting,
-    counted: ours.Cost,
+    counted: Cost,
     found: theirs.Sides,
     *,
     images: int | None = None,
