@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from typing import Any, get_args
 
 from ce_jax.config.data import Data, Frame
@@ -15,7 +14,7 @@ from ce_jax.config.training import Adam, Sharding, Training
 
 def to_dict(config: Training | Inpainting) -> dict[str, Any]:
     """The experiment as plain JSON types, with the kind of its model named."""
-    plain = json.loads(json.dumps(dataclasses.asdict(config)))  # with lists for tuples
+    plain = dataclasses.asdict(config, dict_factory=_with_lists)
     if isinstance(config, Training):
         plain["model"] = {"kind": type(config.model).__name__, **plain["model"]}
     return plain
@@ -46,6 +45,10 @@ def training_from_dict(plain: dict[str, Any]) -> Training:
         )
     except (KeyError, TypeError) as error:
         raise ConfigError(f"The recorded experiment does not fit this version: {error}.") from error
+
+
+def _with_lists(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {k: list(v) if isinstance(v, tuple) else v for k, v in fields}
 
 
 def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
