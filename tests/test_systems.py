@@ -30,7 +30,14 @@ HOLE = slice(12, 20)
 """Where the tiny published context encoder has its hole: 16 pixels of centre less 4 of band."""
 
 
-@pytest.mark.parametrize("kind", tiny.EVERY_KIND)
+SLOW = {"dcgan_otherwise", "context_encoder_alone"}
+"""Kinds that have a twin, which is tested always."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=[pytest.mark.slow] * (kind in SLOW)) for kind in tiny.EVERY_KIND],
+)
 def test_the_first_steps_have_the_committed_scalars(kind, golden):
     """Within 0.2 %: Adam divides by gradients near 0, which enlarges the last bits of a sum."""
     _, found = tiny.play(tiny.EVERY_KIND[kind], *map(tiny.batch, range(3)))
