@@ -137,6 +137,23 @@ def test_the_context_encoder_has_the_weights_of_the_published_network():
     assert weights(variables, norm=True) == 2 * sum(channels)
 
 
+def test_skips_widen_what_each_layer_of_the_decoder_is_shown_and_nothing_else():
+    plain, skipping = (
+        variables_of(context_encoder.ContextEncoder(64, 8, 16, skips=skips), 64, 64, 4)[0]
+        for skips in (False, True)
+    )
+    before, after = (variables["params"] for variables in (plain, skipping))
+    changed = {
+        name
+        for name in before
+        if np.shape(jax.tree.leaves(before[name])[0]) != np.shape(jax.tree.leaves(after[name])[0])
+    }
+    assert changed == {"Upsample_1", "Upsample_2", "Upsample_3"}
+    for name in changed:
+        (narrow,), (wide,) = (jax.tree.leaves(params[name]) for params in (before, after))
+        assert wide.shape == (*narrow.shape[:-1], 2 * narrow.shape[-1])
+
+
 def autoencoder(*, learn_scale=True):
     """Not the default in anything: 5x5, and a scale of a half."""
     encoder, decoder = vae.Encoder(20, 16, kernel=5), dcgan.Generator(32, 16, kernel=5)

@@ -183,6 +183,16 @@ def test_reconstructing_the_image_counts_every_pixel_and_judges_the_raw_predicti
     assert reports[0]["critic/fake"] != reports[1]["critic/fake"]
 
 
+def test_by_the_logarithm_every_image_pulls_alike():
+    """The gradient of an image then goes with how far off it is, and not with its square."""
+    model = ContextEncoder(predicts="image", overlap=0, adversarial=0.0, error="logarithm")
+    step, images = picture_step(model), np.full((4, 8, 8, 3), 0.25, np.float32)
+    scalars, picture = step(np.zeros((1, 8, 8, 3), np.float32), images)
+    assert scalars["loss/reconstruction"] == pytest.approx(np.log(0.25**2), rel=1e-4)
+    # d log(mean d^2) = 2 d / (pixels * mean d^2), for each of the 4x4 pixels in the hole
+    np.testing.assert_allclose(picture[0, 2:6, 2:6], 2 / 0.25 / 48, rtol=1e-4)
+
+
 def test_the_running_average_follows_faster_at_the_start():
     average, decays = {"w": jnp.array([8.0])}, []
     for step, new in enumerate([0.0, 2.0, -1.0]):

@@ -48,7 +48,15 @@ def dcgan(**changes) -> Training:
 
 def dcgan_otherwise(**changes) -> Training:
     """A DCGAN in which everything is chosen that is not the default, without an average."""
-    model = Dcgan(width=4, latent=8, prior="normal", kernel=5, head="softmax", generator_steps=2)
+    model = Dcgan(
+        width=4,
+        latent=8,
+        prior="normal",
+        kernel=5,
+        head="softmax",
+        generator_steps=2,
+        augmentation=("colour", "translation", "cutout"),
+    )
     adam = Adam(l2=1e-2)
     return replace(_BASE, **({"model": model, "generator": adam, "critic": adam} | changes))
 
@@ -71,10 +79,12 @@ def context_encoder(**changes) -> Training:
 
 
 def context_encoder_alone(**changes) -> Training:
-    """The whole image from any of two kinds of hole, without a critic, its rate going down."""
+    """The whole image, with skips, from any of two kinds of hole, without a critic, its rate going down."""
     model = ContextEncoder(
         width=4,
         bottleneck=8,
+        skips=True,
+        error="logarithm",
         predicts="image",
         holes=("block:12", "random:0.3"),
         adversarial=0.0,

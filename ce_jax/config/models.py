@@ -27,6 +27,8 @@ class Dcgan:
     """How the critic ends: in one logit, or in a softmax over two classes, as in Yeh et al. 2016."""
     generator_steps: int = 1
     """Steps of the generator for each of the critic, on the same z: 1 (the paper), 2 (TensorFlow)."""
+    augmentation: tuple[Literal["colour", "translation", "cutout"], ...] = ()
+    """How all images are varied at random before the critic sees them, so that it cannot learn a small collection by heart (Zhao et al. 2020). The paper does not."""
 
     def __post_init__(self) -> None:
         require(self.width >= 1, "model.width", self.width, "at least 1")
@@ -37,6 +39,13 @@ class Dcgan:
         require(self.head in heads, "model.head", self.head, "logit or softmax")
         require(
             self.generator_steps >= 1, "model.generator_steps", self.generator_steps, "at least 1"
+        )
+        kinds = {"colour", "translation", "cutout"}
+        require(
+            kinds.issuperset(self.augmentation),
+            "model.augmentation",
+            self.augmentation,
+            "of colour, translation and cutout",
         )
 
 
@@ -108,6 +117,8 @@ class ContextEncoder:
     """Layers of the encoder, each of which halves the image; None: down to 4x4."""
     bottleneck: int | Literal["channel-wise"] = 4000
     """Units between encoder and decoder that see all features; channel-wise: a layer that connects all places of each feature map, and no map with another."""
+    skips: bool = False
+    """Shows the decoder what each layer of the encoder made of the image, beside what comes through the bottleneck. The papers do not; it takes model.predicts image."""
     fill: tuple[int, int, int] = (117, 104, 123)
     """8-bit RGB that the hole is painted with. The default is that of the authors' code, which holds the mean colour of ImageNet, (123, 117, 104), in another order."""
     hole_channel: bool = False
@@ -120,6 +131,8 @@ class ContextEncoder:
     """How the kinds share a batch: by chance for each image; in equal parts; or, after every epoch, in parts that go with 1 / PSNR of each on `data.validation`, so that the harder ones get more."""
     reconstructs: Literal["hole", "image"] = "hole"
     """Where errors count: in the hole and its overlap (the paper), or everywhere, with a critic that judges the raw prediction (the authors' code for holes anywhere)."""
+    error: Literal["square", "logarithm"] = "square"
+    """How an image counts that has been missed: by its mean square (the paper), or by the logarithm of that, which is its PSNR, so that holes that are hard to fill do not count for nearly everything."""
     overlap: int = 4
     """Width in pixels of the band of known pixels around the hole that is predicted as well."""
     overlap_weight: float = 10.0
@@ -155,6 +168,14 @@ class ContextEncoder:
             self.sharing,
             "chance for a network that predicts the centre, which has one kind of hole",
         )
+        require(
+            self.predicts == "image" or not self.skips,
+            "model.skips",
+            self.skips,
+            "False for a network that predicts the centre, of which it is shown nothing",
+        )
+        errors = ("square", "logarithm")
+        require(self.error in errors, "model.error", self.error, " or ".join(errors))
         require(self.overlap >= 0, "model.overlap", self.overlap, "at least 0 pixels")
         require(self.overlap_weight > 0, "model.overlap_weight", self.overlap_weight, "positive")
         require(0 <= self.adversarial <= 1, "model.adversarial", self.adversarial, "in [0, 1]")
@@ -187,6 +208,7 @@ class ContextEncoder:
             self.convolutions,
             f"None {this}, which has its own",
         )
+        require(not self.skips, "model.skips", self.skips, f"False {this}")
         require(
             self.bottleneck == "channel-wise",
             "model.bottleneck",

@@ -30,7 +30,7 @@ def training_from_dict(plain: dict[str, Any]) -> Training:
         model = dict(plain["model"])
         kind = {kind.__name__: kind for kind in get_args(Model)}[model.pop("kind")]
         if "dcgan" in model:
-            model["dcgan"] = Dcgan(**model["dcgan"])
+            model["dcgan"] = Dcgan(**_tuples(model["dcgan"]))
         data = dict(plain["data"])
         frame = Frame(**_tuples(data.pop("frame")))
         parts = ("model", "data", "generator", "critic", "sharding")

@@ -6,6 +6,9 @@ decoder doubles them up again: to the middle square of half the side, or to the 
 channel-wise bottleneck, 4 convolutions and 64x64 images they are those of on-demand learning (Gao
 and Grauman 2017), with 6 and 128x128 those of the self-tuned encoder-decoder (Salem et al.).
 Images of three times a power of two are halved down to 6x6, with the channels of a third of them.
+
+What a bottleneck lets through is too little to draw fine detail that the known pixels hold. With
+skips (Ronneberger et al. 2015) the decoder is shown what the encoder made of the image as well.
 """
 
 from typing import Literal
@@ -37,6 +40,7 @@ class ContextEncoder(nn.Module):
     width: int = 64
     bottleneck: int | Literal["channel-wise"] = 4000
     convolutions: int | None = None
+    skips: bool = False
     axis: str | None = None
     dtype: DTypeLike = jnp.float32
 
@@ -56,8 +60,10 @@ class ContextEncoder(nn.Module):
             return nn.Dense(units, use_bias=False, dtype=self.dtype, kernel_init=KERNEL_INIT)
 
         x = leaky_relu(Downsample(self.width)(images.astype(self.dtype)))  # [b, 64, 64, 64]
+        passed = []
         while (side := x.shape[1] // 2) >= innermost:
             # [b, 32, 32, 64], [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
+            passed.append(x)
             x = leaky_relu(normalised(Downsample(channels(side // odd))(x)))
         if self.bottleneck == "channel-wise":
             x = ChannelWise()(x)
@@ -74,6 +80,8 @@ class ContextEncoder(nn.Module):
         while (side := 2 * x.shape[1]) < self.output:
             # [b, 8, 8, 256], [b, 16, 16, 128], [b, 32, 32, 64]
             x = nn.relu(normalised(Upsample(channels(side))(x)))
+            if self.skips:
+                x = jnp.concatenate([x, passed.pop()], axis=-1)
         return jnp.tanh(Upsample(3)(x).astype(jnp.float32))  # [b, 64, 64, 3]
 
 

@@ -30,6 +30,8 @@ from ce_jax.systems.system import System, begin, network, play_jointly, proceed
 Array = jax.Array
 
 _AT_A_TIME = 64
+_EXACT = 1e-6
+"""A mean square below every 8-bit difference, where a logarithm stops to ask for more."""
 
 
 def module_of(
@@ -44,7 +46,7 @@ def module_of(
     if model.alexnet:
         return alexnet.ContextEncoder(output, model.width, _pooling(model), axis, dtype)
     return context_encoder.ContextEncoder(
-        output, model.width, model.bottleneck, model.convolutions, axis, dtype
+        output, model.width, model.bottleneck, model.convolutions, model.skips, axis, dtype
     )
 
 
@@ -91,6 +93,8 @@ def step(
 
     def reconstruct(prediction: Array) -> Scalars:
         reconstruction = losses.reconstruction_loss(prediction, truth, weight)
+        if model.error == "logarithm":
+            reconstruction = jnp.log(reconstruction + _EXACT)
         psnr = losses.hole_psnr(prediction, truth, missing)
         return {"loss/reconstruction": jnp.mean(reconstruction), "hole/psnr": jnp.mean(psnr)}
 

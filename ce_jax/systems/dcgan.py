@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
+from ce_jax.augmentation import augment
 from ce_jax.config import Dcgan, Training
 from ce_jax.models import dcgan
 from ce_jax.state import Game, Network, Player, Scalars, Variables, apply, mean_over
@@ -54,6 +55,15 @@ def step(
     assert game.critic is not None
     z = draw_latent(key, dimensions=model.latent, prior=model.prior)
 
+    def shown(images: Array, turn: int) -> Array:
+        if not model.augmentation:
+            return images
+        own = jax.vmap(jax.random.fold_in, (0, None))(key, turn)
+        return augment(images, own, model.augmentation)
+
+    def fool(player: Player, turn: int, fakes: Array) -> Array:
+        return adversarial(critic, player, shown(fakes, turn))
+
     def generate(player: Player):
         return jax.vjp(
             lambda params: generator.forward(params, player.batch_stats, z),
@@ -63,10 +73,10 @@ def step(
 
     # One forward pass of the generator serves both players: its pull-back waits for the critic.
     next_generator, generated = game.generator, generate(game.generator)
-    next_critic, scalars = judge(critic, game.critic, images, generated[0])
+    next_critic, scalars = judge(critic, game.critic, shown(images, 0), shown(generated[0], 1))
     for again in range(model.generator_steps):
         fakes, pull_back, batch_stats = generate(next_generator) if again else generated
-        loss, gradient = jax.value_and_grad(partial(adversarial, critic, next_critic))(fakes)
+        loss, gradient = jax.value_and_grad(partial(fool, next_critic, 2 + again))(fakes)
         next_generator = generator.learn(next_generator, pull_back(gradient)[0], batch_stats)
         scalars["loss/generator"] = loss
     return proceed(game, next_generator, next_critic, average), mean_over(generator.axis, scalars)

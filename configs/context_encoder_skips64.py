@@ -1,0 +1,41 @@
+"""Context encoder with skips on CelebA faces, 64x64, for holes anywhere: the best in PSNR here.
+
+Four things are not of the papers. The network sees where the hole is; its decoder is shown what
+each layer of the encoder made of the image, since a bottleneck cannot carry what the known pixels
+of a torn picture hold (Ronneberger et al. 2015); an image counts by the logarithm of its error,
+which is its PSNR, so that large holes do not count for nearly everything; and there is no critic.
+Faces are moved by up to four pixels.
+
+    python train.py configs/context_encoder_skips64.py --workdir runs/ce-skips \\
+        --data.source folder:celeba/train
+
+What each of them brings: docs/results.md.
+"""
+
+from ce_jax.config import Adam, ContextEncoder, Data, Frame, Training
+
+
+def get_config() -> Training:
+    """Small enough for two CPU cores, and to be given away: five million weights."""
+    return Training(
+        model=ContextEncoder(
+            width=48,
+            bottleneck=128,
+            skips=True,
+            hole_channel=True,
+            predicts="image",
+            holes=("center", "pattern", "random:0.8", "half"),
+            error="logarithm",
+            overlap=0,
+            adversarial=0.0,
+        ),
+        data=Data(
+            source="folder:celeba/train",
+            frame=Frame(size=64, box=(8, 21, 80, 93), shorter_side=72),
+            crop="random",
+        ),
+        generator=Adam(rate=1e-3, beta1=0.9, schedule="cosine"),
+        average=0.999,
+        steps=16_000,
+        batch_size=64,
+    )

@@ -1,0 +1,88 @@
+"""What a critic is shown: every image varied by its own key, and nothing but what is said."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ce_jax.augmentation import augment
+
+SIZE = 16
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).uniform(-1, 1, (12, SIZE, SIZE, 3)).astype(np.float32)
+
+
+@pytest.fixture
+def keys():
+    return jax.random.split(jax.random.key(0), 12)
+
+
+def test_translation_moves_an_image_by_at_most_an_eighth_and_lets_zeros_in(images, keys):
+    found, shifts = np.asarray(augment(images, keys, ("translation",))), set()
+    room = SIZE // 8
+    padded = np.pad(images, ((0, 0), (room, room), (room, room), (0, 0)))
+    for image, moved in zip(padded, found, strict=True):
+        places = [
+            (i, j)
+            for i in range(2 * room + 1)
+            for j in range(2 * room + 1)
+            if np.array_equal(image[i : i + SIZE, j : j + SIZE], moved)
+        ]
+        assert len(places) == 1
+        shifts.update(places)
+    assert {i for i, _ in shifts} == {j for _, j in shifts} == set(range(2 * room + 1))
+
+
+def test_a_cutout_is_part_of_one_square_of_half_the_side(images, keys):
+    found = np.asarray(augment(images, keys, ("cutout",)))
+    gone = (found != images).any(-1)
+    np.testing.assert_array_equal(found[gone], 0)
+    for one in gone:
+        rows, columns = one.any(1), one.any(0)
+        np.testing.assert_array_equal(one, rows[:, None] & columns)
+        for line in (rows, columns):
+            (places,) = np.nonzero(line)
+            assert SIZE // 4 - 1 <= len(places) <= SIZE // 2
+            assert np.ptp(places) == len(places) - 1
+    assert len({one.tobytes() for one in gone}) > 6
+
+
+def test_colour_is_affine_in_a_pixel_and_its_grey(images, keys):
+    found = np.asarray(augment(images, keys, ("colour",)), np.float64)
+    factors = []
+    for image, varied in zip(images.astype(np.float64), found, strict=True):
+        grey = np.broadcast_to(image.mean(-1, keepdims=True), image.shape)
+        causes = np.stack([(image - grey).ravel(), grey.ravel(), np.ones(image.size)], axis=1)
+        fit, miss, *_ = np.linalg.lstsq(causes, varied.ravel(), rcond=None)
+        assert miss < 1e-9
+        contrast = fit[1]
+        brightness = varied.mean() - image.mean()  # which contrast leaves alone
+        factors.append((fit[0] / contrast, contrast, brightness))
+    low, high = np.min(factors, axis=0), np.max(factors, axis=0)
+    assert (low >= np.array([0, 0.5, -0.5]) - 1e-6).all()
+    assert (high <= np.array([2, 1.5, 0.5]) + 1e-6).all()
+    assert (high - low > np.array([1, 0.5, 0.5])).all()
+
+
+def test_an_image_is_varied_by_its_own_key_alone(images, keys):
+    kinds = ("colour", "translation", "cutout")
+    together = augment(images, jax.random.clone(keys), kinds)
+    alone = augment(images[3:5], jax.random.clone(keys)[3:5], kinds)
+    np.testing.assert_allclose(alone, together[3:5], atol=1e-6)
+    assert (np.asarray(augment(images, keys[::-1], kinds)) != together).any()
+
+
+def test_a_generator_learns_through_what_is_still_seen(images, keys):
+    kinds = ("translation", "cutout")
+    again = jax.random.clone(keys)
+    towards = jax.grad(lambda images: jnp.sum(augment(images, again, kinds)))(images)
+    seen = np.asarray(augment(np.ones_like(images), keys, kinds))
+    assert set(np.unique(towards)) == {0, 1}
+    np.testing.assert_array_equal(np.sum(towards, (1, 2, 3)), seen.sum((1, 2, 3)))
+
+
+def test_nothing_is_varied_unless_it_is_asked_for(images, keys):
+    assert augment(images, keys, ()) is images
