@@ -1,7 +1,7 @@
 """DCGAN on CelebA faces, 64x64, for longer than 8,000 photographs last without augmentation.
 
-`configs/dcgan_celeba64.py` with what the critic sees varied at random (Zhao et al. 2020), so that it
-does not learn the photographs by heart, and three times the steps.
+`configs/dcgan_celeba64.py` with what the critic sees varied at random (Zhao et al. 2020), so that
+it does not learn the photographs by heart, and three times the steps.
 
     python train.py configs/dcgan_augmented64.py --workdir runs/dcgan-augmented \\
         --data.source folder:celeba/train

@@ -59,7 +59,10 @@ def alexnet(**fields):
         (lambda: Dcgan(kernel=3), "model.kernel must be 4 or 5, got 3"),
         (lambda: Dcgan(head="hinge"), "model.head must be logit or softmax"),
         (lambda: Dcgan(generator_steps=0), "model.generator_steps must be at least 1"),
-        (lambda: Dcgan(augmentation=("crop",)), r"model.augmentation must be of colour, .* \('crop',\)"),
+        (
+            lambda: Dcgan(augmentation=("crop",)),
+            r"model.augmentation must be of colour, .* \('crop',\)",
+        ),
         (lambda: LatentSearch(schedule="cosine", decay=0.5), "latent.decay must be 1 with"),
         (lambda: LatentSearch(steps=30, patience=30), "latent.patience must be less than"),
         (lambda: LatentSearch(start="pool", starts=600), "latent.starts must be at most 512"),
@@ -92,7 +95,10 @@ def alexnet(**fields):
         (lambda: ContextEncoder(overlap=-1), "model.overlap"),
         (lambda: ContextEncoder(overlap_weight=0.0), "model.overlap_weight must be positive"),
         (lambda: ContextEncoder(skips=True), "model.skips must be False for .* the centre"),
-        (lambda: alexnet(predicts="image", skips=True), "model.skips must be False .* alexnet, got"),
+        (
+            lambda: alexnet(predicts="image", skips=True),
+            "model.skips must be False .* alexnet, got",
+        ),
         (lambda: ContextEncoder(error="l1"), "model.error must be square or logarithm, got 'l1'"),
         (lambda: ContextEncoder(adversarial=1.1), r"model.adversarial must be in \[0, 1\]"),
         (lambda: ContextEncoder(encoder="vgg"), "model.encoder must be convolutions or alexnet"),
