@@ -15,8 +15,8 @@ def images():
     return np.random.default_rng(0).uniform(-1, 1, (12, SIZE, SIZE, 3)).astype(np.float32)
 
 
-def keys():
-    return jax.random.split(jax.random.key(0), 12)
+def keys(seed=0):
+    return jax.random.split(jax.random.key(seed), 12)
 
 
 def test_translation_moves_an_image_by_at_most_an_eighth_and_lets_zeros_in(images):
@@ -71,7 +71,7 @@ def test_an_image_is_varied_by_its_own_key_alone(images):
     together = augment(images, keys(), kinds)
     alone = augment(images[3:5], keys()[3:5], kinds)
     np.testing.assert_allclose(alone, together[3:5], atol=1e-6)
-    assert (np.asarray(augment(images, keys()[::-1], kinds)) != together).any()
+    assert (np.asarray(augment(images, keys(1), kinds)) != together).any()
 
 
 def test_a_generator_learns_through_what_is_still_seen(images):

@@ -79,7 +79,7 @@ def context_encoder(**changes) -> Training:
 
 
 def context_encoder_alone(**changes) -> Training:
-    """The whole image, with skips, from any of two kinds of hole, without a critic, its rate going down."""
+    """The whole image, with skips, from two kinds of hole, no critic, its rate going down."""
     model = ContextEncoder(
         width=4,
         bottleneck=8,
