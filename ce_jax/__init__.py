@@ -18,10 +18,10 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     releases                                 networks in one file, and by name
     sharding arithmetic profiling            the devices, and how fast they are
     hosts                                    the processes that share them
+    checkpointing loading                    what a run keeps; networks, wherever they are
     hole_sets shards                         holes for everybody; parts of a data set
     sources data hole_files pairing          images and holes into batches
-    checkpointing feature_files              what a run keeps; networks of others from files
-    loading                                  trained networks, wherever they are
+    feature_files                            networks of others from files
     completion                               every way to fill a hole
     perceptual                               completions as other networks see them
     finishing returning                      blended on the host, measured; whole photographs

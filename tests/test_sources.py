@@ -8,13 +8,19 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import scipy.io
+import tiny
+import untrained
 from PIL import Image
 
+from ce_jax import pixels
 from ce_jax.images import UnreadableImage, write_png
 from ce_jax.sources import SourceError, open_source
+from ce_jax.state import apply
+from ce_jax.systems.dcgan import draw_latent, modules
 
 
 def _solid(level, height=4, width=6):
@@ -394,3 +400,24 @@ def test_written_pictures_are_read_back_under_their_names(tmp_path):
     back = open_source(f"folder:{tmp_path / 'out'}")
     assert list(back.names) == list(source.names)
     assert _levels(back) == _levels(source)
+
+
+@pytest.mark.slow
+def test_samples_are_what_the_generator_draws_from_numbers_of_their_own(tmp_path):
+    trained, work = untrained.networks(tiny.dcgan()), untrained.workdir(tmp_path, tiny.dcgan())
+    source = open_source(f"samples:{work}[:100]")
+    assert len(source) == 100
+    generator, _ = modules(trained.config.model, size=32)
+    key = jax.random.split(jax.random.key(0), 256)[40:44]
+    z = draw_latent(key, dimensions=trained.config.model.latent)
+    expected = pixels.to_uint8(np.asarray(apply(generator, trained.generator, z)))
+    found = np.stack([source[index] for index in range(40, 44)])
+    assert np.abs(found.astype(int) - expected).max() <= 1
+    assert len({image.tobytes() for image in (source[i] for i in range(100))}) == 100
+
+
+def test_what_draws_no_images_is_no_source_of_samples(tmp_path):
+    with pytest.raises(SourceError, match="a ContextEncoder draws no images of its own"):
+        open_source(f"samples:{untrained.workdir(tmp_path, tiny.context_encoder())}")
+    with pytest.raises(SourceError, match="samples:nowhere"):
+        open_source("samples:nowhere")

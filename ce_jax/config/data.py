@@ -53,7 +53,7 @@ class Data:
     """Where the training images come from and how they are varied."""
 
     source: str = "bundled:photographs"
-    """folder:PATH, tfds:NAME@SPLIT, mat:PATH (SVHN), npz:PATH, bundled:digits, bundled:photographs or bundled:tiles; [a:b] behind any of them takes a part."""
+    """folder:PATH, tfds:NAME@SPLIT, mat:PATH (SVHN), npz:PATH, bundled:digits, bundled:photographs, bundled:tiles, or samples:MODEL (what a trained DCGAN draws); [a:b] behind any of them takes a part."""
     validation: str | None = None
     """Images that a curriculum or an L2-GAN is validated on after every epoch, the first 256 of a source; None: of the training images."""
     frame: Frame = Frame()

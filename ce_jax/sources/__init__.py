@@ -20,6 +20,7 @@ from ce_jax.sources.bundled import open_bundled
 from ce_jax.sources.digests import digests
 from ce_jax.sources.folder import open_folder
 from ce_jax.sources.records import open_tfds
+from ce_jax.sources.samples import open_samples
 from ce_jax.sources.source import Opened, Pictures, Source, SourceError, nearest_of
 
 __all__ = ["Source", "SourceError", "digests", "keep_apart", "open_source"]
@@ -30,6 +31,7 @@ _OPENERS: dict[str, Callable[[str, str], Opened]] = {
     "npz": open_npz,
     "tfds": open_tfds,
     "bundled": open_bundled,
+    "samples": open_samples,
 }
 
 # A sum of TFDS splits, train[:9]+test[:9], is left to TFDS: its last slice is not of the whole.
@@ -47,6 +49,7 @@ def open_source(spec: str) -> Source:
     - `bundled:digits`: 1797 handwritten digits, 8 x 8, that come with scikit-learn.
     - `bundled:photographs`: 15 photographs that come with scikit-image and scikit-learn.
     - `bundled:tiles`: every whole tile of 128 x 128 pixels of them.
+    - `samples:MODEL`: 256 images that a trained DCGAN draws, itself or that of a latent encoder.
 
     A slice at the end takes a part, with Python's meaning: `folder:faces[:100]`. Names are those
     that the pictures have in the whole.

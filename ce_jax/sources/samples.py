@@ -1,0 +1,36 @@
+"""`samples:MODEL`: what a trained generator draws when nothing is missing."""
+
+import jax
+import numpy as np
+
+from ce_jax import loading, pixels
+from ce_jax.checkpointing import CheckpointError
+from ce_jax.config import Dcgan, LatentEncoder
+from ce_jax.releases import ReleaseError
+from ce_jax.sources.source import Opened, SourceError, Stack, numbers
+from ce_jax.state import apply
+from ce_jax.systems.dcgan import draw_latent, modules
+
+_COUNT = 256
+
+
+def open_samples(location: str, spec: str) -> Opened:
+    """The images of as many z, each drawn by its own number: the same of the same networks."""
+    try:
+        trained = loading.load(location)
+    except (CheckpointError, ReleaseError) as error:
+        raise SourceError(f"{spec!r}: {error}") from error
+    match trained.config.model:
+        case Dcgan() as model:
+            variables = trained.generator
+        case LatentEncoder(dcgan=model):
+            variables = trained.generator["searched"].generator
+        case other:
+            raise SourceError(
+                f"{spec!r}: a {type(other).__name__} draws no images of its own; name a Dcgan"
+            )
+    generator, _ = modules(model, size=trained.config.data.frame.size)
+    key = jax.random.split(jax.random.key(0), _COUNT)
+    z = draw_latent(key, dimensions=model.latent, prior=model.prior)
+    images = pixels.to_uint8(apply(generator, variables, z))
+    return numbers(_COUNT), Stack(np.asarray(images))
