@@ -111,7 +111,7 @@ def guided(networks: Networks, setting: Setting) -> Networks:
 def filling(run: Training) -> Wrapped:
     """(variables, images, hole) -> completions, by one pass of a context encoder, jitted."""
     assert isinstance(run.model, ContextEncoder)
-    propose = context_encoder.method(run.model, run.data.frame.size)
+    propose = context_encoder.method(run.model)
 
     def fill(variables: Variables, images: Array, hole: Array) -> Array:
         proposal, _, _ = propose((variables, None), images, hole, jnp.zeros(len(images)))

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from ce_jax import checkpointing, files, releases, sharding
 from ce_jax.checkpointing import CheckpointError
-from ce_jax.config import LatentEncoder, Training
+from ce_jax.config import ConfigError, ContextEncoder, Inpainting, LatentEncoder, Training
 from ce_jax.releases import Released
 from ce_jax.state import Game, GuessingGame, Searched, Trained
 
@@ -46,6 +46,33 @@ def config_of(model: str | os.PathLike) -> Training:
     if releases.is_file(model):
         return releases.read_config(model)
     return checkpointing.read_config(model)
+
+
+def networks_of(config: Inpainting) -> Trained | None:
+    """The networks of an inpainting, with its guide if it has one; None if it needs none.
+
+    Raises:
+        CheckpointError, ReleaseError: as `load`.
+        ConfigError: the guide cannot guide this model.
+    """
+    if config.model is None:
+        return None
+    trained = load(config.model)
+    if config.guide is None:
+        return trained
+    guide = load(config.guide)
+    theirs, size = guide.config, trained.config.data.frame.size
+    if not isinstance(theirs.model, ContextEncoder) or theirs.model.predicts != "image":
+        raise ConfigError(
+            f"guide {config.guide} is no context encoder that predicts whole images; train one, as "
+            "configs/context_encoder_skips64.py does."
+        )
+    if theirs.data.frame.size != size:
+        raise ConfigError(
+            f"guide {config.guide} predicts {theirs.data.frame.size}-pixel images, but "
+            f"{config.model} was trained on {size}-pixel ones."
+        )
+    return trained._replace(guide=guide)
 
 
 def version_of(model: str | os.PathLike) -> Hashable:

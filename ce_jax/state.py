@@ -130,6 +130,7 @@ class Trained(NamedTuple):
         critic: what judges; None without one.
         step: how far the run has come; 0 where nobody knows.
         sha256: of the file that holds it all; None for a work directory.
+        guide: a context encoder beside it, where an inpainting asks for one.
     """
 
     config: Training
@@ -137,6 +138,7 @@ class Trained(NamedTuple):
     critic: Variables | None
     step: int
     sha256: str | None = None
+    guide: "Trained | None" = None
 
 
 @dataclass(frozen=True)

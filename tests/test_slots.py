@@ -19,7 +19,8 @@ from ce_jax.pairing import Picture
 
 SEARCH = LatentSearch(steps=150, rate=0.05, patience=6, tolerance=0.005)
 CONFIG = Inpainting(model="a run", latent=SEARCH, batch_size=8)
-TRAINED = untrained.networks(tiny.dcgan())
+GUIDE = untrained.networks(tiny.context_encoder_alone())
+TRAINED = untrained.networks(tiny.dcgan())._replace(guide=GUIDE)
 HOLES = HoleSet(HoleKind("center"), 0)
 
 

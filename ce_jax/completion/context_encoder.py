@@ -17,25 +17,28 @@ Networks = tuple[Variables, Variables | None]
 
 
 def method(
-    model: ContextEncoder | L2Gan, size: int
+    model: ContextEncoder | L2Gan,
 ) -> Callable[[Networks, Array, Array, Array], tuple[Array, Array, Array]]:
     """(networks, images, hole, key) -> (proposal, score, steps) for a trained network."""
 
     def propose(networks: Networks, images: Array, hole: Array, key: Array):
-        proposal = _predict(model, size, networks[0], images, hole)
+        proposal = predict(model, networks[0], images, hole)
         count = images.shape[:1]  # which an exported program need not know
         return proposal, jnp.zeros(count), jnp.zeros(count, jnp.int32)
 
     return propose
 
 
-def _predict(
-    model: ContextEncoder | L2Gan, size: int, variables: Variables, images: Array, hole: Array
+def predict(
+    model: ContextEncoder | L2Gan, variables: Variables, images: Array, hole: Array
 ) -> Array:
+    """What a trained network says of whole images [b, s, s, 3]; NaN where it says nothing."""
     if isinstance(model, L2Gan):
         _, refined = l2_gan.fill(model, variables, l2_gan.paint(model, images, hole=hole))
         return _in_place(partial(l2_gan.paste, model), images, hole, refined)
-    prediction = apply(module_of(model, size=size), variables, paint(model, images, hole))
+    prediction = apply(
+        module_of(model, size=images.shape[1]), variables, paint(model, images, hole)
+    )
     if model.predicts == "center":
         return _in_place(paste_center, images, hole, prediction)
     return prediction

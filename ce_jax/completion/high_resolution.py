@@ -53,7 +53,7 @@ def method(
             f"method high-resolution needs a context encoder whose model.encoder is convolutions; "
             f"this one is {model.encoder}."
         )
-    complete = one_pass(model, size)
+    complete = one_pass(model)
 
     def propose(networks: Networks, images: Array, hole: Array, key: Array):
         features = features_of(model, size, networks)

@@ -23,13 +23,14 @@ from ce_jax.completion.objective import (
     Opinion,
     Problem,
     objective_of,
+    pose,
     seen,
     unseen,
     with_slope,
 )
 from ce_jax.completion.space import Networks, Pool, Space, space_of
 from ce_jax.completion.starts import starts
-from ce_jax.config import Dcgan, LatentEncoder, LatentSearch, Vae
+from ce_jax.config import ContextEncoder, Dcgan, LatentEncoder, LatentSearch, Vae
 from ce_jax.systems.dcgan import latent_bound
 from ce_jax.trails import milestones
 
@@ -63,7 +64,11 @@ class Searching(NamedTuple):
 
 
 def method(
-    model: Dcgan | Vae | LatentEncoder, settings: LatentSearch, *, keep: int = 1
+    model: Dcgan | Vae | LatentEncoder,
+    settings: LatentSearch,
+    *,
+    guide: ContextEncoder | None = None,
+    keep: int = 1,
 ) -> Callable[[Networks, Array, Array, Array], Found]:
     """(networks, images, hole, key) -> (proposal, score, steps, candidates, trails).
 
@@ -71,7 +76,7 @@ def method(
     """
 
     def propose(networks: Networks, images: Array, hole: Array, key: Array) -> Found:
-        problem = Problem(images, hole, key, space_of(model, networks, settings), settings)
+        problem = pose(images, hole, key, space_of(model, networks, settings, guide), settings)
         searching, way = search(problem, begin(problem, networks.pool))
         return conclude(problem, searching, way, keep=keep)
 
@@ -80,7 +85,7 @@ def method(
 
 def begin(problem: Problem, pool: Pool | None) -> Searching:
     """Searches that have taken no step; from a pool if the settings ask for one."""
-    images, hole, key, space, settings = problem
+    images, hole, key, space, settings, _ = problem
     z = starts(images, hole, seen(problem), key, space=space, pool=pool, settings=settings)
     never, none = jnp.full_like(z[..., 0], jnp.inf), jnp.zeros(z.shape[:2], jnp.int32)
     moments = jax.vmap(jax.vmap(optimizer_of(settings).init))(z)
@@ -200,7 +205,10 @@ def conclude(problem: Problem, searching: Searching, way: Array | None, *, keep:
     if settings.choose == "held-out":
         score = objective_of(problem, unseen(problem), starts=k).context(proposal)
 
-    # The objective has nothing of the hole in it, and neither has what is held out.
+    if problem.prediction is not None:
+        proposal += settings.guide_share * (jnp.repeat(problem.prediction, k, axis=0) - proposal)
+
+    # The objective has nothing of the truth in it, and neither has what is held out.
     order = jnp.argsort(score.reshape(b, k), axis=1)
 
     def ranked(array: Array) -> Array:

@@ -74,7 +74,9 @@ def build_slots(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Slot
     if not isinstance(model, Dcgan | Vae | LatentEncoder):
         raise _does_not_run(config, model)
     networks = _searched(config, model, trained)
-    return compile_slots(model, networks, config.latent, mesh, keep=config.candidates)
+    return compile_slots(
+        model, networks, config.latent, mesh, guide=_guide(trained), keep=config.candidates
+    )
 
 
 def _on_host(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Propose | None:
@@ -125,14 +127,16 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
         case "neighbours":
             return partial(neighbours.propose, config.neighbours), None
     assert trained is not None  # the config asks for a model
-    size, variables = trained.config.data.frame.size, (trained.generator, trained.critic)
+    variables: Any = trained.generator, trained.critic
     match config.method, trained.config.model:
         case "latent", (Dcgan() | Vae() | LatentEncoder()) as model:
-            propose = latent.method(model, config.latent, keep=config.candidates)
+            guide = _guide(trained)
+            propose = latent.method(model, config.latent, guide=guide, keep=config.candidates)
             variables = _searched(config, model, trained)
         case "context-encoder", (ContextEncoder() | L2Gan()) as model:
-            propose = context_encoder.method(model, size)
+            propose = context_encoder.method(model)
         case "high-resolution", ContextEncoder() as model:
+            size = trained.config.data.frame.size
             propose = high_resolution.method(model, size, config.refine)
             asked = config.refine.features
             vgg19 = None if asked == "encoder" else feature_files.vgg19(Path(asked))
@@ -144,7 +148,8 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
 
 def _searched(config: Inpainting, model: Dcgan | Vae | LatentEncoder, trained: Trained) -> Networks:
     """The networks of a latent search; a pool is the same for all of a seed."""
-    networks = Networks(trained.generator, trained.critic)
+    guide = None if trained.guide is None else trained.guide.generator
+    networks = Networks(trained.generator, trained.critic, guide=guide)
     if isinstance(model, Dcgan) and trained.critic is None and config.latent.prior > 0:
         raise ConfigError(
             f"{config.model} has no critic for the prior loss; search with --latent.prior 0, or "
@@ -164,6 +169,12 @@ def _searched(config: Inpainting, model: Dcgan | Vae | LatentEncoder, trained: T
             )
             return networks._replace(pool=pool(networks))
     return networks
+
+
+def _guide(trained: Trained) -> ContextEncoder | None:
+    """What predicts beside a search; `loading` has seen to it that it can."""
+    model = None if trained.guide is None else trained.guide.config.model
+    return model if isinstance(model, ContextEncoder) else None
 
 
 def _composite(

@@ -22,11 +22,12 @@ class Problem(NamedTuple):
     """What is searched for, and how.
 
     Attributes:
-        images: y, [b, s, s, 3].
+        images: y, [b, s, s, 3]; read in the hole only where that has a weight.
         hole: [b, s, s, 1].
         key: one for each image, [b].
         space: where to search.
         settings: the objective, the optimiser, and when to stop.
+        prediction: of a guide, [b, s, s, 3]; None without one.
     """
 
     images: Array
@@ -34,6 +35,16 @@ class Problem(NamedTuple):
     key: Array
     space: Space
     settings: LatentSearch
+    prediction: Array | None = None
+
+
+def pose(images: Array, hole: Array, key: Array, space: Space, settings: LatentSearch) -> Problem:
+    """The problem of these images; in the hole they become what a guide predicts, if any."""
+    if space.predict is None:
+        return Problem(images, hole, key, space, settings)
+    prediction = space.predict(images, hole)
+    images = jnp.where(hole, prediction, images)
+    return Problem(images, hole, key, space, settings, prediction)
 
 
 class Opinion(NamedTuple):
@@ -86,10 +97,12 @@ def unseen(problem: Problem) -> Array:
 
 
 def context_weight(problem: Problem) -> Array:
-    """How much each known pixel counts; 0 in the hole, [b, s, s, 1]."""
-    if problem.settings.weighting == "uniform":
-        return jnp.where(problem.hole, 0.0, 1.0)
-    return losses.importance_weight(problem.hole, window=problem.settings.window)
+    """How much each pixel counts, [b, s, s, 1]; in the hole 0, or what a guide's word is worth."""
+    hole, settings = problem.hole, problem.settings
+    known = 1.0
+    if settings.weighting == "importance":
+        known = losses.importance_weight(hole, window=settings.window)
+    return jnp.where(hole, 0.0 if problem.prediction is None else settings.guide_weight, known)
 
 
 def held_out(problem: Problem) -> Array:

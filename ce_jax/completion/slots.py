@@ -20,10 +20,11 @@ from ce_jax.completion.latent import (
     advance,
     begin,
     conclude,
+    pose,
     under_way,
 )
 from ce_jax.completion.space import Networks, space_of
-from ce_jax.config import Dcgan, LatentEncoder, LatentSearch, Vae
+from ce_jax.config import ContextEncoder, Dcgan, LatentEncoder, LatentSearch, Vae
 
 Array = jax.Array
 
@@ -37,6 +38,7 @@ class Occupied(NamedTuple):
     images: Array
     hole: Array
     key: Array
+    prediction: Array | None
     searching: Searching
 
 
@@ -63,6 +65,7 @@ def compile_slots(
     settings: LatentSearch,
     mesh: Mesh,
     *,
+    guide: ContextEncoder | None = None,
     keep: int = 1,
 ) -> Slots:
     """The slots of a search in a trained run; `keep` candidates of each image."""
@@ -72,13 +75,13 @@ def compile_slots(
     def problem_of(networks: Networks, slots: Occupied) -> Problem:
         key = jax.random.wrap_key_data(slots.key)
         space = space_of(model, networks, settings)
-        return Problem(slots.images, slots.hole, key, space, settings)
+        return Problem(slots.images, slots.hole, key, space, settings, slots.prediction)
 
     def begin_all(networks: Networks, images: Array, hole: Array, key: Array) -> Occupied:
         blank = jnp.where(hole, 0.0, images)  # whatever stood in the hole is gone from here on
-        problem = Problem(blank, hole, key, space_of(model, networks, settings), settings)
-        numbers = jax.random.key_data(key)
-        return Occupied(blank, hole, numbers, begin(problem, networks.pool))
+        problem = pose(blank, hole, key, space_of(model, networks, settings, guide), settings)
+        searching, numbers = begin(problem, networks.pool), jax.random.key_data(key)
+        return Occupied(problem.images, hole, numbers, problem.prediction, searching)
 
     def advance_all(networks: Networks, slots: Occupied) -> tuple[Occupied, Array]:
         problem = problem_of(networks, slots)

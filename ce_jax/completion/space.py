@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 
 from ce_jax import losses
-from ce_jax.config import Dcgan, LatentEncoder, LatentSearch, Vae
+from ce_jax.completion.context_encoder import predict
+from ce_jax.config import ContextEncoder, Dcgan, LatentEncoder, LatentSearch, Vae
 from ce_jax.models import frozen
 from ce_jax.models.latent_encoder import see
 from ce_jax.models.vae import decoder_of
@@ -27,11 +28,12 @@ class Pool(NamedTuple):
 
 
 class Networks(NamedTuple):
-    """What a search needs of a run: the variables of its networks, and a pool where one is used."""
+    """What a search needs: the variables of its networks, a pool if one is used, and a guide."""
 
     generator: Any
     critic: Variables | None
     pool: Pool | None = None
+    guide: Variables | None = None
 
 
 class Space(NamedTuple):
@@ -44,6 +46,7 @@ class Space(NamedTuple):
         paint: these feature maps [b, n, n, c] -> images [b, s, s, 3].
         surprise: (z, images) -> the prior loss without its lambda, [b].
         guess: (images, hole) -> z [b, d], by a trained encoder; None without one.
+        predict: (images, hole) -> images, whole, by a context encoder as a guide; None without one.
     """
 
     dimensions: int
@@ -52,6 +55,7 @@ class Space(NamedTuple):
     paint: Callable[[Array], Array]
     surprise: Callable[[Array, Array], Array]
     guess: Callable[[Array, Array], Array] | None = None
+    predict: Callable[[Array, Array], Array] | None = None
 
     def generate(self, z: Array) -> Array:
         """G(z), [b, d] -> [b, s, s, 3]."""
@@ -59,9 +63,21 @@ class Space(NamedTuple):
 
 
 def space_of(
-    model: Dcgan | Vae | LatentEncoder, networks: Networks, settings: LatentSearch
+    model: Dcgan | Vae | LatentEncoder,
+    networks: Networks,
+    settings: LatentSearch,
+    guide: ContextEncoder | None = None,
 ) -> Space:
     """The space of a trained run, its networks frozen, in the precision of the settings."""
+    space = _space_alone(model, networks, settings)
+    if guide is None or networks.guide is None:
+        return space
+    return space._replace(predict=partial(predict, guide, networks.guide))
+
+
+def _space_alone(
+    model: Dcgan | Vae | LatentEncoder, networks: Networks, settings: LatentSearch
+) -> Space:
     match model:
         case Dcgan():
             return _of_dcgan(model, networks, settings)

@@ -83,6 +83,10 @@ class LatentSearch:
     held_out: float = 0.05
     """Share of the known pixels to hold out for that, drawn for each image."""
     beyond: Beyond = Beyond()
+    guide_weight: float = 0.05
+    """With a `guide`: what a pixel that it predicts counts in the context loss, where a known one beside the hole counts up to 1."""
+    guide_share: float = 0.5
+    """With a `guide`: its share in what is proposed for the hole; what the search has found has the rest."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What the networks compute in; z and what the optimiser remembers are float32."""
     trail: int = 0
@@ -132,6 +136,8 @@ class LatentSearch:
             self.choose,
             "objective where there is one start and nothing to choose from (or set latent.starts)",
         )
+        require(self.guide_weight >= 0, "latent.guide_weight", self.guide_weight, "at least 0")
+        require(0 <= self.guide_share <= 1, "latent.guide_share", self.guide_share, "in [0, 1]")
         require(0 < self.held_out < 1, "latent.held_out", self.held_out, "in (0, 1)")
         require(
             self.trail == 0 or 2 <= self.trail <= self.steps + 1,
@@ -231,6 +237,8 @@ class Inpainting:
     frame: Frame | None = None
     """How the photographs are framed; None: as the model's training images were, and four times as large for high-resolution."""
     latent: LatentSearch = LatentSearch()
+    guide: str | None = None
+    """For method latent: a context encoder that predicts whole images, named as `model` is. The search is drawn to its prediction, and the proposal is made of both (docs/search.md)."""
     refine: HighResolution = HighResolution()
     collection: str | None = None
     """Photographs that method nearest chooses from; sources as in training, and better none of `images` among them."""
@@ -291,6 +299,12 @@ class Inpainting:
             self.model,
             f"the work directory of a training run for method {self.method} (--model DIR), or a "
             "released model (--model FILE.safetensors, or its name)",
+        )
+        require(
+            self.guide is None or self.method == "latent",
+            "guide",
+            self.guide,
+            f"left out for method {self.method}; it guides a latent search",
         )
         require(
             self.collection is not None or self.method != "nearest",

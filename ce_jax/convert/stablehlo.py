@@ -44,7 +44,7 @@ def programs(trained: Trained) -> dict[str, bytes]:
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     hole = jax.ShapeDtypeStruct((1, side, side, 1), jnp.bool_)
     if not isinstance(model, Dcgan | Vae | LatentEncoder):
-        propose = context_encoder.method(model, side)
+        propose = context_encoder.method(model)
 
         def complete(images: Array, hole: Array) -> Array:
             proposal, *_ = propose((trained.generator, None), images, hole, jnp.zeros(0))
