@@ -1,11 +1,11 @@
 """Inpainting a whole data set: plan, decode ahead, complete on the devices, blend and write."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -284,13 +284,6 @@ def _facts(job: _Job, results: Results) -> dict[str, str]:
     }
     if config.method in settings:
         name, chosen = settings[config.method]
-        facts[name] = ", ".join(_told(dataclasses.asdict(chosen)))
+        fields = configuration.flat(dataclasses.asdict(chosen))
+        facts[name] = ", ".join(f"{field} {value}" for field, value in fields.items())
     return facts
-
-
-def _told(settings: Mapping[str, Any]) -> Iterator[str]:
-    for field, value in settings.items():
-        if isinstance(value, dict):
-            yield from (f"{field}.{inner}" for inner in _told(value))
-        else:
-            yield f"{field} {value}"
