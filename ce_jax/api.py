@@ -29,7 +29,18 @@ _FEW = 64
 """Up to so many images are one batch, unless something else is asked for."""
 
 _FIELDS = (
-    *("model", "method", "blend", "seed", "frame", "batch_size", "latent", "refine", "collection"),
+    *(
+        "model",
+        "guide",
+        "method",
+        "blend",
+        "seed",
+        "frame",
+        "batch_size",
+        "latent",
+        "refine",
+        "collection",
+    ),
     *("tv", "low_rank", "neighbours", "opencv", "patchmatch"),
 )
 
@@ -92,7 +103,8 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
     # A power of two, so that lists of all lengths make few programs.
     fields.setdefault("batch_size", devices * 2 ** (each_device - 1).bit_length())
     config = Inpainting(**fields)
-    version = None if config.model is None else loading.version_of(config.model)
+    named = [model for model in (config.model, config.guide) if model is not None]
+    version = tuple(map(loading.version_of, named))
     # Of the seed, only a pool is made; everything else is asked with it.
     alike = config if config.latent.start == "pool" else replace(config, seed=0)
     completed = _inpainter(alike, version)(opened, missing, config.seed)
@@ -108,7 +120,7 @@ class _Inpainter:
     def __init__(self, config: Inpainting) -> None:
         mesh = sharding.make_mesh(jax.local_devices())
         sharding.check_batch(config.batch_size, mesh)
-        trained = None if config.model is None else loading.load(config.model)
+        trained = loading.networks_of(config)
         frame = frame_of(config, trained)
         self._config, self._size = config, frame.size
         self._square = frame if config.frame is not None or frame.box is not None else None

@@ -1,11 +1,11 @@
 """Inpainting a whole data set: plan, decode ahead, complete on the devices, blend and write."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -23,17 +23,17 @@ from ce_jax import (
     shards,
 )
 from ce_jax.completion.framing import frame_of
-from ce_jax.config import ConfigError, Frame, Inpainting
+from ce_jax.config import ConfigError, Inpainting
 from ce_jax.finishing import Finished, captions_of, finish
 from ce_jax.hole_files import HoleFiles
 from ce_jax.hole_sets import HoleSet, hash_of_set
 from ce_jax.manifest import Manifest
 from ce_jax.pairing import Failure, Pairing, Picture, pair, read_ahead
 from ce_jax.perceptual import Perception, SetFigures, measure_set
-from ce_jax.planning import check_room
+from ce_jax.planning import spread
 from ce_jax.results import Results
 from ce_jax.returning import Write, writer
-from ce_jax.shards import WHOLE
+from ce_jax.shards import WHOLE, Shard
 from ce_jax.sources import keep_apart, open_source
 from ce_jax.state import Trained
 
@@ -50,9 +50,6 @@ _NOT_IDENTITY = (
 
 # Trails are to look at: those of a few of the images shown.
 _TRAILED_IMAGES = 4
-
-# Images whose sizes stand for those of all.
-_MEASURED = 32
 
 
 class Outcome(NamedTuple):
@@ -84,6 +81,44 @@ def inpaint(
         ConfigError, SourceError, HoleError, CheckpointError, FeatureFileError, OutputError,
             DeviceError: nothing can begin.
     """
+    job = _prepare(config)
+    with _claim(job) as results:
+        todo = _plan(job, results, tell)
+        kept = _complete(job, results, todo, stopped)
+        _sum_up(job, results)
+    own = [job.names[index] for index in job.own]
+    done, tried = sum(map(results.is_done, own)), sum(map(results.is_tried, own))
+    return Outcome(done, tried - done, len(own), kept < len(todo))
+
+
+class _Job(NamedTuple):
+    """What is to be done, and everything that it takes, found to be there."""
+
+    config: Inpainting
+    shard: Shard
+    trained: Trained | None
+    work: loop.Work
+    perception: Perception
+    pairing: Pairing
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The images, of all shards."""
+        return self.pairing.source.names
+
+    @property
+    def own(self) -> list[int]:
+        """The indices of those of this shard."""
+        return [index for index, name in enumerate(self.names) if self.shard.has(name)]
+
+    @property
+    def shown(self) -> list[str]:
+        """Those that the report shows, whatever becomes of them."""
+        return spread(self.names, self.config.report_rows)
+
+
+def _prepare(config: Inpainting) -> _Job:
+    """Opens the images, their holes and the networks; raises what `inpaint` does."""
     mesh, shard = sharding.make_mesh(jax.local_devices()), shards.of(config.shard)
     sharding.check_batch(config.batch_size, mesh)
     if config.output_format == "array_record":
@@ -91,69 +126,78 @@ def inpaint(
     source = open_source(config.images)
     keep_apart(config.images, Path(config.output))
     holes = hole_files.resolve(config.holes, seed=config.seed)
-    trained = None if config.model is None else loading.load(config.model)
+    trained = loading.networks_of(config)
     frame = frame_of(config, trained)
     drawn = holes if isinstance(holes, HoleSet) else None
     if drawn is not None:
         drawn.check(size=frame.size)
-    method = loop.build(config, trained, mesh)
-    work = loop.work_of(method, config, drawn, size=frame.size)
+    work = loop.work_of(loop.build(config, trained, mesh), config, drawn, size=frame.size)
     whole = _returns_photographs(config, holes)
     perception = perceptual.load(config.perceptual, mesh, batch_size=config.batch_size)
     pairing = pair(config, source, frame, holes, whole=whole)
-    mine = [index for index, name in enumerate(source.names) if shard.has(name)]
+    return _Job(config, shard, trained, work, perception, pairing)
 
-    shown = [source.names[index] for index in _evenly(len(source), config.report_rows)]
+
+def _claim(job: _Job) -> Results:
+    """The output folder, with what was done there before by the same job."""
+    config, trained = job.config, job.trained
+    guide = trained.guide if trained else None
     identity = configuration.to_dict(config) | {
         "model_step": trained.step if trained else None,
         "model_sha256": trained.sha256 if trained else None,
-        "lpips": perception.weights_of_lpips,
-        "returns": "photograph" if whole else None,
+        "guide_step": guide.step if guide else None,
+        "guide_sha256": guide.sha256 if guide else None,
+        "lpips": job.perception.weights_of_lpips,
+        "returns": "photograph" if job.pairing.whole else None,
     }
-    results = Results(
+    return Results(
         Path(config.output),
         {k: v for k, v in identity.items() if k not in _NOT_IDENTITY},
-        source.names,
-        shown=shown,
+        job.names,
+        shown=job.shown,
         worst=config.report_worst,
         overwrite=config.overwrite,
-        shard=shard,
-        is_current=pairing.is_current,
+        shard=job.shard,
+        is_current=job.pairing.is_current,
     )
-    with results:
-        todo = [index for index in mine if not results.is_done(source.names[index])]
-        needed = _needed(config, pairing, todo, len(shown))
-        check_room(Path(config.output), needed)
-        for line in planning.lines(config, pairing, results, todo, needed=needed, shard=shard):
-            tell(line)
-        trailed = {shown[index] for index in _evenly(len(shown), _TRAILED_IMAGES)}
-        with tqdm(total=len(mine), initial=len(mine) - len(todo), unit="image") as bar:
-            through = loop.Loop(
-                config,
-                work,
-                functools.partial(
-                    finish, config=config, trailed=trailed, compare=perception.compare
-                ),
-                _Keeper(results, functools.partial(writer, pairing, blend=config.blend), bar),
-            )
-            groups = read_ahead(pairing.load, todo, batch_size=config.batch_size)
-            through.run(groups, stopped)
-        all_tried = results.refresh()
-        if all_tried or shard == WHOLE:
-            of_sets = {}
-            if perception.describe is not None and all_tried:
-                of_sets = {config.method: _of_set(config, perception, results, pairing)}
-            results.summarise(
-                _facts(config, trained, frame, results) | dict(perception.facts),
-                captions_of(config),
-                title=f"{config.holes} holes, {config.method}",
-                of_sets=of_sets,
-            )
-        if config.output_format == "array_record" and all_tried and shard == WHOLE:
-            packing.pack(Manifest(results.folder), results.records())
-    own = [source.names[index] for index in mine]
-    done, tried = sum(map(results.is_done, own)), sum(map(results.is_tried, own))
-    return Outcome(done, tried - done, len(mine), through.kept < len(todo))
+
+
+def _plan(job: _Job, results: Results, tell: Callable[[str], None]) -> list[int]:
+    """Says what is to be done, if there is room for it; the indices of its images."""
+    config, pairing = job.config, job.pairing
+    todo = [index for index in job.own if not results.is_done(job.names[index])]
+    needed = planning.needed(config, pairing, todo, shown=len(job.shown))
+    planning.check_room(results.folder, needed)
+    for line in planning.lines(config, pairing, results, todo, needed=needed, shard=job.shard):
+        tell(line)
+    return todo
+
+
+def _complete(job: _Job, results: Results, todo: Sequence[int], stopped: Callable[[], bool]) -> int:
+    """Sees the images through, or some of them until it is stopped; returns how many."""
+    config, total = job.config, len(job.own)
+    trailed = spread(job.shown, _TRAILED_IMAGES)
+    finished = partial(finish, config=config, trailed=trailed, compare=job.perception.compare)
+    with tqdm(total=total, initial=total - len(todo), unit="image") as bar:
+        keeper = _Keeper(results, partial(writer, job.pairing, blend=config.blend), bar)
+        through = loop.Loop(config, job.work, finished, keeper)
+        groups = read_ahead(job.pairing.load, todo, batch_size=config.batch_size)
+        through.run(groups, stopped)
+    return through.kept
+
+
+def _sum_up(job: _Job, results: Results) -> None:
+    """Writes what becomes of all images together; a shard leaves that to the last one."""
+    config, all_tried = job.config, results.refresh()
+    if all_tried or job.shard == WHOLE:
+        results.summarise(
+            _facts(job, results) | dict(job.perception.facts),
+            captions_of(config),
+            title=f"{config.holes} holes, {config.method}",
+            of_sets=_of_sets(job, results) if all_tried else {},
+        )
+    if config.output_format == "array_record" and all_tried and job.shard == WHOLE:
+        packing.pack(Manifest(results.folder), results.records())
 
 
 class _Keeper:
@@ -172,25 +216,25 @@ class _Keeper:
         self._bar.update()
 
 
-def _of_set(
-    config: Inpainting, perception: Perception, results: Results, pairing: Pairing
-) -> SetFigures:
+def _of_sets(job: _Job, results: Results) -> dict[str, SetFigures]:
     """FID and KID of all that is done; of no other images than before, as they were written."""
+    config, perception = job.config, job.perception
+    if perception.describe is None:
+        return {}
     names = {record["name"] for record in results.records() if record.get("figures")}
     if (before := results.of_set(config.method, perception.facts, count=len(names))) is not None:
-        return before
+        return {config.method: before}
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        todo = [index for index, name in enumerate(pairing.source.names) if name in names]
-        for loaded in read_ahead(pairing.load, todo, batch_size=config.batch_size):
+        todo = [index for index, name in enumerate(job.names) if name in names]
+        for loaded in read_ahead(job.pairing.load, todo, batch_size=config.batch_size):
             truths = {one.name: one.truth for one in loaded if isinstance(one, Picture)}
             truths = {name: truth for name, truth in truths.items() if truth is not None}
             if truths:
                 completions = np.stack([results.completion(name) for name in truths])
                 yield completions, np.stack(list(truths.values()))
 
-    assert perception.describe is not None
-    return measure_set(perception.describe, pairs())
+    return {config.method: measure_set(perception.describe, pairs())}
 
 
 def _returns_photographs(config: Inpainting, holes: HoleSet | HoleFiles) -> bool:
@@ -210,30 +254,9 @@ def _returns_photographs(config: Inpainting, holes: HoleSet | HoleFiles) -> bool
     return config.returns == "photograph"
 
 
-def _needed(config: Inpainting, pairing: Pairing, todo: Sequence[int], shown: int) -> int:
-    """Bytes that so many images will need; of photographs, judged by a few of them."""
-    square = pairing.frame.size**2
-    some = [todo[place] for place in _evenly(len(todo), _MEASURED)] if pairing.whole else []
-    times = 2 if config.output_format == "array_record" else 1
-    pixels = [planning.pixels_of(pairing.source, index) for index in some]
-    return planning.estimate(
-        times * len(todo) * config.candidates,
-        pixels=sum(pixels) // len(pixels) if pixels else square,
-        shown=min(len(todo), shown + config.report_worst),
-        panel=len(captions_of(config)) * square,
-    )
-
-
-def _evenly(count: int, wanted: int) -> Iterable[int]:
-    """At most `wanted` of `count` places, evenly spread and always the same."""
-    wanted = min(count, wanted)
-    return (i * count // wanted for i in range(wanted))
-
-
-def _facts(
-    config: Inpainting, trained: Trained | None, frame: Frame, results: Results
-) -> dict[str, str]:
+def _facts(job: _Job, results: Results) -> dict[str, str]:
     """What was run, for the report: enough to run it again."""
+    config, trained, size = job.config, job.trained, job.pairing.frame.size
     device = jax.local_devices()[0]
     hashes = {record["name"]: record["hole"] for record in results.records() if "hole" in record}
     facts = {
@@ -243,13 +266,15 @@ def _facts(
         "method": config.method,
         "blend": config.blend,
         "seed": str(config.seed),
-        "size": f"{frame.size}x{frame.size}",
+        "size": f"{size}x{size}",
         "device": f"{jax.local_device_count()} x {device.device_kind}",
         "versions": f"ce_jax {version('ce_jax')}, jax {jax.__version__}",
     }
-    if trained is not None:
-        steps = f", {trained.step} steps" if trained.step else ""
-        facts["model"] = f"{config.model}{steps}"
+    guide = trained.guide if trained else None
+    for role, name, networks in (("model", config.model, trained), ("guide", config.guide, guide)):
+        if networks is not None:
+            steps = f", {networks.step} steps" if networks.step else ""
+            facts[role] = f"{name}{steps}"
     if config.collection is not None:
         facts["collection"] = config.collection
     settings = {
@@ -264,13 +289,6 @@ def _facts(
     }
     if config.method in settings:
         name, chosen = settings[config.method]
-        facts[name] = ", ".join(_told(dataclasses.asdict(chosen)))
+        fields = configuration.flat(dataclasses.asdict(chosen))
+        facts[name] = ", ".join(f"{field} {value}" for field, value in fields.items())
     return facts
-
-
-def _told(settings: Mapping[str, Any]) -> Iterator[str]:
-    for field, value in settings.items():
-        if isinstance(value, dict):
-            yield from (f"{field}.{inner}" for inner in _told(value))
-        else:
-            yield f"{field} {value}"

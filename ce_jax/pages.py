@@ -8,6 +8,7 @@ import base64
 import functools
 import os
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -39,6 +40,11 @@ def write(
 def data_uri(content: bytes, kind: str) -> str:
     """A file of a media type, such as image/png, as an address that holds it."""
     return f"data:{kind};base64," + base64.b64encode(content).decode("ascii")
+
+
+def moment(time: datetime) -> str:
+    """A point in time, in UTC."""
+    return time.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 @functools.cache

@@ -3,18 +3,24 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from ce_jax import images
 from ce_jax.claims import OutputError
 from ce_jax.config import Inpainting
+from ce_jax.finishing import captions_of
 from ce_jax.hole_sets import HoleSet
 from ce_jax.pairing import Pairing
 from ce_jax.results import Results
 from ce_jax.shards import WHOLE, Shard
 from ce_jax.sources import Source
 
+T = TypeVar("T")
+
 # Bytes of a line of the manifest.
 _LINE = 1000
+# Images whose sizes stand for those of all.
+_MEASURED = 32
 _NAMED = 3
 _LOSSY = (".jpg", ".jpeg", ".webp")
 
@@ -41,16 +47,32 @@ def lines(
     yield f"to {results.folder}: about {readable(needed)} more, {readable(free)} are free"
 
 
-def estimate(count: int, *, pixels: int, shown: int, panel: int) -> int:
-    """Bytes that so many completions need, as if nothing could be compressed.
+def needed(config: Inpainting, pairing: Pairing, todo: Sequence[int], *, shown: int) -> int:
+    """Bytes that so many images need, as if nothing could be compressed.
+
+    Of whole photographs, a few stand for all. What the report shows of an image, the page holds
+    once more, as text.
 
     Args:
-        count: completions to write, all candidates counted.
-        pixels: of each.
-        shown: how many of them the report shows.
-        panel: pixels of what it shows of one; the page holds them once more, as text.
+        config: how many completions of each are written, and how often.
+        pairing: of the images.
+        todo: their indices.
+        shown: how many of them the report shows, beside the worst.
     """
-    return count * (3 * pixels + _LINE) + shown * 3 * panel * 7 // 3
+    square = pairing.frame.size**2
+    some = spread(todo, _MEASURED) if pairing.whole else []
+    pixels = sum(_pixels(pairing.source, i) for i in some) // len(some) if some else square
+    times = 2 if config.output_format == "array_record" else 1
+    shown = min(len(todo), shown + config.report_worst)
+    panel = len(captions_of(config)) * square
+    written = times * len(todo) * config.candidates * (3 * pixels + _LINE)
+    return written + shown * 3 * panel * 7 // 3
+
+
+def spread(items: Sequence[T], wanted: int) -> list[T]:
+    """At most `wanted` of them, evenly spread and always the same."""
+    wanted = min(len(items), wanted)
+    return [items[i * len(items) // wanted] for i in range(wanted)]
 
 
 def check_room(folder: Path, needed: int) -> None:
@@ -67,16 +89,16 @@ def check_room(folder: Path, needed: int) -> None:
         )
 
 
-def pixels_of(source: Source, index: int) -> int:
-    """Pixels of a photograph, by its header; 0 if there is no file to look at."""
-    path = source.file(index)
-    return 0 if path is None else images.pixels_of(path)
-
-
 def readable(count: int) -> str:
     """Bytes for people: 1.5 GB."""
     power = min(4, max(0, len(str(count)) - 1) // 3)
     return f"{count / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"
+
+
+def _pixels(source: Source, index: int) -> int:
+    """Pixels of a photograph, by its header; 0 if there is no file to look at."""
+    path = source.file(index)
+    return 0 if path is None else images.pixels_of(path)
 
 
 def _lossy(config: Inpainting, pairing: Pairing) -> int:

@@ -10,7 +10,7 @@ from ce_jax.config.hosts import Hosts
 from ce_jax.config.inpainting import POOL_PART, Beyond, HighResolution, Inpainting, LatentSearch
 from ce_jax.config.models import ContextEncoder, Dcgan, L2Gan, LatentEncoder, Model, Vae
 from ce_jax.config.perceptual import Perceptual
-from ce_jax.config.record import to_dict, training_from_dict
+from ce_jax.config.record import flat, to_dict, training_from_dict
 from ce_jax.config.rules import ConfigError, nearest
 from ce_jax.config.table import Entry, Table
 from ce_jax.config.training import Adam, Sharding, Training
@@ -43,6 +43,7 @@ __all__ = [
     "TotalVariation",
     "Training",
     "Vae",
+    "flat",
     "nearest",
     "to_dict",
     "training_from_dict",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ce_jax.config.rules import require
+from ce_jax.config.rules import at_least, check, positive, within
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,9 +20,7 @@ class TotalVariation:
     """An image is done when an iteration moves it by no more than this share of its norm; the usual value."""
 
     def __post_init__(self) -> None:
-        require(self.rho > 0, "tv.rho", self.rho, "positive")
-        require(self.steps >= 1, "tv.steps", self.steps, "at least 1")
-        require(self.tolerance >= 0, "tv.tolerance", self.tolerance, "at least 0")
+        check(self, "tv", positive("rho"), at_least(1, "steps"), at_least(0, "tolerance"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +41,14 @@ class LowRank:
     """irnn: exponent of the singular values (authors' code)."""
 
     def __post_init__(self) -> None:
-        known = self.algorithm in ("tnnr", "irnn")
-        require(known, "low_rank.algorithm", self.algorithm, "tnnr or irnn")
-        require(self.steps >= 1, "low_rank.steps", self.steps, "at least 1")
-        require(self.rank >= 0, "low_rank.rank", self.rank, "at least 0")
-        require(self.rho > 0, "low_rank.rho", self.rho, "positive")
-        require(self.tolerance >= 0, "low_rank.tolerance", self.tolerance, "at least 0")
-        require(0 < self.p <= 1, "low_rank.p", self.p, "in (0, 1]")
+        check(
+            self,
+            "low_rank",
+            at_least(1, "steps"),
+            at_least(0, "rank", "tolerance"),
+            positive("rho"),
+            within("(0, 1]", "p"),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +61,7 @@ class Neighbours:
     """A vote weighs 1 / distance^power: 2 as in Shepard 1968, 0 for all alike."""
 
     def __post_init__(self) -> None:
-        require(self.count >= 1, "neighbours.count", self.count, "at least 1")
-        require(self.power >= 0, "neighbours.power", self.power, "at least 0")
+        check(self, "neighbours", at_least(1, "count"), at_least(0, "power"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +72,7 @@ class OpenCv:
     """Pixels around a missing one that are looked at (OpenCV's tutorial)."""
 
     def __post_init__(self) -> None:
-        require(self.radius > 0, "opencv.radius", self.radius, "positive")
+        check(self, "opencv", positive("radius"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,4 +83,4 @@ class PatchMatch:
     """From the middle of a patch to its border: patches are 7x7 (PyPatchMatch's examples; its default of 15 is for photographs of many hundred pixels)."""
 
     def __post_init__(self) -> None:
-        require(self.radius >= 1, "patchmatch.radius", self.radius, "at least 1")
+        check(self, "patchmatch", at_least(1, "radius"))

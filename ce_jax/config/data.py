@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ce_jax.config.rules import require, require_size
+from ce_jax.config.rules import at_least, check, refused, require_size
 
 SIZES = (32, 64, 128)
 """Sides that networks of kernel 4 and stride 2 halve down to 4x4."""
@@ -33,19 +33,11 @@ class Frame:
         require_size(self.size, sizes, "frame.size")
         if self.box is not None:
             left, top, right, bottom = self.box
-            require(
-                0 <= left < right and 0 <= top < bottom,
-                "frame.box",
-                self.box,
-                "left, top, right, bottom with 0 <= left < right and 0 <= top < bottom",
-            )
-        if self.shorter_side is not None:
-            require(
-                self.shorter_side >= self.size,
-                "frame.shorter_side",
-                self.shorter_side,
-                f"at least frame.size ({self.size})",
-            )
+            if not (0 <= left < right and 0 <= top < bottom):
+                order = "0 <= left < right and 0 <= top < bottom"
+                raise refused(self, "frame.box", f"left, top, right, bottom with {order}")
+        if self.shorter_side is not None and self.shorter_side < self.size:
+            raise refused(self, "frame.shorter_side", f"at least frame.size ({self.size})")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +59,4 @@ class Data:
     """Gigabytes of decoded pictures to keep on the disk, in a file without a name where TMPDIR says, so that later epochs decode nothing; never more than half of what is free."""
 
     def __post_init__(self) -> None:
-        require(
-            self.threads is None or self.threads >= 1, "data.threads", self.threads, "at least 1"
-        )
-        require(self.cache >= 0, "data.cache", self.cache, "at least 0")
+        check(self, "data", at_least(1, "threads"), at_least(0, "cache"))

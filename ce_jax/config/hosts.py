@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ce_jax.config.rules import ConfigError, require
+from ce_jax.config.rules import ConfigError, at_least, check, refused
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,22 +23,17 @@ class Hosts:
     """Seconds without a sign of life after which a process counts as lost, and the others end."""
 
     def __post_init__(self) -> None:
-        require(self.timeout >= 1, "hosts.timeout", self.timeout, "at least 1")
-        require(self.heartbeat >= 1, "hosts.heartbeat", self.heartbeat, "at least 1")
+        check(self, "hosts", at_least(1, "timeout", "heartbeat", "count"))
         if self.coordinator is not None:
             host, _, port = self.coordinator.rpartition(":")
-            there = port.isdecimal() and 0 < int(port) < 2**16
-            require(
-                bool(host) and there,
-                "hosts.coordinator",
-                self.coordinator,
-                "HOST:PORT, as in 10.0.0.1:8476",
-            )
-        if self.count is not None:
-            require(self.count >= 1, "hosts.count", self.count, "at least 1")
-        if self.index is not None and self.count is not None:
-            below = f"in [0, hosts.count), which is {self.count}"
-            require(0 <= self.index < self.count, "hosts.index", self.index, below)
+            if not (host and port.isdecimal() and 0 < int(port) < 2**16):
+                raise refused(self, "hosts.coordinator", "HOST:PORT, as in 10.0.0.1:8476")
+        if (
+            self.index is not None
+            and self.count is not None
+            and self.index not in range(self.count)
+        ):
+            raise refused(self, "hosts.index", f"in [0, hosts.count), which is {self.count}")
         given = {"coordinator": self.coordinator, "count": self.count, "index": self.index}
         missing = [f"--hosts.{name}" for name, value in given.items() if value is None]
         if missing and len(missing) < len(given) and not self.alone:

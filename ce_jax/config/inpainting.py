@@ -7,8 +7,17 @@ from typing import Literal
 
 from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import Frame
-from ce_jax.config.perceptual import Perceptual
-from ce_jax.config.rules import require, require_local, require_seed
+from ce_jax.config.perceptual import WEIGHT_FILES, Perceptual
+from ce_jax.config.rules import (
+    at_least,
+    check,
+    positive,
+    refused,
+    require_local,
+    require_only,
+    require_seed,
+    within,
+)
 
 POOL_PART = 512
 """Images of a pool that are drawn, or looked at, together."""
@@ -30,10 +39,9 @@ class Beyond:
     """How far they may go from those of z, in lengths of these."""
 
     def __post_init__(self) -> None:
-        require(self.steps >= 0, "latent.beyond.steps", self.steps, "at least 0")
-        require(1 <= self.depth <= 3, "latent.beyond.depth", self.depth, "from 1 to 3")
-        require(self.rate > 0, "latent.beyond.rate", self.rate, "positive")
-        require(self.radius > 0, "latent.beyond.radius", self.radius, "positive")
+        check(self, "latent.beyond", at_least(0, "steps"), positive("rate", "radius"))
+        if self.depth not in (1, 2, 3):
+            raise refused(self, "latent.beyond.depth", "from 1 to 3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,64 +101,39 @@ class LatentSearch:
     """Steps, from the start to the end, at which the report shows the way of z; 0: none."""
 
     def __post_init__(self) -> None:
-        require(self.steps >= 1, "latent.steps", self.steps, "at least 1")
-        require(self.rate > 0, "latent.rate", self.rate, "positive")
-        require(0 <= self.momentum < 1, "latent.momentum", self.momentum, "in [0, 1)")
-        require(0 < self.decay <= 1, "latent.decay", self.decay, "in (0, 1]")
-        require(self.decay_every >= 1, "latent.decay_every", self.decay_every, "at least 1")
-        odd = self.window > 0 and self.window % 2 == 1
-        require(odd, "latent.window", self.window, "odd and positive")
-        require(self.prior >= 0, "latent.prior", self.prior, "at least 0")
-        require(self.prior_every >= 1, "latent.prior_every", self.prior_every, "at least 1")
-        require(self.patience >= 0, "latent.patience", self.patience, "at least 0 steps")
-        require(0 <= self.tolerance < 1, "latent.tolerance", self.tolerance, "in [0, 1)")
-        require(self.starts >= 1, "latent.starts", self.starts, "at least 1")
-        require(
-            self.starts == 1 or self.start != "encoder",
-            "latent.starts",
-            self.starts,
-            "1 for the start encoder, which has one guess",
+        check(
+            self,
+            "latent",
+            at_least(0, "patience", "prior", "guide_weight"),
+            at_least(1, "steps", "decay_every", "prior_every", "starts"),
+            at_least(POOL_PART, "pool"),
+            positive("rate"),
+            within("[0, 1)", "momentum", "tolerance"),
+            within("(0, 1]", "decay"),
+            within("(0, 1)", "held_out"),
+            within("[0, 1]", "guide_share"),
         )
-        require(
-            self.starts <= POOL_PART or self.start != "pool",
-            "latent.starts",
-            self.starts,
-            f"at most {POOL_PART} for the start pool",
-        )
-        require(self.pool >= POOL_PART, "latent.pool", self.pool, f"at least {POOL_PART}")
-        require(
-            self.decay == 1 or self.schedule == "decay",
-            "latent.decay",
-            self.decay,
-            "1 with latent.schedule cosine, which has its own way down",
-        )
-        require(
-            self.patience < self.steps,
-            "latent.patience",
-            self.patience,
-            f"less than latent.steps ({self.steps}); 0 to take all of them",
-        )
-        require(
-            self.choose == "objective" or self.starts > 1,
-            "latent.choose",
-            self.choose,
-            "objective where there is one start and nothing to choose from (or set latent.starts)",
-        )
-        require(self.guide_weight >= 0, "latent.guide_weight", self.guide_weight, "at least 0")
-        require(0 <= self.guide_share <= 1, "latent.guide_share", self.guide_share, "in [0, 1]")
-        require(0 < self.held_out < 1, "latent.held_out", self.held_out, "in (0, 1)")
-        require(
-            self.trail == 0 or 2 <= self.trail <= self.steps + 1,
-            "latent.trail",
-            self.trail,
-            f"0, or from 2 to latent.steps + 1 ({self.steps + 1})",
-        )
-        require(
-            self.trail == 0 or self.patience == 0,
-            "latent.trail",
-            self.trail,
-            "0 with latent.patience, where nobody knows how many steps there will be",
-        )
+        if self.window < 1 or self.window % 2 != 1:
+            raise refused(self, "latent.window", "odd and positive")
+        if self.start == "encoder":
+            require_only(self, "latent.starts", 1, "for the start encoder, which has one guess")
+        if self.start == "pool" and self.starts > POOL_PART:
+            raise refused(self, "latent.starts", f"at most {POOL_PART} for the start pool")
+        if self.starts == 1:
+            why = "where there is one start and nothing to choose from (or set latent.starts)"
+            require_only(self, "latent.choose", "objective", why)
+        if self.schedule == "cosine":
+            why = "with latent.schedule cosine, which has its own way down"
+            require_only(self, "latent.decay", 1, why)
+        if self.patience:
+            why = "with latent.patience, where nobody knows how many steps there will be"
+            require_only(self, "latent.trail", 0, why)
+        if self.patience >= self.steps:
+            rule = f"less than latent.steps ({self.steps}); 0 to take all of them"
+            raise refused(self, "latent.patience", rule)
+        if self.trail and not 2 <= self.trail <= self.steps + 1:
+            rule = f"0, or from 2 to latent.steps + 1 ({self.steps + 1})"
+            raise refused(self, "latent.trail", rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,24 +156,18 @@ class HighResolution:
     """Weight of the mean square of the steps between neighbouring pixels (total variation), in [-1, 1]."""
 
     def __post_init__(self) -> None:
-        require(self.steps >= 1, "refine.steps", self.steps, "at least 1")
-        file = self.features.endswith((".safetensors", ".npz"))
-        require(
-            self.features == "encoder" or file,
-            "refine.features",
-            self.features,
-            "encoder, or a .safetensors or .npz file with the weights of VGG19",
+        check(
+            self,
+            "refine",
+            at_least(1, "steps", "patch"),
+            at_least(0, "content", "texture", "variation"),
         )
-        require(self.patch >= 1, "refine.patch", self.patch, "at least 1")
-        require(
-            1 <= self.stride <= self.patch,
-            "refine.stride",
-            self.stride,
-            f"from 1 to refine.patch ({self.patch}), so that no place is left out",
-        )
-        require(self.content >= 0, "refine.content", self.content, "at least 0")
-        require(self.texture >= 0, "refine.texture", self.texture, "at least 0")
-        require(self.variation >= 0, "refine.variation", self.variation, "at least 0")
+        if self.features != "encoder" and not self.features.endswith(WEIGHT_FILES):
+            rule = "encoder, or a .safetensors or .npz file with the weights of VGG19"
+            raise refused(self, "refine.features", rule)
+        if not 1 <= self.stride <= self.patch:
+            rule = f"from 1 to refine.patch ({self.patch}), so that no place is left out"
+            raise refused(self, "refine.stride", rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -264,51 +241,31 @@ class Inpainting:
     """Replace the results of another inpainting in the output folder."""
 
     def __post_init__(self) -> None:
-        require(self.batch_size >= 1, "batch_size", self.batch_size, "at least 1")
-        require(self.report_rows >= 0, "report_rows", self.report_rows, "at least 0")
-        require(self.report_worst >= 0, "report_worst", self.report_worst, "at least 0")
+        check(self, "", at_least(1, "batch_size"), at_least(0, "report_rows", "report_worst"))
         require_seed(self.seed)
         require_local(self.output, "output")
         if self.shard is not None:
             index, _, count = self.shard.partition("/")
-            require(
-                index.isdecimal() and count.isdecimal() and int(index) < int(count),
-                "shard",
-                self.shard,
-                "I/N with I from 0 to N-1, as in 0/4",
+            if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
+                raise refused(self, "shard", "I/N with I from 0 to N-1, as in 0/4")
+            if self.overwrite:
+                raise refused(self, "overwrite", "off with a shard")
+        if self.returns == "photograph" and self.truth is not None:
+            rule = "square where there is a truth: figures are of what the network sees"
+            raise refused(self, "returns", rule)
+        if self.method != "latent":
+            require_only(self, "candidates", 1, f"for {self.method}")
+        elif not 1 <= self.candidates <= self.latent.starts:
+            raise refused(self, "candidates", f"from 1 to latent.starts ({self.latent.starts})")
+        if self.method in NEED_A_MODEL and self.model is None:
+            rule = (
+                f"the work directory of a training run for method {self.method} (--model DIR), or a "
+                "released model (--model FILE.safetensors, or its name)"
             )
-            require(not self.overwrite, "overwrite", self.overwrite, "off with a shard")
-        require(
-            self.returns != "photograph" or self.truth is None,
-            "returns",
-            self.returns,
-            "square where there is a truth: figures are of what the network sees",
-        )
-        most = self.latent.starts if self.method == "latent" else 1
-        require(
-            1 <= self.candidates <= most,
-            "candidates",
-            self.candidates,
-            f"from 1 to latent.starts ({most})"
-            if self.method == "latent"
-            else f"1 for {self.method}",
-        )
-        require(
-            self.model is not None or self.method not in NEED_A_MODEL,
-            "model",
-            self.model,
-            f"the work directory of a training run for method {self.method} (--model DIR), or a "
-            "released model (--model FILE.safetensors, or its name)",
-        )
-        require(
-            self.guide is None or self.method == "latent",
-            "guide",
-            self.guide,
-            f"left out for method {self.method}; it guides a latent search",
-        )
-        require(
-            self.collection is not None or self.method != "nearest",
-            "collection",
-            self.collection,
-            "a source of photographs for method nearest (--collection folder:PATH)",
-        )
+            raise refused(self, "model", rule)
+        if self.method == "nearest" and self.collection is None:
+            rule = "a source of photographs for method nearest (--collection folder:PATH)"
+            raise refused(self, "collection", rule)
+        if self.guide is not None and self.method != "latent":
+            rule = f"left out for method {self.method}; it guides a latent search"
+            raise refused(self, "guide", rule)

@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ce_jax.config.data import ALEXNET_SIZE, L2_GAN_SIZES, SIZES
-from ce_jax.config.rules import require, require_colour
+from ce_jax.config.rules import (
+    at_least,
+    check,
+    positive,
+    refused,
+    require_colour,
+    require_only,
+    within,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,22 +39,9 @@ class Dcgan:
     """How all images are varied at random before the critic sees them, so that it cannot learn a small collection by heart (Zhao et al. 2020). The paper does not."""
 
     def __post_init__(self) -> None:
-        require(self.width >= 1, "model.width", self.width, "at least 1")
-        require(self.latent >= 1, "model.latent", self.latent, "at least 1")
-        priors, heads = ("uniform", "normal"), ("logit", "softmax")
-        require(self.prior in priors, "model.prior", self.prior, "uniform or normal")
-        require(self.kernel in (4, 5), "model.kernel", self.kernel, "4 or 5")
-        require(self.head in heads, "model.head", self.head, "logit or softmax")
-        require(
-            self.generator_steps >= 1, "model.generator_steps", self.generator_steps, "at least 1"
-        )
-        kinds = {"colour", "translation", "cutout"}
-        require(
-            kinds.issuperset(self.augmentation),
-            "model.augmentation",
-            self.augmentation,
-            "of colour, translation and cutout",
-        )
+        check(self, "model", at_least(1, "width", "latent", "generator_steps"))
+        if not {"colour", "translation", "cutout"}.issuperset(self.augmentation):
+            raise refused(self, "model.augmentation", "of colour, translation and cutout")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,11 +64,7 @@ class Vae:
     """Learn that deviation, beginning with `scale`, rather than keep it."""
 
     def __post_init__(self) -> None:
-        require(self.width >= 1, "model.width", self.width, "at least 1")
-        require(self.latent >= 1, "model.latent", self.latent, "at least 1")
-        require(self.kernel in (4, 5), "model.kernel", self.kernel, "4 or 5")
-        require(self.beta >= 0, "model.beta", self.beta, "at least 0")
-        require(self.scale > 0, "model.scale", self.scale, "positive")
+        check(self, "model", at_least(1, "width", "latent"), at_least(0, "beta"), positive("scale"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,11 +89,16 @@ class LatentEncoder:
     """Weight of the mean square by which z is missed, where it is known."""
 
     def __post_init__(self) -> None:
-        require(self.width >= 1, "model.width", self.width, "at least 1")
-        require(len(self.holes) >= 1, "model.holes", self.holes, "at least one hole kind")
-        require(0 <= self.photographs <= 1, "model.photographs", self.photographs, "in [0, 1]")
-        require(self.hole_weight > 0, "model.hole_weight", self.hole_weight, "positive")
-        require(self.latent_weight >= 0, "model.latent_weight", self.latent_weight, "at least 0")
+        check(
+            self,
+            "model",
+            at_least(1, "width"),
+            within("[0, 1]", "photographs"),
+            positive("hole_weight"),
+            at_least(0, "latent_weight"),
+        )
+        if not self.holes:
+            raise refused(self, "model.holes", "at least one hole kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,46 +137,26 @@ class ContextEncoder:
     """Weight of the adversarial loss (lambda_adv); the reconstruction gets the rest (lambda_rec = 0.999). 0: no critic."""
 
     def __post_init__(self) -> None:
-        require(self.width >= 1, "model.width", self.width, "at least 1")
-        require(
-            self.bottleneck == "channel-wise" or self.bottleneck >= 1,
-            "model.bottleneck",
-            self.bottleneck,
-            "at least 1, or channel-wise",
-        )
-        require(
-            self.convolutions is None or self.convolutions >= 2,
-            "model.convolutions",
-            self.convolutions,
-            "at least 2",
+        check(
+            self,
+            "model",
+            at_least(1, "width"),
+            at_least(2, "convolutions"),
+            at_least(0, "overlap"),
+            positive("overlap_weight"),
+            within("[0, 1]", "adversarial"),
         )
         require_colour(self.fill)
-        require(len(self.holes) >= 1, "model.holes", self.holes, "at least one hole kind")
-        require(
-            self.predicts == "image" or self.holes == ("center",),
-            "model.holes",
-            self.holes,
-            "('center',) for a network that predicts the centre (or set model.predicts to image)",
-        )
-        require(
-            self.sharing == "chance" or self.predicts == "image",
-            "model.sharing",
-            self.sharing,
-            "chance for a network that predicts the centre, which has one kind of hole",
-        )
-        require(
-            self.predicts == "image" or not self.skips,
-            "model.skips",
-            self.skips,
-            "False for a network that predicts the centre, of which it is shown nothing",
-        )
-        errors = ("square", "logarithm")
-        require(self.error in errors, "model.error", self.error, " or ".join(errors))
-        require(self.overlap >= 0, "model.overlap", self.overlap, "at least 0 pixels")
-        require(self.overlap_weight > 0, "model.overlap_weight", self.overlap_weight, "positive")
-        require(0 <= self.adversarial <= 1, "model.adversarial", self.adversarial, "in [0, 1]")
-        encoders = ("convolutions", "alexnet", "alexnet-pool-free")
-        require(self.encoder in encoders, "model.encoder", self.encoder, " or ".join(encoders))
+        if self.bottleneck != "channel-wise" and self.bottleneck < 1:
+            raise refused(self, "model.bottleneck", "at least 1, or channel-wise")
+        if not self.holes:
+            raise refused(self, "model.holes", "at least one hole kind")
+        if self.predicts == "center":
+            of = "for a network that predicts the centre"
+            kind = f"{of} (or set model.predicts to image)"
+            require_only(self, "model.holes", ("center",), kind)
+            require_only(self, "model.sharing", "chance", f"{of}, which has one kind of hole")
+            require_only(self, "model.skips", False, f"{of}, of which it is shown nothing")
         if self.alexnet:
             self._require_an_alexnet()
 
@@ -195,32 +171,15 @@ class ContextEncoder:
         return (ALEXNET_SIZE,) if self.alexnet else SIZES
 
     def _require_an_alexnet(self) -> None:
-        this = f"for model.encoder {self.encoder}"
-        require(
-            self.width % 6 == 0,
-            "model.width",
-            self.width,
-            f"a multiple of 6 {this}, which has it 8/3 and 4 times, and in halves (96 as published)",
-        )
-        require(
-            self.convolutions is None,
-            "model.convolutions",
-            self.convolutions,
-            f"None {this}, which has its own",
-        )
-        require(not self.skips, "model.skips", self.skips, f"False {this}")
-        require(
-            self.bottleneck == "channel-wise",
-            "model.bottleneck",
-            self.bottleneck,
-            f"channel-wise {this}",
-        )
-        require(
-            self.adversarial == 0,
-            "model.adversarial",
-            self.adversarial,
-            f"0 {this}, with which no adversarial loss converged (Pathak et al. 2016)",
-        )
+        of = f"for model.encoder {self.encoder}"
+        if self.width % 6:
+            parts = "which has it 8/3 and 4 times, and in halves (96 as published)"
+            raise refused(self, "model.width", f"a multiple of 6 {of}, {parts}")
+        none = f"{of}, with which no adversarial loss converged (Pathak et al. 2016)"
+        require_only(self, "model.convolutions", None, f"{of}, which has its own")
+        require_only(self, "model.skips", False, of)
+        require_only(self, "model.bottleneck", "channel-wise", of)
+        require_only(self, "model.adversarial", 0, none)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,13 +202,13 @@ class L2Gan:
     """Weight of the adversarial loss (mu_adv); the reconstruction gets the rest (mu_rec)."""
 
     def __post_init__(self) -> None:
-        corners = ("top-left", "top-right", "bottom-left", "bottom-right")
-        require(self.corner in corners, "model.corner", self.corner, " or ".join(corners))
-        require(self.recovery_steps >= 1, "model.recovery_steps", self.recovery_steps, "at least 1")
-        require(self.width >= 1, "model.width", self.width, "at least 1")
-        require(self.bottleneck >= 1, "model.bottleneck", self.bottleneck, "at least 1")
+        check(
+            self,
+            "model",
+            at_least(1, "recovery_steps", "width", "bottleneck"),
+            within("(0, 1]", "adversarial"),
+        )
         require_colour(self.fill)
-        require(0 < self.adversarial <= 1, "model.adversarial", self.adversarial, "in (0, 1]")
 
 
 Model = Dcgan | Vae | LatentEncoder | ContextEncoder | L2Gan

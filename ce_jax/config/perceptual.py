@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ce_jax.config.rules import require
+from ce_jax.config.rules import refused
+
+WEIGHT_FILES = (".safetensors", ".npz")
+"""What files with the weights of others end in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,9 +22,5 @@ class Perceptual:
     def __post_init__(self) -> None:
         for name in ("lpips", "inception"):
             path = getattr(self, name)
-            require(
-                path is None or path.endswith((".safetensors", ".npz")),
-                f"perceptual.{name}",
-                path,
-                "a .safetensors or .npz file",
-            )
+            if path is not None and not path.endswith(WEIGHT_FILES):
+                raise refused(self, f"perceptual.{name}", "a .safetensors or .npz file")

@@ -47,6 +47,17 @@ def training_from_dict(plain: dict[str, Any]) -> Training:
         raise ConfigError(f"The recorded experiment does not fit this version: {error}.") from error
 
 
+def flat(plain: dict[str, Any]) -> dict[str, Any]:
+    """Fields and their values, those of a part by the names `part.field`."""
+    fields = {}
+    for name, value in plain.items():
+        if isinstance(value, dict):
+            fields |= {f"{name}.{field}": inner for field, inner in flat(value).items()}
+        else:
+            fields[name] = value
+    return fields
+
+
 def _with_lists(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in fields}
 

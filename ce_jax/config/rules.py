@@ -1,5 +1,7 @@
 """What every experiment is checked with, before anything is compiled."""
 
+from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+
 
 class ConfigError(ValueError):
     """A field of an experiment holds a value that makes no sense."""
@@ -9,6 +11,66 @@ def require(condition: bool, field: str, value: object, rule: str) -> None:
     """Raises ConfigError, naming the field, its value and the rule, unless the condition holds."""
     if not condition:
         raise ConfigError(f"{field} must be {rule}, got {value!r}.")
+
+
+def require_only(part: object, field: str, value: object, why: str) -> None:
+    """Raises ConfigError unless a field of a part of an experiment has the one value it can have."""
+    if getattr(part, field.rpartition(".")[2]) != value:
+        raise refused(part, field, f"{value} {why}")
+
+
+def refused(part: object, field: str, rule: str) -> ConfigError:
+    """The error of a part of an experiment whose field is not what it must be."""
+    return ConfigError(f"{field} must be {rule}, got {getattr(part, field.rpartition('.')[2])!r}.")
+
+
+class Range(NamedTuple):
+    """What fields must lie in: an interval, and how it is called."""
+
+    name: str
+    interval: str
+    fields: tuple[str, ...]
+
+    def has(self, number: Any) -> bool:
+        """Whether the interval does."""
+        low, high = map(float, self.interval[1:-1].split(", "))
+        closed = {low: self.interval[0] == "[", high: self.interval[-1] == "]"}
+        return low < number < high or closed.get(number, False)
+
+
+def at_least(least: int, *fields: str) -> Range:
+    """From a number on."""
+    return Range(f"at least {least}", f"[{least}, inf]", fields)
+
+
+def positive(*fields: str) -> Range:
+    """More than nothing."""
+    return Range("positive", "(0, inf]", fields)
+
+
+def within(interval: str, *fields: str) -> Range:
+    """Between two numbers, as in [0, 1), which has 0 and has not 1."""
+    return Range(f"in {interval}", interval, fields)
+
+
+def check(part: object, name: str, *ranges: Range) -> None:
+    """Raises ConfigError for a number out of its range, or what is none of its literal choices.
+
+    Args:
+        part: of an experiment.
+        name: of the part, which messages put before those of its fields; may be empty.
+        ranges: of its numbers; None is left alone where it is allowed.
+    """
+    prefix, kinds = name and f"{name}.", get_type_hints(type(part))
+    for numbers in ranges:
+        for field in numbers.fields:
+            value = getattr(part, field)
+            left_out = value is None and type(None) in get_args(kinds[field])
+            if not left_out and not numbers.has(value):
+                raise refused(part, prefix + field, numbers.name)
+    for field, kind in kinds.items():
+        if get_origin(kind) is Literal and getattr(part, field) not in get_args(kind):
+            raise refused(part, prefix + field, " or ".join(map(str, get_args(kind))))
 
 
 def require_size(size: int, sizes: tuple[int, ...], field: str, *, of: str = "") -> None:

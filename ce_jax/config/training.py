@@ -7,7 +7,16 @@ from typing import Literal
 
 from ce_jax.config.data import Data
 from ce_jax.config.models import ContextEncoder, L2Gan, Model, Vae
-from ce_jax.config.rules import nearest, require, require_seed, require_size
+from ce_jax.config.rules import (
+    at_least,
+    check,
+    nearest,
+    positive,
+    refused,
+    require_seed,
+    require_size,
+    within,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,10 +35,7 @@ class Adam:
     """What of every weight is added to its gradient, before the means (the L2 penalty of Theano and Torch)."""
 
     def __post_init__(self) -> None:
-        require(self.rate > 0, "rate", self.rate, "positive")
-        require(0 <= self.beta1 < 1, "beta1", self.beta1, "in [0, 1)")
-        require(0 <= self.beta2 < 1, "beta2", self.beta2, "in [0, 1)")
-        require(self.l2 >= 0, "l2", self.l2, "at least 0")
+        check(self, "", positive("rate"), within("[0, 1)", "beta1", "beta2"), at_least(0, "l2"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +46,7 @@ class Sharding:
     """jit: one program over global arrays, which XLA shares out; pmap: one program for each device, which names what it averages over the others."""
 
     def __post_init__(self) -> None:
-        require(self.mode in ("jit", "pmap"), "sharding.mode", self.mode, "jit or pmap")
+        check(self, "sharding")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,66 +86,37 @@ class Training:
     """Keep besides, for good, the checkpoints of steps that this divides; None: none of them."""
 
     def __post_init__(self) -> None:
-        require(0 <= self.average < 1, "average", self.average, "in [0, 1)")
+        check(
+            self,
+            "",
+            within("[0, 1)", "average"),
+            at_least(1, "steps", "batch_size", "microbatches", "steps_per_call", "log_every"),
+            at_least(1, "picture_every", "checkpoint_every", "keep_last", "keep_every"),
+        )
         require_seed(self.seed)
-        for name in (
-            "steps",
-            "batch_size",
-            "microbatches",
-            "steps_per_call",
-            "log_every",
-            "picture_every",
-            "checkpoint_every",
-            "keep_last",
-        ):
-            require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        parts, precisions = self.microbatches, ("float32", "bfloat16")
-        require(self.precision in precisions, "precision", self.precision, " or ".join(precisions))
-        require(
-            self.batch_size % parts == 0,
-            "batch_size",
-            self.batch_size,
-            f"a multiple of microbatches ({parts}), as {nearest(self.batch_size, parts)}",
-        )
-        kept = self.keep_every
-        require(kept is None or kept >= 1, "keep_every", kept, "at least 1, or None")
-        require(
-            self.critic == Adam() or not isinstance(self.model, Vae),
-            "critic",
-            self.critic,
-            "left as it is for a Vae, which has none",
-        )
+        if self.batch_size % self.microbatches:
+            whole = nearest(self.batch_size, self.microbatches)
+            rule = f"a multiple of microbatches ({self.microbatches}), as {whole}"
+            raise refused(self, "batch_size", rule)
         of = f" for this {type(self.model).__name__}"
         require_size(self.data.frame.size, self.model.sizes, "data.frame.size", of=of)
+        if isinstance(self.model, Vae) and self.critic != Adam():
+            raise refused(self, "critic", "left as it is for a Vae, which has none")
+        if isinstance(self.model, L2Gan) and self.model.recovery_steps >= self.steps:
+            rule = f"less than steps ({self.steps}), or nothing is left to refine in"
+            raise refused(self.model, "model.recovery_steps", rule)
         if isinstance(self.model, ContextEncoder):
             self._require_that_fits(self.model)
-        if isinstance(self.model, L2Gan):
-            require(
-                self.model.recovery_steps < self.steps,
-                "model.recovery_steps",
-                self.model.recovery_steps,
-                f"less than steps ({self.steps}), or nothing is left to refine in",
-            )
 
     def _require_that_fits(self, model: ContextEncoder) -> None:
-        size, convolutions = self.data.frame.size, model.convolutions
-        require(
-            convolutions is None or size >> convolutions << convolutions == size > 0,
-            "model.convolutions",
-            convolutions,
-            f"few enough to halve {size} pixels in whole numbers",
-        )
-        require(
-            model.sharing == "chance" or self.batch_size >= len(model.holes),
-            "batch_size",
-            self.batch_size,
-            f"at least the {len(model.holes)} kinds of model.holes that share it",
-        )
-        if model.predicts == "center":
-            room = (self.data.frame.size // 2 - 1) // 2
-            require(
-                model.overlap <= room,
-                "model.overlap",
-                model.overlap,
-                f"at most {room} for {self.data.frame.size}-pixel images, or no hole is left",
-            )
+        size, halvings = self.data.frame.size, model.convolutions
+        if halvings is not None and not size >> halvings << halvings == size > 0:
+            rule = f"few enough to halve {size} pixels in whole numbers"
+            raise refused(model, "model.convolutions", rule)
+        if model.sharing != "chance" and self.batch_size < len(model.holes):
+            rule = f"at least the {len(model.holes)} kinds of model.holes that share it"
+            raise refused(self, "batch_size", rule)
+        room = (size // 2 - 1) // 2
+        if model.predicts == "center" and model.overlap > room:
+            rule = f"at most {room} for {size}-pixel images, or no hole is left"
+            raise refused(model, "model.overlap", rule)
