@@ -74,7 +74,11 @@ def _wanted(cell: Cell, config: Table) -> bool:
 def _inpainting(config: Table, entry: Entry, holes: str) -> Inpainting:
     def located(source: str) -> str:
         scheme, _, path = source.partition(":")
-        return f"{scheme}:{PurePath(config.data, path)}" if scheme in _FILES else source
+        folder = {"samples": config.models} | dict.fromkeys(_FILES, config.data)
+        return f"{scheme}:{PurePath(folder[scheme], path)}" if scheme in folder else source
+
+    def named(model: str | None) -> str | None:
+        return None if model is None else str(PurePath(config.models, model))
 
     how = entry.inpainting
     place = (_file_name(name) for name in (entry.data, holes, entry.method))
@@ -83,7 +87,8 @@ def _inpainting(config: Table, entry: Entry, holes: str) -> Inpainting:
         images=located(how.images),
         truth=None if how.truth is None else located(how.truth),
         collection=None if how.collection is None else located(how.collection),
-        model=None if how.model is None else str(PurePath(config.models, how.model)),
+        model=named(how.model),
+        guide=named(how.guide),
         holes=holes,
         output=str(Path(config.output, "cells", *place)),
         perceptual=config.perceptual,
@@ -136,9 +141,12 @@ def _contained(inpainting: Inpainting) -> Iterator[str]:
     """Says how many of the images a method has seen before, by their pixels."""
     try:
         seen = {}
-        if inpainting.model is not None:
-            training = loading.config_of(inpainting.model)
-            seen["trained on"] = _all_digests(training.data.source)
+        for role, model in (
+            ("trained on", inpainting.model),
+            ("its guide was trained on", inpainting.guide),
+        ):
+            if model is not None:
+                seen[role] = _all_digests(loading.config_of(model).data.source)
         if inpainting.collection is not None:
             seen["chooses from"] = _all_digests(inpainting.collection)
         images = _all_digests(inpainting.images)
