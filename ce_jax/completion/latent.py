@@ -76,7 +76,9 @@ def method(
     """
 
     def propose(networks: Networks, images: Array, hole: Array, key: Array) -> Found:
-        problem = pose(images, hole, key, space_of(model, networks, settings, guide), settings)
+        problem = pose(
+            images, hole, key, space_of(model, networks, settings, guide=guide), settings
+        )
         searching, way = search(problem, begin(problem, networks.pool))
         return conclude(problem, searching, way, keep=keep)
 

@@ -79,7 +79,7 @@ def compile_slots(
 
     def begin_all(networks: Networks, images: Array, hole: Array, key: Array) -> Occupied:
         blank = jnp.where(hole, 0.0, images)  # whatever stood in the hole is gone from here on
-        problem = pose(blank, hole, key, space_of(model, networks, settings, guide), settings)
+        problem = pose(blank, hole, key, space_of(model, networks, settings, guide=guide), settings)
         searching, numbers = begin(problem, networks.pool), jax.random.key_data(key)
         return Occupied(problem.images, hole, numbers, problem.prediction, searching)
 

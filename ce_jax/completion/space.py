@@ -66,6 +66,7 @@ def space_of(
     model: Dcgan | Vae | LatentEncoder,
     networks: Networks,
     settings: LatentSearch,
+    *,
     guide: ContextEncoder | None = None,
 ) -> Space:
     """The space of a trained run, its networks frozen, in the precision of the settings."""
