@@ -176,7 +176,7 @@ class Network:
                 train=True,
                 mutable=["batch_stats"],
             )
-            return outputs, updated["batch_stats"]
+            return outputs, updated.get("batch_stats", {})
 
         if self.parts == 1:
             return seen(*inputs)

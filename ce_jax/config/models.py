@@ -163,7 +163,7 @@ class ContextEncoder:
     @property
     def alexnet(self) -> bool:
         """Whether the encoder is an AlexNet, with pooling or without."""
-        return self.encoder != "convolutions"
+        return self.encoder.startswith("alexnet")
 
     @property
     def sizes(self) -> tuple[int, ...]:
