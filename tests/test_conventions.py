@@ -124,3 +124,13 @@ def test_an_experiment_says_how_to_run_it(path):
     experiment = runpy.run_path(str(path))["get_config"]()
     script = "train.py" if isinstance(experiment, Training) else "inpaint.py"
     assert f"python {script} configs/{path.name}" in text
+
+
+def test_the_tree_of_the_readme_shows_every_room():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    tree = re.findall(r"[\w/.]+", text.split("## The house")[1].split("## ")[0])
+    rooms = [
+        path for path in (ROOT / "ce_jax").iterdir() if not path.name.startswith(("__", "py."))
+    ]
+    names = {path.name + "/" * path.is_dir() for path in rooms if path.name != "templates"}
+    assert names <= set(tree)
