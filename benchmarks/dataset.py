@@ -9,7 +9,6 @@ first and the last file of a run, without the start of the program.
 """
 
 import argparse
-import json
 import os
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.page import publish
 from ce_jax.images import write_png
 
 _DISTINCT, _SIZE = 64, 64
@@ -45,9 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             with tempfile.TemporaryDirectory(dir=options.out) as folder:
                 runs[count].append(complete(count, Path(folder)))
     rows = [{"images": count, "runs": each} for count, each in runs.items()]
-    (options.out / "dataset.json").write_text(json.dumps(rows, indent=2) + "\n")
-    (options.out / "dataset.md").write_text(page := as_markdown(rows))
-    print(page, end="")
+    publish(options.out, "dataset", rows, as_markdown(rows))
 
 
 def complete(count: int, folder: Path) -> dict[str, Any]:

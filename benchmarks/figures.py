@@ -9,9 +9,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.suite import Timed
 from benchmarks.timing import spread
-from benchmarks.work import OURS, Skipped
+from benchmarks.work import OURS, Skipped, Timed
 
 CEILING = "matrix product"
 

@@ -22,13 +22,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks import photographs, pytorch, solvers
+from benchmarks import ours, photographs, pytorch, searching, solvers, theirs
+from benchmarks.pytorch.networks import frozen
 from benchmarks.pytorch.running import Mode
-from benchmarks.pytorch.searching import Search
-from benchmarks.weights import to_pytorch
+from benchmarks.setting import Setting
 from benchmarks.work import Side, Work
-from ce_jax import batch, checkpointing, loop, sharding, systems
-from ce_jax.config import Data, Dcgan, Frame, Inpainting, LatentSearch, Training
+from ce_jax import batch, checkpointing, loop, sharding
+from ce_jax.completion.space import Networks
+from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.images import to_float, to_uint8
 from ce_jax.state import Game
 
@@ -47,9 +48,9 @@ def works(*, files: int, width: int, steps: int, batch_size: int) -> Iterator[Wo
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
         photographs.write(place / "images", files, height=_SIZE, width=_SIZE, suffix=".png")
-        training = Training(model=Dcgan(width=width), data=Data(frame=Frame(size=_SIZE)))
-        game = jax.jit(systems.build(training).init)(jax.random.key(0))
-        checkpointing.claim(place / "model", training)
+        setting = Setting(size=_SIZE, width=width, batch_size=batch_size)
+        game = ours.start(setting.dcgan)
+        checkpointing.claim(place / "model", setting.dcgan)
         with checkpointing.Checkpoints(place / "model") as checkpoints:
             checkpoints.save(0, game)
         config = Inpainting(
@@ -66,7 +67,7 @@ def works(*, files: int, width: int, steps: int, batch_size: int) -> Iterator[Wo
             images=files,
             sides={
                 "JAX": Side(call=_Ours(config, place / "ours").complete),
-                "PyTorch": Side(call=_Theirs(config, training, game, place / "theirs").complete),
+                "PyTorch": Side(call=_Theirs(config, setting, game, place / "theirs").complete),
             },
         )
 
@@ -94,30 +95,13 @@ class _Ours:
 class _Theirs:
     """The plain loop."""
 
-    def __init__(self, config: Inpainting, training: Training, game: Game, output: Path) -> None:
-        model, size = cast(Dcgan, training.model), training.data.frame.size
+    def __init__(self, config: Inpainting, setting: Setting, game: Game, output: Path) -> None:
         assert game.critic is not None
-        generator = pytorch.Generator(size=size, width=model.width, latent=model.latent)
-        critic = pytorch.Critic(size=size, width=model.width)
-        self._generator, critic = (
-            pytorch.frozen(to_pytorch(jax.device_get(player.variables), network)).to(
-                pytorch.device()
-            )
-            for player, network in ((game.generator, generator), (game.critic, critic))
-        )
-        settings, count, device = config.latent, config.batch_size, pytorch.device()
-        self._search = Search(
-            self._generator,
-            critic,
-            torch.zeros(count, size, size, 3, device=device),
-            torch.zeros(count, size, size, 1, dtype=torch.bool, device=device),
-            torch.zeros(count, model.latent, device=device),
-            rate=settings.rate,
-            window=settings.window,
-            prior=settings.prior,
-            mode=Mode(compiled=torch.cuda.is_available()),
-        )
-        self._config, self._latent, self._output = config, model.latent, output
+        networks = Networks(game.generator.variables, game.critic.variables)
+        self._generator = frozen(theirs.generator_twin(networks.generator, setting))
+        mode = Mode(compiled=torch.cuda.is_available())
+        self._search = searching.their_search(setting, networks, mode=mode)
+        self._config, self._latent, self._output = config, setting.model.latent, output
         self._calls = itertools.count()
 
     def complete(self) -> int:
@@ -130,8 +114,10 @@ class _Theirs:
             group = paths[first : first + self._config.batch_size]
             known = to_float(np.stack([_decoded(path) for path in group]))
             hole = random.random(known.shape[:3]) < _MISSING
-            for path, *image in zip(group, known, self._proposals(known, hole), hole, strict=True):
-                blended = solvers.sparse(*(each.astype(np.float64) for each in image[:2]), image[2])
+            proposals = self._proposals(known, hole).astype(np.float64)
+            images = zip(group, known.astype(np.float64), proposals, hole, strict=True)
+            for path, image, proposal, missing in images:
+                blended = solvers.sparse(image, proposal, missing)
                 Image.fromarray(to_uint8(blended)).save(output / path.name)
         return len(paths)
 

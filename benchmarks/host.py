@@ -4,61 +4,32 @@ Each kind needs libraries of its own; where one is missing, its works are skippe
 """
 
 import importlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
-from benchmarks.work import Skipped, Work
+from benchmarks.work import Skipped, Work, why
 
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """How much of each; the defaults take minutes on two cores."""
-
-    blends: int = 8
-    """Images blended in a call, each with a hole of its own."""
-    photographs: int = 1000
-    """Files of an epoch of the input pipeline."""
-    workers: int | None = None
-    """Threads of ours and processes of PyTorch that read; None: one for each core."""
-    folder: int = 128
-    """Files of the folder that is inpainted."""
-    width: int = 16
-    """Of the DCGAN that inpaints it."""
-    search_steps: int = 30
-    """Of its latent search."""
-    batch_size: int = 64
-    """Images in a batch of the input pipeline and of the inpainting."""
+_KINDS = {
+    "Poisson blending": ("seams", {"count": 8}),
+    "input pipeline": ("loading", {"files": 1000, "batch_size": 64}),
+    "a folder inpainted": ("folders", {"files": 128, "width": 16, "steps": 30, "batch_size": 64}),
+}
+"""By name: the module that makes the works, and how much of it takes minutes on two cores."""
 
 
-def works(setting: Setting = Setting()) -> Iterator[Work | Skipped]:
-    """Everything the host does, each built when its turn has come.
+def works(*, wanted: Callable[[str], bool], begin: Callable[[], None]) -> Iterator[Work | Skipped]:
+    """What the host does, each work built when its turn has come.
 
     What a work needs (files, processes) is there until the next one is asked for.
+
+    Args:
+        wanted: whether to do works of this name.
+        begin: raises OutOfTime if no more are to be begun.
     """
-    batch_size = setting.batch_size
-    yield from _from("seams", "Poisson blending", count=setting.blends)
-    yield from _from(
-        "loading",
-        "input pipeline",
-        files=setting.photographs,
-        batch_size=batch_size,
-        workers=setting.workers,
-    )
-    yield from _from(
-        "folders",
-        "a folder inpainted",
-        files=setting.folder,
-        width=setting.width,
-        steps=setting.search_steps,
-        batch_size=batch_size,
-    )
-
-
-def _from(module: str, name: str, **options: object) -> Iterator[Work | Skipped]:
-    """The works of a module, or that it cannot be imported."""
-    try:
-        entry = importlib.import_module(f"benchmarks.{module}").works
-    except ModuleNotFoundError as error:
-        yield Skipped(name=name, setting="", reason=f"{error.name} is not installed")
-    else:
-        yield from entry(**options)
+    for name, (module, options) in _KINDS.items():
+        if not wanted(name):
+            continue
+        try:
+            begin()
+            yield from importlib.import_module(f"benchmarks.{module}").works(**options)
+        except Exception as error:  # a library that is not there, or one that fails
+            yield Skipped(name=name, setting="", reason=why(error))

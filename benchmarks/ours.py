@@ -67,7 +67,7 @@ def dcgan_networks(setting: Setting, size: int) -> Networks:
     """A DCGAN that has learned nothing, of any power of two as its size."""
     generator, critic = dcgan.modules(setting.model, size=size)
 
-    def init(key: Array) -> tuple[Variables, Variables]:
+    def init(key: Array) -> tuple[Any, Any]:
         z, picture = jnp.zeros((1, setting.model.latent)), jnp.zeros((1, size, size, 3))
         return generator.init(key, z, train=False), critic.init(key, picture, train=False)
 

@@ -10,7 +10,6 @@ often, on batches that already lie on the devices. Medians, with quartiles.
 import argparse
 import dataclasses
 import runpy
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -50,7 +49,7 @@ class Comparison:
         state, batches, key = self._inputs
         game = jax.tree.map(jnp.copy, state)
         calls = (self._config.steps - 2 * self._config.picture_every) // len(batches)
-        game, _ = self._update(game, batches, key)
+        game, scalars = self._update(game, batches, key)
         jax.block_until_ready(game)
         start = time.perf_counter()
         for _ in range(calls):
@@ -75,7 +74,7 @@ class Comparison:
         return watched
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the flags, measures, and prints one line for each side and their ratio."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.overhead",
@@ -109,4 +108,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -1,12 +1,22 @@
-"""The figures as a page for people."""
+"""Figures as a page for people, beside a file for programs."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 HEADER = (
     *("work", "side", "a step", "images/s", "times as long as ours"),
     *("of ceiling", "compiles, s", "memory, MB"),
 )
+
+
+def publish(folder: Path, name: str, figures: object, page: str) -> None:
+    """Writes the figures as JSON and the page as Markdown, and prints the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
+    (folder / f"{name}.md").write_text(page)
+    print(page, end="")
 
 
 def markdown(report: Mapping[str, Any]) -> str:

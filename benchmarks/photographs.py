@@ -25,5 +25,4 @@ def write(folder: Path, count: int, *, height: int, width: int, suffix: str) -> 
     folder.mkdir()
     for number in range(count):
         picture = Image.fromarray(photograph(height, width, seed=number))
-        options = {"quality": 90} if suffix == ".jpg" else {}
-        picture.save(folder / f"{number:06}{suffix}", **options)
+        picture.save(folder / f"{number:06}{suffix}", quality=90)  # for PNG it means nothing

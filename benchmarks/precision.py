@@ -10,7 +10,6 @@ between their pixels at 8x8 (lower is better). Both networks are looked at in fl
 import argparse
 import dataclasses
 import json
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,20 +50,19 @@ def runs(steps: int, seed: int) -> dict[str, Training]:
 def judged(config: Training, workdir: Path) -> tuple[float, float]:
     """How good a finished run is, and the mean loss of its generator in its last fifth."""
     variables = checkpointing.load(workdir).generator
-    truth = images.to_float(
-        data.examples(dataclasses.replace(config.data, source=_HELD_OUT), _held_out(), 10_000)
-    )
+    unseen = dataclasses.replace(config.data, source=_HELD_OUT)
+    truth = images.to_float(data.examples(unseen, sources.open_source(_HELD_OUT), 10_000))
     lines = [json.loads(line) for line in (workdir / "scalars.jsonl").read_text().splitlines()]
     last = [line["loss/generator"] for line in lines if line["step"] > 0.8 * config.steps]
     model = config.model
     if isinstance(model, ContextEncoder):
-        margin = _SIZE // 4 + model.overlap
+        shown, margin = jnp.asarray(truth), _SIZE // 4 + model.overlap
         hole = jnp.zeros((*truth.shape[:3], 1), bool)
         hole = hole.at[:, margin:-margin, margin:-margin].set(True)
         module = context_encoder.module_of(model, size=_SIZE)
-        found = apply(module, variables, context_encoder.paint(model, truth, hole))
+        found = apply(module, variables, context_encoder.paint(model, shown, hole))
         center = context_encoder.center
-        psnr = losses.hole_psnr(found, center(jnp.asarray(truth)), center(hole))
+        psnr = losses.hole_psnr(found, center(shown), center(hole))
         return float(jnp.mean(psnr)), float(np.mean(last))
     assert isinstance(model, Dcgan)
     keys = jax.random.split(jax.random.key(0), len(truth))
@@ -73,14 +71,10 @@ def judged(config: Training, workdir: Path) -> tuple[float, float]:
     return _distance(np.asarray(samples), truth), float(np.mean(last))
 
 
-def _held_out() -> sources.Source:
-    return sources.open_source(_HELD_OUT)
-
-
 def _distance(ours: np.ndarray, theirs: np.ndarray) -> float:
     (mean, spread), (other_mean, other_spread) = map(_moments, (ours, theirs))
-    root = scipy.linalg.sqrtm(spread @ other_spread)
-    return float(np.sum((mean - other_mean) ** 2) + np.trace(spread + other_spread - 2 * root.real))
+    root = np.real(scipy.linalg.sqrtm(spread @ other_spread))
+    return float(np.sum((mean - other_mean) ** 2) + np.trace(spread + other_spread - 2 * root))
 
 
 def _moments(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -90,7 +84,7 @@ def _moments(pictures: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return flat.mean(axis=0), np.cov(flat.T)
 
 
-def main(arguments: Sequence[str]) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Trains everything, and prints one row for each run."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.precision",
@@ -123,4 +117,4 @@ def main(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -18,7 +18,6 @@ import itertools
 import math
 import re
 import runpy
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,7 +73,7 @@ CHIPS = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work:
+class Counted:
     """What one chip does in a step.
 
     Attributes:
@@ -94,7 +93,7 @@ class Work:
     collectives: int
 
 
-def seconds(work: Work, chip: Chip, *, chips: int, efficiency: float, latency: float) -> float:
+def seconds(work: Counted, chip: Chip, *, chips: int, efficiency: float, latency: float) -> float:
     """The time of a step on so many chips, as the docstring of this module has it.
 
     Args:
@@ -112,14 +111,14 @@ def seconds(work: Work, chip: Chip, *, chips: int, efficiency: float, latency: f
     return alone + sent + work.collectives * chip.hops(chips) * latency
 
 
-def count(config: Training) -> Work:
+def count(config: Training) -> Counted:
     """What each chip does in a step of a run, by reading its program; nothing is computed."""
     whole = dataclasses.replace(config, microbatches=1)
     step, arguments = arithmetic.abstract_step(whole)
     text = arithmetic.native(jax.jit(step), *arguments).as_text()
     learned = jax.tree.leaves(arguments[0])
     averages = _averages(whole)
-    return Work(
+    return Counted(
         images=config.batch_size,
         flops=arithmetic.step_flops(whole),
         bytes_moved=_bytes_of_products(text) + 2 * sum(map(_bytes, learned)),
@@ -171,7 +170,7 @@ def _equations(jaxpr: Any) -> Iterator[Any]:
                 yield from _equations(getattr(value, "jaxpr", value))
 
 
-def table(work: Work, chip: Chip, chips: Sequence[int], **assumed: float) -> str:
+def table(work: Counted, chip: Chip, chips: Sequence[int], **assumed: float) -> str:
     """Markdown: one row for each number of chips."""
     alone = work.images / seconds(work, chip, chips=1, **assumed)
     rows = [
@@ -188,7 +187,34 @@ def table(work: Work, chip: Chip, chips: Sequence[int], **assumed: float) -> str
     return "\n".join(rows)
 
 
-def main(arguments: Sequence[str]) -> None:
+def report(
+    work: Counted,
+    of: str,
+    kinds: Sequence[str],
+    chips: Sequence[int],
+    *,
+    efficiency: float,
+    latency: float,
+) -> str:
+    """A page: what was counted, what is assumed, and a table for each kind of chip."""
+    page = [
+        f"# {of}: a model of its step, not a measurement",
+        f"Counted for each chip: {work.flops / 1e9:,.1f} GFLOP, {work.bytes_moved / 1e6:,.1f} MB "
+        f"to and from memory, {work.bytes_sent / 1e6:,.2f} MB sent in {work.collectives} "
+        f"collectives.\nAssumed: {efficiency:.0%} of the peak, "
+        f"{latency * 1e6:g} µs a hop, nothing sent while it computes.",
+    ]
+    for kind in kinds:
+        chip = CHIPS[kind]
+        rows = table(work, chip, chips, efficiency=efficiency, latency=latency)
+        page.append(
+            f"## {kind}: {chip.peak / 1e12:,.0f} TFLOP/s, {chip.memory / 1e9:,.0f} GB/s, "
+            f"{chip.link / 1e9:,.0f} GB/s between chips\n\n{rows}"
+        )
+    return "\n\n".join(page) + "\n"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the flags, counts, and prints the table of every kind of chip."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.scaling",
@@ -221,27 +247,18 @@ def main(arguments: Sequence[str]) -> None:
             precision=options.precision,
         )
     )
-    assumed = {"efficiency": options.efficiency, "latency": options.latency}
-    of = f"{options.config.stem} in {options.precision}"
-    page = [
-        f"# {of}: a model of its step, not a measurement",
-        f"Counted for each chip: {work.flops / 1e9:,.1f} GFLOP, {work.bytes_moved / 1e6:,.1f} MB "
-        f"to and from memory, {work.bytes_sent / 1e6:,.2f} MB sent in {work.collectives} "
-        f"collectives.\nAssumed: {options.efficiency:.0%} of the peak, "
-        f"{options.latency * 1e6:g} µs a hop, nothing sent while it computes.",
-    ]
-    for kind in options.kinds:
-        chip = CHIPS[kind]
-        page.append(
-            f"## {kind}: {chip.peak / 1e12:,.0f} TFLOP/s, {chip.memory / 1e9:,.0f} GB/s, "
-            f"{chip.link / 1e9:,.0f} GB/s between chips\n\n"
-            + table(work, chip, options.chips, **assumed)
-        )
-    text = "\n\n".join(page) + "\n"
+    text = report(
+        work,
+        f"{options.config.stem} in {options.precision}",
+        options.kinds,
+        options.chips,
+        efficiency=options.efficiency,
+        latency=options.latency,
+    )
     print(text, end="")
     if options.out:
         options.out.write_text(text)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

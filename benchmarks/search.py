@@ -8,7 +8,6 @@ quality of the same searches is in the table that the config makes.
 """
 
 import argparse
-import json
 import runpy
 import time
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from benchmarks.page import publish
 from ce_jax import checkpointing, holes, sharding
 from ce_jax.completion import methods
 from ce_jax.config import Inpainting, Table
@@ -44,10 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if entry.inpainting.method == "latent"
         and (not options.only or entry.method in options.only)
     ]
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / "search.json").write_text(json.dumps(rows, indent=2) + "\n")
-    (options.out / "search.md").write_text(page := as_markdown(rows))
-    print(page, end="")
+    publish(options.out, "search", rows, as_markdown(rows))
 
 
 def cost(inpainting: Inpainting, options: argparse.Namespace) -> dict[str, Any]:
@@ -58,12 +55,12 @@ def cost(inpainting: Inpainting, options: argparse.Namespace) -> dict[str, Any]:
     images = np.random.default_rng(0).uniform(-1, 1, (count, size, size, 3)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), count)
     hole = holes.draw(holes.parse("center"), keys, size=size)
-    asked = jax.device_put((images, hole))
+    images, hole = jax.device_put((images, hole))
     seconds = []
     for repetition in range(options.repetitions + 1):
         key = jax.random.split(jax.random.key(repetition), count)
         begun = time.monotonic()
-        jax.block_until_ready(complete(*asked, key))
+        jax.block_until_ready(complete(images, hole, key))
         seconds.append((time.monotonic() - begun) / count)
     return {"steps": inpainting.latent.steps, "seconds": seconds[1:]}  # the first one compiles
 

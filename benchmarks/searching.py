@@ -15,7 +15,7 @@ from benchmarks.pytorch.running import EAGER, Mode
 from benchmarks.pytorch.searching import GuidedSearch, Search
 from benchmarks.setting import Setting
 from benchmarks.theirs import Call, tensor
-from benchmarks.training import holed, label
+from benchmarks.training import holed, label, work_of_steps
 from benchmarks.work import Side, Work
 from ce_jax.arithmetic import Cost, cost
 from ce_jax.completion.space import Networks
@@ -45,16 +45,7 @@ def search_step(
         modes=modes,
     )
     counted = _cost(setting, networks)
-    return Work(
-        name=name,
-        setting=label(setting),
-        images=setting.batch_size * setting.steps,
-        steps=setting.steps,
-        flops=counted.flops,
-        bytes_moved=counted.bytes_moved,
-        sides=found.sides,
-        missing=found.missing,
-    )
+    return work_of_steps(name, label(setting), setting, counted, found)
 
 
 def whole_search(setting: Setting) -> Work:

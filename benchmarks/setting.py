@@ -1,6 +1,7 @@
 """The size of the work; the defaults are the published networks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from ce_jax.config import Adam, ContextEncoder, Data, Dcgan, Frame, LatentEncoder, Training
 
@@ -17,19 +18,14 @@ class Setting:
         width: channels of the layers next to the image.
         batch_size: images in a step.
         steps: in a call: as in a real run, the device does them without waiting for the host.
-        half: networks compute in bfloat16.
+        precision: what networks compute in.
     """
 
     size: int = 64
     width: int = 64
     batch_size: int = 64
     steps: int = 5
-    half: bool = False
-
-    @property
-    def precision(self) -> str:
-        """As configs call it."""
-        return "bfloat16" if self.half else "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
 
     @property
     def model(self) -> Dcgan:
@@ -50,14 +46,13 @@ class Setting:
     def context_encoder(self) -> Training:
         """The run of configs/context_encoder_center128.py, for other sizes in proportion."""
         model = ContextEncoder(width=self.width, bottleneck=4000 * self.width // 64)
-        rates = {"generator": Adam(rate=2e-3), "critic": Adam(rate=2e-4)}
-        return self._run(model, min(2 * self.size, _LARGEST), **rates)
+        run = self._run(model, min(2 * self.size, _LARGEST))
+        return replace(run, generator=Adam(rate=2e-3), critic=Adam(rate=2e-4))
 
-    def _run(self, model: Dcgan | ContextEncoder, size: int, **others: Adam) -> Training:
+    def _run(self, model: Dcgan | ContextEncoder, size: int) -> Training:
         return Training(
             model=model,
             data=Data(frame=Frame(size=size)),
             batch_size=self.batch_size,
             precision=self.precision,
-            **others,
         )

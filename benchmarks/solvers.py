@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array, dia_array, diags_array, eye_array, kronsum
+from scipy.sparse import coo_array, csr_array, dia_array, eye_array, kronsum, lil_array
 from scipy.sparse.linalg import spsolve
 
 _TOLERANCE = 1e-10
@@ -28,7 +28,7 @@ def reference(image: np.ndarray, proposal: np.ndarray, hole: np.ndarray) -> np.n
     import pyamg
 
     height, width, channels = image.shape
-    matrix = eye_array(height * width, format="lil")
+    matrix = lil_array(eye_array(height * width))
     for row in range(height):
         for column in range(width):
             if hole[row, column]:
@@ -63,13 +63,14 @@ def _path(count: int) -> dia_array:
     """The Laplacian of so many pixels in a row."""
     degree = np.full(count, 2.0)
     degree[[0, -1]] = 1
-    return diags_array([degree, -np.ones(count - 1), -np.ones(count - 1)], offsets=[0, 1, -1])
+    return dia_array(([degree, -np.ones(count), -np.ones(count)], [0, 1, -1]), shape=(count, count))
 
 
 def sparse(image: np.ndarray, proposal: np.ndarray, hole: np.ndarray) -> np.ndarray:
     """Without a loop: the missing pixels alone, in one sparse decomposition for all channels."""
     matrix, pull = _equations(image, proposal, hole)
-    return _filled(image, hole, spsolve(matrix.tocsc(), pull, permc_spec="MMD_AT_PLUS_A"))
+    solved = spsolve(matrix.tocsc(), pull, permc_spec="MMD_AT_PLUS_A")
+    return _filled(image, hole, np.asarray(solved))
 
 
 def multigrid(image: np.ndarray, proposal: np.ndarray, hole: np.ndarray) -> np.ndarray:

@@ -3,13 +3,14 @@
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import NamedTuple
 
 from benchmarks import searching, theirs, training
 from benchmarks.setting import Setting
-from benchmarks.timing import Spread, alternate
-from benchmarks.work import Planned, Skipped, Work
+from benchmarks.timing import alternate
+from benchmarks.work import OutOfTime, Planned, Skipped, Timed, Work, why
 
 SIZES = "latent search step by size"
 
@@ -19,26 +20,6 @@ _SHARE = 0.5
 _BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 _WIDTHS = (32, 64, 96, 128)
 _IMAGES = (32, 64, 128, 256)
-
-
-@dataclass(frozen=True)
-class Timed:
-    """A work that was done, and what a step of each of its sides took, in the order of turns.
-
-    The sides can be called no more: what they needed has made room for other works.
-    """
-
-    work: Work
-    spreads: dict[str, Spread]
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What a turn of all sides took, and what it took to build them, for a work of this cost."""
-
-    cost: float
-    turn: float
-    building: float
 
 
 def plans(
@@ -51,17 +32,15 @@ def plans(
         batch_sizes: of training steps and searches; the other works take the smallest.
         others: works that are built already.
     """
-    smallest, *larger = sorted(set(batch_sizes))
-    small, larger = replace(setting, batch_size=smallest), map(_resized(setting), larger)
+    small, *larger = (replace(setting, batch_size=count) for count in sorted(set(batch_sizes)))
+    encoded = small.context_encoder.data.frame.size
     yield _planned(training.matrix_product, "matrix product", small)
     yield _planned(training.dcgan_step, "DCGAN training step", small)
     yield _planned(searching.search_step, "latent search step", small)
-    encoded = small.context_encoder.data.frame.size
-    for name, build in (
-        ("context encoder training step", training.context_encoder_step),
-        ("context encoder inference", training.inference),
-    ):
-        yield _planned(build, name, small, size=encoded)
+    yield _planned(
+        training.context_encoder_step, "context encoder training step", small, size=encoded
+    )
+    yield _planned(training.inference, "context encoder inference", small, size=encoded)
     yield _planned(searching.guided_search, searching.GUIDED, small)
     yield _planned(searching.fast_search, searching.ALGORITHMS, small)
     yield _planned(searching.whole_search, "latent search, 1,500 steps", small)
@@ -80,105 +59,82 @@ class Budget:
     def __init__(self, minutes: float) -> None:
         self._end, self._minutes = time.monotonic() + 60 * minutes, minutes
 
-    @property
-    def is_spent(self) -> str | None:
-        """What there is to say when nothing more can be begun."""
-        over = f"the {self._minutes:g} minutes are over; give more --minutes"
-        return over if self._left <= 0 else None
+    def begin(self) -> None:
+        """Raises OutOfTime when nothing more can be begun."""
+        if self._left <= 0:
+            raise OutOfTime(f"the {self._minutes:g} minutes are over; give more --minutes")
 
-    def too_long(self, *, turn: float, repetitions: int, building: float = 0.0) -> str | None:
-        """Why a work is left out whose turns, and whose making, take so many seconds."""
+    def spare(self, *, turn: float, repetitions: int, building: float = 0.0) -> None:
+        """Raises OutOfTime for a work whose turns, and whose making, take so many seconds."""
         needed = building + turn * repetitions
-        if needed <= _SHARE * self._left:
-            return None
-        spent = 60 * self._minutes - self._left
-        compiling = f" and {building:.0f} s of compiling" if building else ""
-        return (
-            f"{repetitions} turns of {turn:.2g} s{compiling} take too long; "
-            f"give --minutes {math.ceil((spent + needed / _SHARE) / 60)}"
-        )
+        if needed > _SHARE * self._left:
+            spent = 60 * self._minutes - self._left
+            compiling = f" and {building:.0f} s of compiling" if building else ""
+            raise OutOfTime(
+                f"{repetitions} turns of {turn:.2g} s{compiling} take too long; "
+                f"give --minutes {math.ceil((spent + needed / _SHARE) / 60)}"
+            )
 
     @property
     def _left(self) -> float:
         return self._end - time.monotonic()
 
 
-def run(
-    works: Iterable[Work | Planned | Skipped],
-    *,
-    budget: Budget,
-    repetitions: int,
-    wanted: Callable[[str], bool],
-    say: Callable[[str], None],
-) -> Iterator[Timed | Skipped]:
+class _Known(NamedTuple):
+    """What a turn of all sides took, and what it took to build them, for a work of this cost."""
+
+    cost: float
+    turn: float
+    building: float
+
+
+class Bench:
     """Times one work after another, as long as there is time.
 
     Args:
-        works: what there is to do.
-        budget: what of it fits.
+        budget: what of them fits.
         repetitions: turns of all sides.
-        wanted: whether to do a work of this name.
         say: is told what is being done.
     """
-    known: dict[str, _Known] = {}
-    for asked in works:
-        if wanted(asked.name):
-            yield _done(asked, known, budget, repetitions=repetitions, say=say)
-        del asked  # a work ends before the next one is built
 
+    def __init__(self, budget: Budget, *, repetitions: int, say: Callable[[str], None]) -> None:
+        self._budget, self._repetitions, self._say = budget, repetitions, say
+        self._known: dict[str, _Known] = {}
 
-def _done(
-    asked: Work | Planned | Skipped,
-    known: dict[str, _Known],
-    budget: Budget,
-    *,
-    repetitions: int,
-    say: Callable[[str], None],
-) -> Timed | Skipped:
-    try:
-        found = _ready(asked, known, budget, repetitions=repetitions, say=say)
-        return found if isinstance(found, Skipped) else _times(found, repetitions)
-    except Exception as error:  # memory that is short: what is smaller has its figures
-        reason = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
-        return _skipped(asked, reason)
+    def time(self, asked: Planned | Work | Skipped) -> Timed | Skipped:
+        """What a work took, or why it was not done."""
+        if isinstance(asked, Skipped):
+            return asked
+        try:
+            self._budget.begin()
+            work = self._built(asked) if isinstance(asked, Planned) else self._called(asked)
+            return _timed(work, self._repetitions)
+        except Exception as error:  # memory that is short: what is smaller has its figures
+            return asked.skipped(why(error))
 
+    def _built(self, planned: Planned) -> Work:
+        """The work, if it fits: by what a smaller one has taken, and by its own first turn."""
+        if (smaller := self._known.get(planned.name)) is not None:
+            self._fit(smaller.turn * planned.cost / smaller.cost, building=smaller.building)
+        self._say(f"{planned.name}, {planned.setting}")
+        start = time.monotonic()
+        work = planned.build()
+        building, turn = time.monotonic() - start, _turn(work)
+        self._known[planned.name] = _Known(planned.cost, turn, building)
+        self._fit(turn)
+        return work
 
-def _ready(
-    asked: Work | Planned | Skipped,
-    known: dict[str, _Known],
-    budget: Budget,
-    *,
-    repetitions: int,
-    say: Callable[[str], None],
-) -> Work | Skipped:
-    """A work that has been called once and that there is time for; or that there is none."""
-    if isinstance(asked, Skipped):
-        return asked
-    if reason := budget.is_spent:
-        return _skipped(asked, reason)
-    if isinstance(asked, Work):
-        say(f"{asked.name}, {asked.setting}")
-        turn = _turn(asked)
-        if budget.too_long(turn=turn, repetitions=repetitions):
-            turn = _turn(asked)  # the first one may have compiled
-        reason = budget.too_long(turn=turn, repetitions=repetitions)
-        return _skipped(asked, reason) if reason else asked
-    if (before := known.get(asked.name)) is not None:
-        turn = before.turn * asked.cost / before.cost
-        reason = budget.too_long(turn=turn, repetitions=repetitions, building=before.building)
-        if reason:
-            return _skipped(asked, reason)
-    say(f"{asked.name}, {asked.setting}")
-    start = time.monotonic()
-    work = asked.build()
-    building, turn = time.monotonic() - start, _turn(work)
-    known[asked.name] = _Known(asked.cost, turn, building)
-    reason = budget.too_long(turn=turn, repetitions=repetitions)
-    return _skipped(asked, reason) if reason else work
+    def _called(self, work: Work) -> Work:
+        """The same work, if it fits by its first turn or by its second: the first may compile."""
+        self._say(f"{work.name}, {work.setting}")
+        try:
+            self._fit(_turn(work))
+        except OutOfTime:
+            self._fit(_turn(work))
+        return work
 
-
-def _skipped(work: Work | Planned | Skipped, reason: str) -> Skipped:
-    return Skipped(name=work.name, setting=work.setting, reason=reason)
+    def _fit(self, turn: float, *, building: float = 0.0) -> None:
+        self._budget.spare(turn=turn, repetitions=self._repetitions, building=building)
 
 
 def _turn(work: Work) -> float:
@@ -188,9 +144,9 @@ def _turn(work: Work) -> float:
     return time.perf_counter() - start
 
 
-def _times(work: Work, repetitions: int) -> Timed:
+def _timed(work: Work, repetitions: int) -> Timed:
     calls = [side.call for side in work.sides.values()]
-    spreads = alternate(calls, repetitions=repetitions, steps=work.steps, warm_up=0)
+    spreads = alternate(calls, repetitions=repetitions, steps=work.steps)
     pairs = zip(work.sides.items(), spreads, strict=True)
     scaled = {name: spread.scaled(1 / side.part) for (name, side), spread in pairs}
     ended = {name: replace(side, call=_over) for name, side in work.sides.items()}
@@ -212,10 +168,6 @@ def _cost(setting: Setting) -> float:
     """Products of a convolution times how many of them there are, but for a factor."""
     area = setting.width**2 * setting.size**2
     return setting.batch_size * area * math.log2(setting.size / 4)
-
-
-def _resized(setting: Setting) -> Callable[[int], Setting]:
-    return lambda batch_size: replace(setting, batch_size=batch_size)
 
 
 def _points(setting: Setting) -> set[Setting]:

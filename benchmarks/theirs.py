@@ -15,7 +15,7 @@ from benchmarks.pytorch.networks import ContextEncoder, Critic, Generator, Laten
 from benchmarks.pytorch.running import Mode, why_not_compiled
 from benchmarks.setting import Setting
 from benchmarks.weights import to_pytorch
-from benchmarks.work import Side
+from benchmarks.work import Side, why
 from ce_jax import config
 from ce_jax.state import Variables
 
@@ -57,11 +57,12 @@ def sides(
         try:
             found[name] = side()
         except Exception as error:  # a compiler that fails, memory that is short: others go on
-            missing[name] = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+            missing[name] = why(error)
 
     for name, mode in (modes or every_mode)():
-        if (our_name := "JAX bf16" if mode.half else "JAX") not in found | missing:
-            build(our_name, partial(ours, replace(setting, half=mode.half)))
+        our_name, precision = ("JAX bf16", "bfloat16") if mode.half else ("JAX", "float32")
+        if our_name not in found | missing:
+            build(our_name, partial(ours, replace(setting, precision=precision)))
         if mode.compiled and (reason := why_not_compiled()):
             missing[name] = reason
         else:

@@ -23,7 +23,7 @@ class Spread:
 
 
 def alternate(
-    sides: Sequence[Callable[[], object]], *, repetitions: int, steps: int, warm_up: int = 1
+    sides: Sequence[Callable[[], object]], *, repetitions: int, steps: int
 ) -> list[Spread]:
     """Calls the sides in turns and gives the wall-clock time of a step, one `Spread` for each side.
 
@@ -31,11 +31,7 @@ def alternate(
         sides: what to time; a call does `steps` steps and returns when they are done.
         repetitions: timed calls of each side.
         steps: steps in a call.
-        warm_up: calls of each side before the first timed one.
     """
-    for _ in range(warm_up):
-        for side in sides:
-            side()
     samples = [[] for _ in sides]
     turns = list(zip(sides, samples, strict=True))
     gc.collect()

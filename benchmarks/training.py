@@ -58,7 +58,7 @@ def matrix_product(setting: Setting) -> Work:
 
     counted = cost(product, *factors)
     found = theirs.sides(setting, ours=our_side, theirs=their_call, modes=eager)
-    return _work("matrix product", f"{n} x {n}", setting, counted, found, images=0)
+    return work_of_steps("matrix product", f"{n} x {n}", setting, counted, found, images=0)
 
 
 def dcgan_step(setting: Setting) -> Work:
@@ -109,7 +109,7 @@ def inference(setting: Setting) -> Work:
     counted = cost(fill, variables, *inputs)
     found = theirs.sides(setting, ours=our_side, theirs=their_call, modes=theirs.in_full)
     size = run.data.frame.size
-    return _work("context encoder inference", label(setting, size), setting, counted, found)
+    return work_of_steps("context encoder inference", label(setting, size), setting, counted, found)
 
 
 def dcgan_trainer(setting: Setting, *, mode: Mode = EAGER) -> DcganTrainer:
@@ -161,6 +161,28 @@ def label(setting: Setting, size: int | None = None) -> str:
     return f"batch {setting.batch_size}, width {setting.width}, {size or setting.size} px"
 
 
+def work_of_steps(
+    name: str,
+    of: str,
+    setting: Setting,
+    counted: Cost,
+    found: theirs.Sides,
+    *,
+    images: int | None = None,
+) -> Work:
+    """What a call does in the steps of a setting; so many images, or a batch in each step."""
+    return Work(
+        name=name,
+        setting=of,
+        images=setting.batch_size * setting.steps if images is None else images,
+        steps=setting.steps,
+        flops=counted.flops,
+        bytes_moved=counted.bytes_moved,
+        sides=found.sides,
+        missing=found.missing,
+    )
+
+
 def _training(
     name: str, setting: Setting, run_of: Callable[[Setting], Training], their_call: Callable
 ) -> Work:
@@ -183,7 +205,7 @@ def _training(
     step, arguments = abstract_step(run)
     counted = cost(step, *arguments)
     found = theirs.sides(setting, ours=our_side, theirs=their_call)
-    return _work(name, label(setting, size), setting, counted, found)
+    return work_of_steps(name, label(setting, size), setting, counted, found)
 
 
 def _repeated(setting: Setting, step: Call) -> Call:
@@ -193,24 +215,3 @@ def _repeated(setting: Setting, step: Call) -> Call:
         pytorch.wait()
 
     return call
-
-
-def _work(
-    name: str,
-    of: str,
-    setting: Setting,
-    counted: Cost,
-    found: theirs.Sides,
-    *,
-    images: int | None = None,
-) -> Work:
-    return Work(
-        name=name,
-        setting=of,
-        images=setting.batch_size * setting.steps if images is None else images,
-        steps=setting.steps,
-        flops=counted.flops,
-        bytes_moved=counted.bytes_moved,
-        sides=found.sides,
-        missing=found.missing,
-    )

@@ -12,13 +12,13 @@ import json
 import sys
 import threading
 import time
-from collections.abc import Callable
 from unittest import mock
 
 import jax
 
-from ce_jax import commands, loop
+from ce_jax import commands
 from ce_jax.batch import inpaint
+from ce_jax.completion import Complete, Completion, methods
 from ce_jax.config import Inpainting
 
 
@@ -30,11 +30,11 @@ class Watch:
         self.done: dict[int, float] = {}
         self._waiting: list[threading.Thread] = []
 
-    def around(self, complete: Callable) -> Callable:
+    def around(self, complete: Complete) -> Complete:
         """The same method, watched."""
 
-        def watched(*asked: jax.Array):
-            completion = complete(*asked)
+        def watched(images: jax.Array, hole: jax.Array, key: jax.Array) -> Completion:
+            completion = complete(images, hole, key)
             self.queued.append(time.monotonic())
             arguments = len(self.queued) - 1, completion
             self._waiting.append(threading.Thread(target=self._wait, args=arguments))
@@ -68,8 +68,8 @@ def main(arguments: list[str]) -> int:
     config = commands.override(experiment, overrides)
     if config.latent.patience:
         raise ValueError("slots have no batches to be watched; leave --latent.patience at 0")
-    watch, build = Watch(), loop.build
-    with mock.patch.object(loop, "build", lambda *given: watch.around(build(*given))):
+    watch, build = Watch(), methods.build
+    with mock.patch.object(methods, "build", lambda *given: watch.around(build(*given))):
         inpaint(config)
     print(json.dumps(watch.figures()))
     return commands.DONE

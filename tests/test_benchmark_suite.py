@@ -13,7 +13,7 @@ pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e .[
 from benchmarks import figures, page, plots, suite
 from benchmarks.setting import Setting
 from benchmarks.timing import spread
-from benchmarks.work import Planned, Side, Skipped, Work
+from benchmarks.work import Planned, Side, Skipped, Timed, Work
 
 
 def work(name="a step", setting="batch 64, width 64, 64 px", *, seconds=0.0, **changes):
@@ -23,16 +23,10 @@ def work(name="a step", setting="batch 64, width 64, 64 px", *, seconds=0.0, **c
     )
 
 
-def run(works, *, minutes=1.0, repetitions=2, wanted=lambda name: True):
+def run(works, *, minutes=1.0, repetitions=2):
     told = []
-    results = suite.run(
-        works,
-        budget=suite.Budget(minutes),
-        repetitions=repetitions,
-        wanted=wanted,
-        say=told.append,
-    )
-    return list(results), told
+    bench = suite.Bench(suite.Budget(minutes), repetitions=repetitions, say=told.append)
+    return list(map(bench.time, works)), told
 
 
 def test_each_side_is_timed_as_often_as_is_asked_and_for_the_whole_of_its_work():
@@ -60,7 +54,7 @@ def test_what_is_larger_than_what_took_long_is_not_even_built():
     small = Planned(name="a step", setting="1", cost=1.0, build=lambda: work(seconds=0.01))
     large = Planned(name="a step", setting="1000", cost=1e6, build=unasked)
     (timed, skipped), _ = run([small, large])
-    assert isinstance(timed, suite.Timed)
+    assert isinstance(timed, Timed)
     assert isinstance(skipped, Skipped) and "take too long" in skipped.reason
 
 
@@ -80,8 +74,6 @@ def test_what_cannot_be_built_is_told_and_the_others_go_on():
     assert [getattr(result, "reason", "done") for result in results] == [
         *("MemoryError: too large", "grain is not installed", "done")
     ]
-    (only,), told = run([work("one"), work("two")], wanted=lambda name: name == "two")
-    assert only.work.name == "two" and len(told) == 1
 
 
 def test_what_a_work_needed_is_gone_before_the_next_one_is_built():
@@ -98,7 +90,7 @@ def test_what_a_work_needed_is_gone_before_the_next_one_is_built():
 
     planned = Planned(name="a step", setting="", cost=1.0, build=build)
     results, _ = run(itertools.chain((build() for _ in range(2)), [planned]))
-    assert all(isinstance(result, suite.Timed) for result in results) and len(alive) == 3
+    assert all(isinstance(result, Timed) for result in results) and len(alive) == 3
     assert not any(networks() for networks in alive)
 
 
@@ -124,7 +116,7 @@ def timed(name, setting, seconds, *, flops=1e9, images=64, **changes):
         sides={s: Side(call=int) for s in seconds},
         **changes,
     )
-    return suite.Timed(found, {side: spread(samples) for side, samples in seconds.items()})
+    return Timed(found, {side: spread(samples) for side, samples in seconds.items()})
 
 
 @pytest.fixture

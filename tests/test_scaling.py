@@ -10,7 +10,7 @@ import tiny
 from benchmarks import scaling
 
 CHIP = scaling.Chip(peak=1e12, memory=1e9, link=1e6, axes=2)
-WORK = scaling.Work(images=4, flops=2e12, bytes_moved=1e6, bytes_sent=1e5, collectives=3)
+WORK = scaling.Counted(images=4, flops=2e12, bytes_moved=1e6, bytes_sent=1e5, collectives=3)
 ASSUMED = {"efficiency": 0.5, "latency": 1e-3}
 
 

@@ -6,10 +6,6 @@ of its two layouts here, so that nothing is copied to get from one to the other.
 
 import torch
 
-from benchmarks.pytorch.networks import ContextEncoder, Critic, Generator, frozen
-
-__all__ = ["ContextEncoder", "Critic", "Generator", "device", "frozen", "wait"]
-
 
 def device() -> torch.device:
     """The GPU if there is one, set up for speed, else the CPU."""

@@ -6,7 +6,7 @@ What a network says is float32, whatever it computes in.
 import copy
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import TypeVar
+from typing import TypeAlias, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,7 @@ class Generator(nn.Module):
         self.channels = channels = width * size // 8
         self.project = nn.Linear(latent, 16 * channels, bias=False)
         self.norm = nn.BatchNorm2d(channels)
-        layers = [nn.ReLU(inplace=True)]
+        layers: list[nn.Module] = [nn.ReLU(inplace=True)]
         while channels > width:
             layers.append(_up(channels, channels // 2))
             channels //= 2
@@ -123,7 +123,9 @@ class LatentEncoder(nn.Module):
         return torch.tanh(self.guess(self.body(seen).permute(0, 2, 3, 1).flatten(1)))
 
 
-Network = TypeVar("Network", Generator, Critic, ContextEncoder, LatentEncoder)
+Network = TypeVar("Network", bound=nn.Module)
+
+_Norm: TypeAlias = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 def frozen(network: Network, *, dtype: torch.dtype = torch.float32) -> Network:
@@ -131,7 +133,7 @@ def frozen(network: Network, *, dtype: torch.dtype = torch.float32) -> Network:
     network = copy.deepcopy(network).eval().requires_grad_(False)
     for layers in [part for part in network.modules() if isinstance(part, nn.Sequential)]:
         for i, (layer, norm) in enumerate(pairwise(layers)):
-            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and _normalises(norm):
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d) and isinstance(norm, _Norm):
                 layers[i] = fuse_conv_bn_eval(layer, norm, isinstance(layer, nn.ConvTranspose2d))
                 layers[i + 1] = nn.Identity()
     for name, norm in _behind_dense(network):
@@ -142,22 +144,19 @@ def frozen(network: Network, *, dtype: torch.dtype = torch.float32) -> Network:
     return convert_conv2d_weight_memory_format(network, torch.channels_last)
 
 
-def _normalises(layer: nn.Module) -> bool:
-    return isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)
-
-
-def _behind_dense(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def _behind_dense(network: nn.Module) -> Iterator[tuple[str, _Norm]]:
     """Dense layers, by name, each with the BatchNorm behind it, whose place is left empty."""
     for (name, layer), (after, norm) in pairwise(list(network.named_children())):
-        if isinstance(layer, nn.Linear) and _normalises(norm):
+        if isinstance(layer, nn.Linear) and isinstance(norm, _Norm):
             setattr(network, after, nn.Identity())
             yield name, norm
 
 
-def _fold(dense: nn.Linear, norm: nn.Module) -> None:
+def _fold(dense: nn.Linear, norm: _Norm) -> None:
     """Scales and shifts what a dense layer says; of maps, whose channels come last, each place."""
-    factor = norm.weight / (norm.running_var + norm.eps).sqrt()
-    shift = norm.bias - norm.running_mean * factor
+    mean, variance = map(norm.get_buffer, ("running_mean", "running_var"))
+    factor = norm.weight / (variance + norm.eps).sqrt()
+    shift = norm.bias - mean * factor
     places = dense.out_features // len(factor)
     dense.weight.mul_(factor.repeat(places)[:, None])
     dense.bias = nn.Parameter(shift.repeat(places), requires_grad=False)

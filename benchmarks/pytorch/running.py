@@ -11,7 +11,6 @@ from typing import Generic, TypeVar
 
 import torch
 
-Function = TypeVar("Function", bound=Callable)
 Result = TypeVar("Result")
 
 _WARM_UP = 3
@@ -42,7 +41,7 @@ class Mode:
         """Of the weights of a network that learns no more."""
         return torch.bfloat16 if self.half else torch.float32
 
-    def function(self, function: Function) -> Function:
+    def function(self, function: Callable) -> Callable:
         """A function of tensors, compiled whole if that is the mode: no part falls back."""
         return torch.compile(function, fullgraph=True) if self.compiled else function
 

@@ -12,9 +12,9 @@ and 1 or 2 after, which is what TensorFlow calls SAME.
 
 They are closed under differentiation: the gradients of each are the other two. GPU and TPU get the
 native convolutions. XLA:CPU computes the kernel gradient of one at a few per cent of the machine's
-peak, so there all three are a handful of matrix products, after an `_Algorithm`. In blocks of 2x2
-pixels these are convolutions at stride 1, of 2x2 blocks for side 4 and of 3x3 for side 5, which is
-side 6 with zeros in the last row and column.
+peak, so there all three are a handful of matrix products, after an `_Algorithm`: a direct one, or
+that of `winograd`. In blocks of 2x2 pixels these are convolutions at stride 1, of 2x2 blocks for
+side 4 and of 3x3 for side 5, which is side 6 with zeros in the last row and column.
 
 Images may be bfloat16: then both factors of every product are, the kernel is rounded to it for that
 alone, and sums are float32, as is the gradient of a kernel that is. What comes out has the type of
@@ -28,6 +28,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
+
+from ce_jax.models import winograd
 
 Array = jax.Array
 
@@ -80,7 +82,7 @@ class _Parts(NamedTuple):
     join: Callable[[list[Array], tuple[int, ...]], Array]
 
 
-def _parts(split: Callable[[Array], list[Array]]) -> _Parts:
+def _with_transpose(split: Callable[[Array], list[Array]]) -> _Parts:
     def join(parts: list[Array], shape: tuple[int, ...]) -> Array:
         of_shape = jax.ShapeDtypeStruct(shape, parts[0].dtype)
         (joined,) = jax.linear_transpose(split, of_shape)(parts)
@@ -146,91 +148,21 @@ def _windows(large: Array, taps: int) -> list[Array]:
 
 def _direct(taps: int) -> _Algorithm:
     return _Algorithm(
-        large=_parts(partial(_windows, taps=taps)),
-        kernel=_parts(lambda kernel: [_kernel_of_blocks(kernel).reshape(-1, kernel.shape[-1])]),
-        small=_parts(lambda small: [small]),
+        large=_with_transpose(partial(_windows, taps=taps)),
+        kernel=_with_transpose(
+            lambda kernel: [_kernel_of_blocks(kernel).reshape(-1, kernel.shape[-1])]
+        ),
+        small=_with_transpose(lambda small: [small]),
     )
 
 
-# Winograd's minimal filtering F(2, 2): two neighbouring outputs of a filter of two taps,
-#
-#     y0 = k0 x0 + k1 x1      as three products      k0 (x0 - x1),   (k0 + k1) x1,   k1 (x1 - x2)
-#     y1 = k0 x1 + k1 x2      instead of four; y0 is the first and the second, y1 the second less
-#                             the third.
-#
-# In rows and in columns that makes 9 products of 16, with sums and differences alone around them.
-# Columns are split first. The transposes are written out, as sums of whole arrays and an
-# interleaving, where a derived one would add up arrays that are half zeros.
-
-
-def _split_large(x: Array, axis: int) -> list[Array]:
-    even, odd = _every_second(x, axis)
-    before = lax.slice_in_dim(even, 0, -1, axis=axis)
-    after = lax.slice_in_dim(even, 1, None, axis=axis)
-    return [before - odd, odd, odd - after]
-
-
-def _join_large(parts: list[Array], axis: int) -> Array:
-    first, second, third = parts
-    even = _padded(first, axis, (0, 1)) - _padded(third, axis, (1, 0))
-    odd = _padded(second + third - first, axis, (0, 1))
-    return lax.slice_in_dim(_interleaved(even, odd, axis), 0, -1, axis=axis)
-
-
-def _split_kernel(k: Array, axis: int) -> list[Array]:
-    first, second = (lax.index_in_dim(k, i, axis, keepdims=False) for i in (0, 1))
-    return [first, first + second, second]
-
-
-def _split_small(y: Array, axis: int) -> list[Array]:
-    even, odd = _every_second(y, axis)
-    return [even, even + odd, -odd]
-
-
-def _join_small(parts: list[Array], axis: int) -> Array:
-    first, second, third = parts
-    return _interleaved(first + second, second - third, axis)
-
-
-def _every_second(x: Array, axis: int) -> tuple[Array, Array]:
-    return lax.slice_in_dim(x, 0, None, 2, axis), lax.slice_in_dim(x, 1, None, 2, axis)
-
-
-def _interleaved(even: Array, odd: Array, axis: int) -> Array:
-    shape = list(even.shape)
-    shape[axis] *= 2
-    return jnp.stack([even, odd], axis + 1).reshape(shape)
-
-
-def _padded(x: Array, axis: int, around: tuple[int, int]) -> Array:
-    return jnp.pad(x, [around if i == axis else (0, 0) for i in range(x.ndim)])
-
-
-def _nine(split: Callable[[Array, int], list[Array]], rows: int, columns: int) -> Callable:
-    """Splits an array along two axes, for all rows of parts one after another."""
-
-    def in_both(x: Array) -> list[Array]:
-        by_column = [split(part, rows) for part in split(x, columns)]
-        return [part for row in zip(*by_column, strict=True) for part in row]
-
-    return in_both
-
-
-def _one(join: Callable[[list[Array], int], Array]) -> Callable[[list[Array]], Array]:
-    """Joins nine parts of images."""
-    return lambda parts: join([join(parts[i : i + 3], 2) for i in (0, 3, 6)], 1)
-
-
-_large_in_tiles, _kernel_in_tiles = _nine(_split_large, 1, 2), _nine(_split_kernel, 0, 1)
-_large_of_tiles, _small_of_tiles = _one(_join_large), _one(_join_small)
-
 _WINOGRAD = _Algorithm(
     large=_Parts(
-        lambda large: _large_in_tiles(_blocks(large, taps=2)),
-        lambda tiles, _: _pixels(_large_of_tiles(tiles)),
+        lambda large: winograd.tiles_of_large(_blocks(large, taps=2)),
+        lambda tiles, _: _pixels(winograd.large_of_tiles(tiles)),
     ),
-    kernel=_parts(lambda kernel: _kernel_in_tiles(_kernel_of_blocks(kernel))),
-    small=_Parts(_nine(_split_small, 1, 2), lambda tiles, _: _small_of_tiles(tiles)),
+    kernel=_with_transpose(lambda kernel: winograd.tiles_of_kernel(_kernel_of_blocks(kernel))),
+    small=_Parts(winograd.tiles_of_small, lambda tiles, _: winograd.small_of_tiles(tiles)),
 )
 
 
