@@ -14,6 +14,7 @@ Only what is needed is read; widths are those of the file.
 
 import hashlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from zipfile import BadZipFile
@@ -27,7 +28,7 @@ from safetensors.numpy import load_file
 from ce_jax.models import inception
 from ce_jax.models import lpips as lpips_network
 from ce_jax.models.lpips import Lpips
-from ce_jax.models.pretrained import Convolution, Convolve, Padding, convolved
+from ce_jax.models.pretrained import Convolution, Convolve
 from ce_jax.models.vgg import LAYERS, Vgg19
 
 Array = jax.Array
@@ -170,20 +171,12 @@ def _found(
     """All weights that a network asks for, by name, and the shapes of what it returns."""
     found: dict[str, Weights] = {}
 
-    def convolve(
-        name: str,
-        x: Array,
-        side: int | tuple[int, int] = 3,
-        *,
-        stride: int = 1,
-        padding: Padding = "SAME",
-    ) -> Array:
-        found[name] = look(name, (side, side) if isinstance(side, int) else side, x.shape[-1])
-        nothing = Convolution(*(jnp.zeros(array.shape) for array in found[name]))
-        return convolved(x, nothing, stride=stride, padding=padding)
+    def looked(name: str, side: tuple[int, int], channels: int) -> Convolution:
+        found[name] = look(name, side, channels)
+        return Convolution(*(jnp.zeros(array.shape) for array in found[name]))
 
     example = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
-    returned = jax.eval_shape(lambda x: network(convolve, x), example)
+    returned = jax.eval_shape(partial(network, Convolve(looked)), example)
     return {name: _convolution(weights) for name, weights in found.items()}, returned
 
 

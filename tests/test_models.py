@@ -156,7 +156,7 @@ def test_skips_widen_what_each_layer_of_the_decoder_is_shown_and_nothing_else():
 
 def autoencoder(*, learn_scale=True):
     """Not the default in anything: 5x5, and a scale of a half."""
-    encoder, decoder = vae.Encoder(20, 16, kernel=5), dcgan.Generator(32, 16, kernel=5)
+    encoder, decoder = vae.Encoder(latent=20, width=16, kernel=5), dcgan.Generator(32, 16, kernel=5)
     return vae.Vae(encoder, decoder, scale=0.5, learn_scale=learn_scale)
 
 

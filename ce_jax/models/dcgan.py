@@ -41,28 +41,29 @@ class Generator(nn.Module):
         return jnp.tanh(x.astype(jnp.float32))
 
 
-def trunk(
-    images: Array,
-    *,
-    width: int,
-    kernel: int,
-    train: bool,
-    axis: str | None,
-    dtype: DTypeLike = jnp.float32,
-) -> Array:
-    """What of an image a critic judges by, [b, s, s, 3] -> [b, 16 c]; layers of the caller.
+class Trunk(nn.Module):
+    """The layers that critics and encoders have in common; each ends in one of its own."""
 
-    It comes back in float32, so that the last layer, which is small, says what it means exactly.
-    """
-    x = leaky_relu(Downsample(width, kernel)(images.astype(dtype)))  # [b, 32, 32, 64]
-    while x.shape[1] > 4:
-        # [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
-        x = Downsample(2 * x.shape[-1], kernel)(x)
-        x = leaky_relu(BatchNorm(train, axis)(x))
-    return x.reshape(x.shape[0], -1).astype(jnp.float32)
+    width: int = 64
+    axis: str | None = None
+    kernel: int = 4
+    dtype: DTypeLike = jnp.float32
+
+    def trunk(self, images: Array, *, train: bool) -> Array:
+        """What of an image they judge by, [b, s, s, c] -> [b, d].
+
+        It comes back in float32, so that the last layer, which is small, says what it means
+        exactly.
+        """
+        x = leaky_relu(Downsample(self.width, self.kernel)(images.astype(self.dtype)))
+        while x.shape[1] > 4:
+            # [b, 32, 32, 64], [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
+            x = Downsample(2 * x.shape[-1], self.kernel)(x)
+            x = leaky_relu(BatchNorm(train, self.axis)(x))
+        return x.reshape(x.shape[0], -1).astype(jnp.float32)
 
 
-class Critic(nn.Module):
+class Critic(Trunk):
     """images [b, s, s, 3] -> logits [b]: positive where the critic believes in a photograph.
 
     The sigmoid of the logit is D in the papers. The same network judges whole images (DCGAN) and
@@ -72,22 +73,11 @@ class Critic(nn.Module):
     section 4.1). Their softmax is the sigmoid of the second less the first, which is the logit.
     """
 
-    width: int = 64
-    axis: str | None = None
-    kernel: int = 4
     head: Literal["logit", "softmax"] = "logit"
-    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> Array:
-        x = trunk(
-            images,
-            width=self.width,
-            kernel=self.kernel,
-            train=train,
-            axis=self.axis,
-            dtype=self.dtype,
-        )
+        x = self.trunk(images, train=train)
         outputs = 1 if self.head == "logit" else 2
         x = nn.Dense(outputs, use_bias=False, kernel_init=KERNEL_INIT)(x)
         return x[:, 0] if self.head == "logit" else x[:, 1] - x[:, 0]

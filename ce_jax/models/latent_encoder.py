@@ -3,27 +3,22 @@
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.typing import DTypeLike
 
-from ce_jax.models.dcgan import trunk
+from ce_jax.models.dcgan import Trunk
 from ce_jax.models.layers import KERNEL_INIT
 
 Array = jax.Array
 
 
-class LatentEncoder(nn.Module):
+class LatentEncoder(Trunk):
     """images and hole [b, s, s, 4] -> z [b, latent], within the bounds of what z is drawn from."""
 
     latent: int = 100
-    width: int = 64
     bounded: bool = True
-    axis: str | None = None
-    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, seen: Array, *, train: bool) -> Array:
-        x = trunk(seen, width=self.width, kernel=4, train=train, axis=self.axis, dtype=self.dtype)
-        z = nn.Dense(self.latent, kernel_init=KERNEL_INIT)(x)
+        z = nn.Dense(self.latent, kernel_init=KERNEL_INIT)(self.trunk(seen, train=train))
         return jnp.tanh(z) if self.bounded else z
 
 

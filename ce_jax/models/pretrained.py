@@ -4,8 +4,8 @@ A network is written once, as a function of a `Convolve`: given one that has wei
 given one that looks into a file, it says which weights it wants and of what shape.
 """
 
-from collections.abc import Mapping
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,8 +22,14 @@ class Convolution(NamedTuple):
     bias: Array
 
 
-class Convolve(Protocol):
-    """The convolution of a name over x [b, h, w, c], and ReLU."""
+class Convolve(NamedTuple):
+    """The convolutions of a network, each with ReLU.
+
+    Attributes:
+        weights: (name, its kernel's rows and columns, channels) -> its weights.
+    """
+
+    weights: Callable[[str, tuple[int, int], int], Convolution]
 
     def __call__(
         self,
@@ -34,24 +40,14 @@ class Convolve(Protocol):
         stride: int = 1,
         padding: Padding = "SAME",
     ) -> Array:
-        """Its kernel has so many pixels a side, or so many rows and columns."""
-        ...
+        """That of a name over x [b, h, w, c], whose kernel has so many pixels a side."""
+        sides = (side, side) if isinstance(side, int) else side
+        return convolved(x, self.weights(name, sides, x.shape[-1]), stride=stride, padding=padding)
 
 
 def with_weights(weights: Mapping[str, Convolution]) -> Convolve:
     """What computes with weights by name."""
-
-    def convolve(
-        name: str,
-        x: Array,
-        side: int | tuple[int, int] = 3,
-        *,
-        stride: int = 1,
-        padding: Padding = "SAME",
-    ) -> Array:
-        return convolved(x, weights[name], stride=stride, padding=padding)
-
-    return convolve
+    return Convolve(lambda name, *_: weights[name])
 
 
 def convolved(

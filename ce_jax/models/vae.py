@@ -9,9 +9,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jax.typing import DTypeLike
 
-from ce_jax.models.dcgan import Generator, trunk
+from ce_jax.models.dcgan import Generator, Trunk
 from ce_jax.models.layers import KERNEL_INIT
 
 Array = jax.Array
@@ -33,25 +32,14 @@ class Reconstruction(NamedTuple):
     log_scale: Array
 
 
-class Encoder(nn.Module):
+class Encoder(Trunk):
     """images [b, s, s, 3] -> mean and logarithm of the variance of q(z | x), [b, latent] each."""
 
     latent: int = 100
-    width: int = 64
-    axis: str | None = None
-    kernel: int = 4
-    dtype: DTypeLike = jnp.float32
 
     @nn.compact
     def __call__(self, images: Array, *, train: bool) -> tuple[Array, Array]:
-        x = trunk(
-            images,
-            width=self.width,
-            kernel=self.kernel,
-            train=train,
-            axis=self.axis,
-            dtype=self.dtype,
-        )
+        x = self.trunk(images, train=train)
         mean, log_variance = jnp.split(nn.Dense(2 * self.latent, kernel_init=KERNEL_INIT)(x), 2, 1)
         return mean, log_variance
 

@@ -130,13 +130,7 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
         judge = dcgan.Critic(model.width, axis, dtype=config.precision)
         critic = network(judge, config.critic, axis, steps=steps, parts=parts)
     module = module_of(model, size=size)
-    update = partial(
-        step,
-        generator=generator,
-        critic=critic,
-        model=model,
-        average=config.average,
-    )
+    update = partial(step, generator=generator, critic=critic, model=model, average=config.average)
 
     def init(key: Array) -> Game:
         generator_key, critic_key = jax.random.split(key)
@@ -151,8 +145,7 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
             return game
         equal = jnp.full(len(kinds), 1 / len(kinds))
         counts = counts_of(equal, batch_size=config.batch_size)
-        begun = Curriculum(counts, jnp.zeros(len(kinds)))
-        return TaughtGame(game.generator, game.critic, game.average, game.step, begun)
+        return TaughtGame(**vars(game), curriculum=Curriculum(counts, jnp.zeros(len(kinds))))
 
     def tune(game: Game, images: Array, key: Array) -> Game:
         psnr = validate(kinds, images, key, module=module, model=model, variables=game.exhibit)

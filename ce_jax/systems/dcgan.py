@@ -35,7 +35,7 @@ def modules(
 ) -> tuple[dcgan.Generator, dcgan.Critic]:
     """The generator and the critic of a DCGAN for `size`-pixel images."""
     generator = dcgan.Generator(size, model.width, axis, model.kernel, dtype)
-    return generator, dcgan.Critic(model.width, axis, model.kernel, model.head, dtype)
+    return generator, dcgan.Critic(model.width, axis, model.kernel, dtype, model.head)
 
 
 def step(
@@ -90,13 +90,7 @@ def build(config: Training, model: Dcgan, axis: str | None) -> System:
     generator = network(learning[0], config.generator, axis, steps=learned, parts=parts)
     critic = network(learning[1], config.critic, axis, steps=config.steps, parts=parts)
     shown, _ = modules(model, size=size)
-    update = partial(
-        step,
-        generator=generator,
-        critic=critic,
-        model=model,
-        average=config.average,
-    )
+    update = partial(step, generator=generator, critic=critic, model=model, average=config.average)
 
     def init(key: Array) -> Game:
         generator_key, critic_key = jax.random.split(key)

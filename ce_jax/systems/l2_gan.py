@@ -29,6 +29,7 @@ from ce_jax.systems.system import System, begin, network, play_jointly, proceed
 Array = jax.Array
 
 _AT_A_TIME = 16
+_OF_THE_BLOCK = ("loss/generator", "loss/recovery", "loss/reconstruction")
 _OF_THE_CRITIC = ("loss/critic", "critic/real", "critic/fake", "loss/adversarial")
 
 
@@ -121,11 +122,9 @@ def step(
         params = game.recovery.params
         (value, batch_stats), gradient = jax.value_and_grad(loss, has_aux=True)(params)
         player = recovery.learn(game.recovery, gradient, batch_stats)
-        scalars: Scalars = {name: jnp.zeros(()) for name in _OF_THE_CRITIC}
         # A refiner that has learned nothing hands on what it is shown.
-        for name in ("loss/generator", "loss/recovery", "loss/reconstruction"):
-            scalars[name] = value
-        return replace(game, recovery=player), scalars
+        scalars: Scalars = {name: jnp.zeros(()) for name in _OF_THE_CRITIC}
+        return replace(game, recovery=player), scalars | {name: value for name in _OF_THE_BLOCK}
 
     def refine(game: RefinedGame) -> tuple[RefinedGame, Scalars]:
         variables = game.recovery.variables
@@ -142,13 +141,9 @@ def step(
         scalars["loss/recovery"] = jnp.mean(square(recovered, truth))
         return replace(game, generator=player, critic=critic_player), scalars
 
-    scalars = {
-        "validation/recovery": game.validation.recovery,
-        "validation/l2": game.validation.l2,
-        "validation/critic": game.validation.critic,
-    }
-    game, losses_now = jax.lax.cond(game.step < model.recovery_steps, recover, refine, game)
-    scalars = mean_over(refiner.axis, scalars | losses_now)
+    validated = {f"validation/{name}": value for name, value in vars(game.validation).items()}
+    game, scalars = jax.lax.cond(game.step < model.recovery_steps, recover, refine, game)
+    scalars = mean_over(refiner.axis, validated | scalars)
     return proceed(game, game.generator, game.critic, average), scalars
 
 
@@ -168,48 +163,19 @@ def build(config: Training, model: L2Gan, axis: str | None) -> System:
     refiner = network(learning[1], config.generator, axis, steps=second, parts=parts)
     critic = network(judging, config.critic, axis, steps=second, parts=parts)
     update = partial(
-        step,
-        recovery=recovery,
-        refiner=refiner,
-        critic=critic,
-        model=model,
-        average=config.average,
+        step, recovery=recovery, refiner=refiner, critic=critic, model=model, average=config.average
     )
 
     def init(key: Array) -> RefinedGame:
         recovery_key, refiner_key, critic_key = jax.random.split(key, 3)
         painted = paint(model, jnp.zeros((1, size, size, 3)))
         block = cut(model, painted)
-        begun = begin(
-            refiner.init(refiner_key, window(model, painted, block)),
-            critic.init(critic_key, block),
-            config,
-        )
+        player = refiner.init(refiner_key, window(model, painted, block))
         return RefinedGame(
-            begun.generator,
-            begun.critic,
-            begun.average,
-            begun.step,
-            recovery.init(recovery_key, padded(model, painted)),
-            Validation(jnp.zeros(()), jnp.zeros(()), jnp.zeros(())),
+            **vars(begin(player, critic.init(critic_key, block), config)),
+            recovery=recovery.init(recovery_key, padded(model, painted)),
+            validation=Validation(*jnp.zeros(3)),
         )
-
-    def validate(game: Game, images: Array, key: Array) -> Game:
-        assert game.critic is not None
-        judge = partial(apply, dcgan.Critic(model.width), game.critic.variables)
-
-        def look(image: Array) -> Validation:
-            truth = cut(model, image[None])
-            recovered, refined = fill(model, game.exhibit, paint(model, image[None]))
-            of_critic = losses.critic_loss(judge(truth), judge(refined))
-            # A square of differences in [-2, 2] is at most 4.
-            per_cent = 100 / 4
-            return Validation(
-                per_cent * square(recovered, truth), per_cent * square(refined, truth), of_critic
-            )
-
-        found = jax.lax.map(look, images, batch_size=_AT_A_TIME)
-        return replace(game, validation=jax.tree.map(jnp.mean, found))
 
     def preview(variables: Variables, images: Array, key: Array) -> Array:
         painted = paint(model, images)
@@ -217,4 +183,23 @@ def build(config: Training, model: L2Gan, axis: str | None) -> System:
         completed = (paste(model, images, block) for block in blocks)
         return jnp.stack([painted, *completed, images], axis=1)
 
-    return System(init, update, preview, validate)
+    return System(init, update, preview, partial(validate, model))
+
+
+def validate(model: L2Gan, game: Game, images: Array, key: Array) -> Game:
+    """The game that says how well it does on validation images [n, s, s, 3]; it draws nothing."""
+    assert game.critic is not None
+    judge = partial(apply, dcgan.Critic(model.width), game.critic.variables)
+
+    def look(image: Array) -> Validation:
+        truth = cut(model, image[None])
+        recovered, refined = fill(model, game.exhibit, paint(model, image[None]))
+        of_critic = losses.critic_loss(judge(truth), judge(refined))
+        # A square of differences in [-2, 2] is at most 4.
+        per_cent = 100 / 4
+        return Validation(
+            per_cent * square(recovered, truth), per_cent * square(refined, truth), of_critic
+        )
+
+    found = jax.lax.map(look, images, batch_size=_AT_A_TIME)
+    return replace(game, validation=jax.tree.map(jnp.mean, found))

@@ -16,16 +16,7 @@ from ce_jax import holes, losses
 from ce_jax.config import LatentEncoder, Training
 from ce_jax.models import latent_encoder
 from ce_jax.models.latent_encoder import see
-from ce_jax.state import (
-    Game,
-    GuessingGame,
-    Network,
-    Scalars,
-    Searched,
-    Variables,
-    apply,
-    mean_over,
-)
+from ce_jax.state import Game, GuessingGame, Network, Scalars, Searched, Variables, apply, mean_over
 from ce_jax.systems.dcgan import draw_latent, modules
 from ce_jax.systems.system import System, begin, network, proceed
 
@@ -37,7 +28,9 @@ def module_of(
 ) -> latent_encoder.LatentEncoder:
     """The encoder."""
     bounded = model.dcgan.prior == "uniform"
-    return latent_encoder.LatentEncoder(model.dcgan.latent, model.width, bounded, axis, dtype)
+    return latent_encoder.LatentEncoder(
+        model.width, axis, dtype=dtype, latent=model.dcgan.latent, bounded=bounded
+    )
 
 
 def step(
@@ -103,14 +96,9 @@ def build(config: Training, model: LatentEncoder, axis: str | None) -> System:
         game = begin(encoder.init(key, jnp.zeros((1, size, size, 4))), None, config)
         # Of the right shapes, until a run of this DCGAN is put in their place.
         latent, picture = jnp.zeros((1, model.dcgan.latent)), jnp.zeros((1, size, size, 3))
-        shapes = (
-            generator.init(key, latent, train=False),
-            critic.init(key, picture, train=False),
-        )
+        shapes = generator.init(key, latent, train=False), critic.init(key, picture, train=False)
         blank = Searched(*map(dict, shapes))
-        return GuessingGame(
-            game.generator, None, game.average, game.step, jax.tree.map(jnp.zeros_like, blank)
-        )
+        return GuessingGame(**vars(game), searched=jax.tree.map(jnp.zeros_like, blank))
 
     def preview(variables: Variables, images: Array, key: Array) -> Array:
         hole = holes.draw_any(kinds, key, size=size)

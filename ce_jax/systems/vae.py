@@ -22,7 +22,7 @@ def module_of(
     model: Vae, *, size: int, axis: str | None = None, dtype: DTypeLike = jnp.float32
 ) -> vae.Vae:
     """The encoder and the decoder for `size`-pixel images."""
-    encoder = vae.Encoder(model.latent, model.width, axis, model.kernel, dtype)
+    encoder = vae.Encoder(model.width, axis, model.kernel, dtype, model.latent)
     decoder = dcgan.Generator(size, model.width, axis, model.kernel, dtype)
     return vae.Vae(encoder, decoder, model.scale, model.learn_scale)
 
