@@ -295,3 +295,44 @@ def test_a_grid_keeps_to_its_columns_and_gap():
     assert images.grid(pictures, columns=1, gap=1).shape == (24, 6, 3)
     with pytest.raises(ValueError, match="at least one image"):
         images.grid(pictures[:0])
+
+
+def jpeg(image, **options):
+    file = io.BytesIO()
+    image.save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [
+        ("RGB", {}),
+        ("RGB", {"quality": 100, "subsampling": "4:4:4"}),
+        ("RGB", {"quality": 20, "subsampling": "4:2:2", "progressive": True}),
+        ("L", {"quality": 90, "optimize": True}),
+        ("RGB", {"icc_profile": b"a profile", "comment": b"a comment"}),
+    ],
+)
+def test_a_plain_jpeg_has_the_pixels_of_pillow_without_asking_it(monkeypatch, mode, options):
+    noise = np.random.default_rng(0).integers(0, 256, (37, 51, 3), np.uint8)
+    data = jpeg(Image.fromarray(noise).convert(mode), **options)
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    monkeypatch.setattr(images, "decode", lambda *_, **__: pytest.fail("Pillow was asked"))
+    np.testing.assert_array_equal(images.read(data), expected)
+
+
+def test_a_jpeg_that_is_not_plain_or_not_whole_is_left_to_pillow(monkeypatch):
+    image, asked = Image.new("RGB", (40, 30)), []
+    exif = image.getexif()
+    exif[0x0112] = 6
+    monkeypatch.setattr(images, "decode", lambda data, *_, **__: asked.append(data))
+    others = (
+        jpeg(image, exif=exif),
+        jpeg(image, xmp=b"<x/>"),
+        jpeg(image.convert("CMYK")),
+        jpeg(image)[:-100],
+        jpeg(Image.new("RGB", (400, 300))),
+    )
+    for data in others:
+        images.read(data, max_pixels=40 * 30)
+    assert asked == list(others)
