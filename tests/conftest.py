@@ -1,8 +1,11 @@
 """Eight simulated devices, and every laxness of JAX that can be an error is one."""
 
 import atexit
+import gc
+import importlib
 import os
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -21,15 +24,20 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
     atexit.register(shutil.rmtree, cache, ignore_errors=True)
 
+import foreign
 import jax
+import tiny
+import untrained
+
+from ce_jax import commands
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 
 _LONGEST = (
-    *("systems", "completion", "training", "sharding", "latent", "curriculum", "end_to_end"),
-    *("batch", "fast_search", "latent_encoder", "benchmarks", "candidates"),
+    *("completion", "systems", "training", "latent", "l2_gan", "models", "fast_search"),
+    *("sharding", "convolution", "high_resolution", "batch", "holes", "alexnet"),
 )
 
 
@@ -37,6 +45,11 @@ def pytest_collection_modifyitems(items):
     """Begins with the files that take longest, so that no worker is left alone with one."""
     order = {f"test_{name}": place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
+def pytest_collection_finish():
+    """What was imported is no garbage, and need not be looked through again and again."""
+    gc.freeze()
 
 
 @pytest.fixture
@@ -51,3 +64,42 @@ def golden():
         return path.read_text()
 
     return read
+
+
+@pytest.fixture(scope="module")
+def quickly():
+    """A file in which everything is compiled as quickly as XLA can."""
+    with tiny.quickly():
+        yield
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory):
+    """A tiny DCGAN that did not learn, as a run leaves it at step 7; nobody writes to it."""
+    return untrained.workdir(tmp_path_factory.mktemp("model") / "dcgan", tiny.dcgan())
+
+
+@pytest.fixture(scope="session")
+def weights(tmp_path_factory):
+    """Files of an AlexNet, a VGG16 and an Inception, each of few channels."""
+    folder = tmp_path_factory.mktemp("weights")
+    return {
+        name: foreign.saved(folder / f"{name}.npz", getattr(foreign, name)())
+        for name in ("alex", "vgg", "inception_v3")
+    }
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs a program in this process: its exit code, and what it wrote to either output."""
+
+    def run(program, *arguments):
+        monkeypatch.chdir(Path(__file__).parents[1])
+        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
+        try:
+            code = commands.run(importlib.import_module(Path(program).stem).main)
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return run

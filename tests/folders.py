@@ -85,3 +85,12 @@ def contents(folder):
 
 def pictures(output):
     return {name: file[0] for name, file in contents(output).items() if name.endswith(".png")}
+
+
+def solid(level, height=4, width=6):
+    return np.full((height, width, 3), level, np.uint8)
+
+
+def levels(source):
+    """Of solid pictures."""
+    return [int(source[index][0, 0, 0]) for index in range(len(source))]

@@ -10,10 +10,10 @@ import os
 import signal
 import sys
 import time
-import warnings
 from pathlib import Path
 
 from folders import laplace
+from processes import end_of, forked
 
 from ce_jax.batch import inpaint
 
@@ -21,21 +21,14 @@ STEPS = ("fsync", "replace", "truncate")
 
 
 def run(config, *, moment=None):
-    """Starts an inpainting in a process of its own, which dies at a moment; its process id."""
-    # JAX has started nothing yet, whatever it says about processes that are made in this way.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        process = os.fork()
-    if process:
-        return process
-    try:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    """Starts an inpainting, which dies at a moment; its process id."""
+
+    def work():
         if moment is not None:
             die_at(moment)
         inpaint(config)
-        os._exit(0)
-    finally:
-        os._exit(1)
+
+    return forked(work)
 
 
 def die_at(moment):
@@ -52,11 +45,6 @@ def die_at(moment):
 
     for name in STEPS:
         setattr(os, name, counted(getattr(os, name)))
-
-
-def ended(process):
-    """0, 1, or minus the signal."""
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def visible(output):
@@ -78,7 +66,7 @@ def main(source, hole, folder, *moments):
     settings = {"holes": hole, "report_rows": 4, "report_worst": 0}
     begun = time.monotonic()
     uninterrupted = laplace(source, Path(folder, "whole"), **settings)
-    assert ended(run(uninterrupted)) == 0
+    assert end_of(run(uninterrupted)) == 0
     duration = time.monotonic() - begun
     whole = visible(Path(folder, "whole"))
     config, deaths = laplace(source, Path(folder, "killed"), **settings), 0
@@ -90,12 +78,12 @@ def main(source, hole, folder, *moments):
             os.kill(process, signal.SIGKILL)
         else:
             process = run(config, moment=int(moment))
-        deaths += ended(process) == -signal.SIGKILL
+        deaths += end_of(process) == -signal.SIGKILL
         check(config, whole)
         if "." in moment:
-            assert ended(run(config)) == 0
+            assert end_of(run(config)) == 0
             assert visible(Path(config.output)) == whole
-    assert ended(run(config)) == 0
+    assert end_of(run(config)) == 0
     assert visible(Path(config.output)) == whole
     print(deaths, len(whole))
 

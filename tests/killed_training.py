@@ -9,13 +9,12 @@ import os
 import signal
 import sys
 import time
-import warnings
 from pathlib import Path
 
 import jax
 import numpy as np
 import tiny
-from processes import scalars
+from processes import end_of, forked, scalars
 
 from ce_jax import checkpointing
 from ce_jax.training import train
@@ -25,20 +24,13 @@ CONFIG = tiny.dcgan(steps=STEPS, checkpoint_every=3, picture_every=10, keep_last
 
 
 def run(workdir):
-    """Starts the run, or what is left of it, in a process of its own; its process id."""
-    # JAX has started nothing yet, whatever it says about processes that are made in this way.
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        process = os.fork()
-    if process:
-        return process
-    try:
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    """Starts the run, or what is left of it; its process id."""
+
+    def work():
         with tiny.quickly():
             train(CONFIG, workdir)
-        os._exit(0)
-    finally:
-        os._exit(1)
+
+    return forked(work)
 
 
 def lines(workdir):
@@ -55,7 +47,7 @@ def wait_for(process, workdir, step):
 def main(folder, seed, deaths):
     folder, random = Path(folder), np.random.default_rng(int(seed))
     os.makedirs(folder, exist_ok=True)
-    assert os.waitstatus_to_exitcode(os.waitpid(run(folder / "whole"), 0)[1]) == 0
+    assert end_of(run(folder / "whole")) == 0
     workdir = folder / "killed"
     for step in np.sort(random.choice(np.arange(1, STEPS - 1), int(deaths), replace=False)):
         process = run(workdir)
@@ -66,11 +58,11 @@ def main(folder, seed, deaths):
             time.sleep(random.uniform(0, 3))
         acknowledged = checkpointing.saved_steps(workdir)
         os.kill(process, signal.SIGKILL)
-        assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == -signal.SIGKILL
+        assert end_of(process) == -signal.SIGKILL
         saved = checkpointing.saved_steps(workdir)
         assert set(acknowledged) <= set(saved)
         print(step, saved[-1:], flush=True)
-    assert os.waitstatus_to_exitcode(os.waitpid(run(workdir), 0)[1]) == 0
+    assert end_of(run(workdir)) == 0
     assert scalars(workdir) == scalars(folder / "whole")
     assert len(scalars(workdir)) == STEPS
     saved = checkpointing.saved_steps(workdir)

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -77,3 +78,36 @@ def scalars(workdir):
     """What a run has reported, without its pace."""
     lines = [json.loads(line) for line in (workdir / "scalars.jsonl").read_text().splitlines()]
     return [{name: value for name, value in line.items() if name != "images/s"} for line in lines]
+
+
+def python(code, *arguments, **environment):
+    """What some lines of Python write, run by themselves, where a warning is an error."""
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def forked(work):
+    """Begins some work in a process of its own, which is not heard; its process id."""
+    # JAX has started nothing yet, whatever it says about processes that are made in this way.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        process = os.fork()
+    if process:
+        return process
+    try:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+        work()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def end_of(process):
+    """0, 1, or minus the signal."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tiny
-import untrained
 from folders import latent
 from PIL import Image
 
@@ -20,11 +19,6 @@ from ce_jax.holes import HoleError
 from ce_jax.images import UnreadableImage
 
 SEARCH = LatentSearch(steps=2, rate=0.1)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return untrained.workdir(tmp_path_factory.mktemp("model") / "dcgan", tiny.dcgan())
 
 
 def photograph(seed, *shape, dtype=np.uint8):

@@ -23,7 +23,7 @@ TABLE = {
     "truncated JPEG or PNG": [
         "images.test_a_truncated_file_is_refused_by_name",
         "batch.test_every_kind_of_image_is_completed_and_a_damaged_one_is_named",
-        "commands.test_the_exit_code_tells_how_many_images_were_completed",
+        "exit_codes.test_the_exit_code_tells_how_many_images_were_completed",
     ],
     "bit-flipped file": ["resuming.test_a_file_of_another_checksum_is_named"],
     "hole of another size than its image": [
@@ -89,16 +89,16 @@ TABLE = {
         "batch.test_images_keep_their_names_in_all_their_variety",
     ],
     "output in the input, results of others": [
-        "batch.test_results_are_not_written_where_images_are_read",
-        "batch.test_a_folder_of_somebody_else_is_refused",
-        "batch.test_results_of_another_config_are_replaced_only_on_demand_and_other_files_never",
+        "claims.test_results_are_not_written_where_images_are_read",
+        "claims.test_a_folder_of_somebody_else_is_refused",
+        "claims.test_results_of_another_config_are_replaced_only_on_demand_and_other_files_never",
     ],
     "killed while writing": [
         "killing.test_killed_at_any_moment_and_resumed_it_equals_an_uninterrupted_run",
         "resuming.test_what_a_killed_process_left_half_written_is_removed_and_nothing_else",
     ],
     "preemption": [
-        "commands.test_an_inpainting_that_is_stopped_keeps_what_is_done_and_continues",
+        "exit_codes.test_an_inpainting_that_is_stopped_keeps_what_is_done_and_continues",
         "batch.test_a_run_that_was_stopped_and_resumed_equals_an_uninterrupted_one",
         "end_to_end.test_from_a_training_that_is_stopped_and_continued_to_the_report",
     ],
@@ -114,17 +114,17 @@ TABLE = {
     "nothing found": [
         "sources.test_a_folder_without_images_says_what_it_holds",
         "hole_files.test_a_folder_without_pictures_is_refused",
-        "commands.test_an_inpainting_that_cannot_begin_says_why_and_writes_nothing",
+        "refusals.test_an_inpainting_that_cannot_begin_says_why_and_writes_nothing",
     ],
     "tested on what was trained on": [
         "tables.test_images_that_a_network_was_trained_on_are_counted"
     ],
     "mismatched pairs": [
-        "batch.test_the_truth_may_come_from_another_source",
+        "results.test_the_truth_may_come_from_another_source",
         "resuming.test_the_plan_tells_of_holes_without_images_and_images_without_holes",
     ],
     "lossy compression in figures": [
-        "batch.test_figures_are_of_the_files_that_were_written",
+        "results.test_figures_are_of_the_files_that_were_written",
         "bad_inputs.test_the_plan_warns_of_figures_against_lossy_images",
     ],
 }

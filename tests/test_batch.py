@@ -1,19 +1,12 @@
 """A folder comes out right: bad files are named, nothing is lost, done twice or overwritten."""
 
-import base64
-import io
 import os
-import re
-import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny
-import untrained
 from folders import (
     contents,
     hole_file,
@@ -31,22 +24,10 @@ from PIL import Image
 
 from ce_jax import hole_sets, images
 from ce_jax.batch import inpaint
-from ce_jax.claims import OutputError
 from ce_jax.completion import Completion, methods
-from ce_jax.holes import HoleError
 from ce_jax.images import write_png
-from ce_jax.sources import SourceError
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quickly():
-    with tiny.quickly():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return untrained.workdir(tmp_path_factory.mktemp("model") / "dcgan", tiny.dcgan())
+pytestmark = pytest.mark.usefixtures("quickly")
 
 
 # Bad and strange input
@@ -248,194 +229,3 @@ def test_the_key_of_an_image_is_made_of_the_seed_and_its_name():
     alone = [keys(3, name) for name in ("a", "b", "ü/c")]
     assert [key for keys in zip(*alone, strict=True) for key in keys] == several
     assert len(set(map(tuple, several + keys(4, "a", "b", "ü/c")))) == 12
-
-
-# The output folder
-
-
-def test_results_of_another_config_are_replaced_only_on_demand_and_other_files_never(tmp_path):
-    source, output = numbered(tmp_path / "in", 4), tmp_path / "out"
-    inpaint(laplace(source, output))
-    for name in ("notes.txt", "images/mine.png", "panels/sub/mine.png"):
-        (output / name).parent.mkdir(exist_ok=True)
-        (output / name).write_text("mine")
-    before = contents(output)
-    with pytest.raises(OutputError, match=r"another seed \(seed: 0 there, 1 now\).*--overwrite"):
-        inpaint(laplace(source, output, seed=1))
-    assert contents(output) == before
-
-    assert inpaint(laplace(f"{source}[:2]", output, overwrite=True)) == (2, 0, 2, False)
-    assert set(contents(output)) == set(before) - {
-        f"{kind}/{number}.png" for kind in ("images", "panels") for number in ("02", "03")
-    }
-    for name in ("notes.txt", "images/mine.png", "panels/sub/mine.png"):
-        assert (output / name).read_text() == "mine"
-
-
-def test_overwriting_leaves_no_empty_folders_behind(tmp_path):
-    source, output = photographs(tmp_path / "in", "a", "sub/deep/b"), tmp_path / "out"
-    inpaint(laplace(source, output))
-    inpaint(laplace(f"{source}[:1]", output, overwrite=True))
-    assert [path.name for path in (output / "images").iterdir()] == ["a.png"]
-
-
-@pytest.mark.parametrize("overwrite", [False, True])
-def test_a_folder_of_somebody_else_is_refused(tmp_path, overwrite):
-    output = tmp_path / "out"
-    photographs(output / "images", "holiday")
-    before = contents(output)
-    with pytest.raises(OutputError, match=f"{output} holds other files; choose"):
-        inpaint(laplace(numbered(tmp_path / "in", 1), output, overwrite=overwrite))
-    assert contents(output) == before
-
-
-@pytest.mark.parametrize("place", ["in", "in/completed", "."])
-@pytest.mark.parametrize("slice_", ["", "[:1]"])
-def test_results_are_not_written_where_images_are_read(tmp_path, place, slice_):
-    source = numbered(tmp_path / "in", 2)
-    before = contents(tmp_path)
-    with pytest.raises(SourceError, match="lie in one another"):
-        inpaint(laplace(source + slice_, tmp_path / place, overwrite=True))
-    assert contents(tmp_path) == before
-
-
-def test_nothing_outside_the_output_folder_is_touched(tmp_path, model):
-    source = numbered(tmp_path / "in", 2)
-    workdir = shutil.copytree(model, tmp_path / "model")
-    unfinished = workdir / "checkpoints" / "9.orbax-checkpoint-tmp-1"
-    unfinished.mkdir()  # the run goes on while its network is used
-    (unfinished / "half").write_text("written")
-    hole = hole_file(tmp_path / "hole.png", (9, 9, 20, 20))
-    before = contents(tmp_path)
-    inpaint(latent(source, tmp_path / "out", str(workdir), holes=hole, truth=source))
-    after = contents(tmp_path)
-    assert {name: after[name] for name in before} == before
-    added = {name for name in after if name not in before}
-    assert added == {
-        f"out/{name}"
-        for name in (
-            *("images/00.png", "images/01.png", "panels/00.png", "panels/01.png"),
-            *(".lock", "inpainting.json", "manifest.jsonl", "metrics.json", "report.html"),
-        )
-    }
-
-
-def test_a_manifest_that_was_damaged_costs_only_the_damaged_lines(tmp_path):
-    output = tmp_path / "out"
-    config = laplace(numbered(tmp_path / "in", 3), output)
-    inpaint(config)
-    lines = (output / "manifest.jsonl").read_bytes().splitlines(keepends=True)
-    lines[1] = b"\0\0\xff\n[1, 2]\n{}\n"
-    (output / "manifest.jsonl").write_bytes(b"".join(lines))
-    before = contents(output / "images")
-    assert inpaint(config) == (3, 0, 3, False)
-    after = contents(output / "images")
-    assert [name for name in before if before[name][1] != after[name][1]] == ["01.png"]
-
-
-def test_a_hole_that_does_not_fit_is_refused_before_the_folder_is_taken(tmp_path):
-    source, output = numbered(tmp_path / "in", 1), tmp_path / "out"
-    with pytest.raises(HoleError, match="center:32"):
-        inpaint(laplace(source, output, holes="center:32"))
-    assert not output.exists()
-
-
-# Figures and report
-
-
-def test_the_figures_are_the_means_of_the_manifest_beside_those_of_laplace(tmp_path, model):
-    output = tmp_path / "out"
-    inpaint(latent(numbered(tmp_path / "in", 5), output, model))
-    told = strictly((output / "metrics.json").read_text())
-    assert set(told["figures"]) == {"latent", "laplace"}
-    for method, figures in told["figures"].items():
-        assert len(figures) == 8
-        for name, estimate in figures.items():
-            values = [record["figures"][method][name] for record in manifest(output).values()]
-            assert estimate["mean"] == pytest.approx(np.mean(values), rel=1e-12)
-            assert estimate["low"] <= estimate["mean"] <= estimate["high"]
-            assert estimate["n"] == 5
-    assert (told["done"], told["failed"]) == (5, 0)
-    assert told["facts"]["model"] == f"{model}, 7 steps"
-
-
-def test_figures_are_of_the_files_that_were_written(tmp_path):
-    output = tmp_path / "out"
-    source = numbered(tmp_path / "in", 2)
-    inpaint(laplace(source, output))
-    for number, record in enumerate(manifest(output).values()):
-        written = images.read(output / "images" / f"{number:02}.png")
-        truth = images.frame(noise(number), size=32, shorter_side=36)
-        error = (written / 255 - truth / 255) ** 2
-        figures = record["figures"]["laplace"]
-        assert figures["image/l2"] == pytest.approx(error.mean(), abs=1e-5)
-        assert figures["hole/l2"] == pytest.approx(error[8:-8, 8:-8].mean(), abs=1e-5)
-
-
-def test_the_truth_may_come_from_another_source(tmp_path):
-    output = tmp_path / "out"
-    source = photographs(tmp_path / "in", "a", "b")
-    truth = photographs(tmp_path / "truth", "b", "c")
-    hole = hole_file(tmp_path / "hole.png", (5, 5, 20, 20))
-    inpaint(laplace(source, output, holes=hole, truth=truth))
-    records = manifest(output)
-    assert records["a"]["figures"] == {}
-    assert records["b"]["figures"]["laplace"]["image/l1"] > 0.1  # another photograph
-    told = strictly((output / "metrics.json").read_text())
-    assert told["figures"]["laplace"]["image/l1"]["n"] == 1
-    others = photographs(tmp_path / "others", "x")
-    with pytest.raises(SourceError, match="none of the images to complete"):
-        inpaint(laplace(source, tmp_path / "out2", holes=hole, truth=others))
-
-
-CAPTIONS = "photograph", "hole", "proposal", "completion", "laplace", "truth", "error, 2 times"
-
-
-@pytest.mark.parametrize(
-    ("method", "known", "captions"),
-    [
-        ("latent", True, CAPTIONS),
-        ("latent", False, CAPTIONS[:-2]),
-        ("laplace", True, (*CAPTIONS[:4], *CAPTIONS[5:])),
-        ("laplace", False, CAPTIONS[:4]),
-    ],
-)
-def test_the_report_shows_the_wanted_number_of_images(tmp_path, model, method, known, captions):
-    source, output = numbered(tmp_path / "in", 9), tmp_path / "out"
-    config = latent(source, output, model, report_rows=3, report_worst=0)
-    if method == "laplace":
-        config = laplace(source, output, report_rows=3, report_worst=0)
-    hole = "center" if known else hole_file(tmp_path / "hole.png", (5, 5, 20, 20))
-    inpaint(replace(config, holes=hole))
-    page = (output / "report.html").read_text()
-    shown = [number for number in range(9) if f"<h3>{number:02}</h3>" in page]
-    assert shown == [0, 3, 6]
-    assert [page.count(f"<figcaption>{caption}<") for caption in captions] == [3] * len(captions)
-    assert page.count("<figcaption>") == 3 * len(captions) + 1  # and the enlarged one
-
-
-def test_the_report_shows_the_worst_images_besides(tmp_path):
-    source, output = numbered(tmp_path / "in", 9), tmp_path / "out"
-    inpaint(laplace(source, output, report_rows=3, report_worst=2))
-    psnr = {
-        one["name"]: one["figures"]["laplace"]["hole/psnr"] for one in manifest(output).values()
-    }
-    worst = sorted(psnr, key=psnr.__getitem__)[:2]
-    shown = re.findall("<h3>(.+)</h3>", (output / "report.html").read_text())
-    assert shown == sorted({"00", "03", "06", *worst})
-    assert {path.stem for path in (output / "panels").iterdir()} >= set(shown)
-
-    panel = images.read(output / "panels" / f"{worst[0]}.png")
-    *_, completion, truth = np.split(panel, 5, axis=1)
-    assert np.array_equal(completion, images.read(output / "images" / f"{worst[0]}.png"))
-    error = np.minimum(2 * np.abs(completion.astype(int) - truth), 255)
-    file = io.BytesIO()
-    Image.fromarray(error.astype(np.uint8)).save(file, "PNG")
-    assert base64.b64encode(file.getvalue()).decode() in (output / "report.html").read_text()
-
-
-def test_a_report_may_show_no_images(tmp_path):
-    output = tmp_path / "out"
-    inpaint(laplace(numbered(tmp_path / "in", 2), output, report_rows=0, report_worst=0))
-    assert "<h3>" not in (output / "report.html").read_text()
-    assert not (output / "panels").exists()

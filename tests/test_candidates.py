@@ -5,8 +5,6 @@ from dataclasses import replace
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny
-import untrained
 from folders import contents, laplace, latent, manifest, numbered, photographs, pictures
 
 from ce_jax import completion, images
@@ -15,16 +13,7 @@ from ce_jax.completion import Candidates, Completion, Trails, methods
 
 KEPT = {"images", "candidates/2", "candidates/3"}
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quickly():
-    with tiny.quickly():
-        yield
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return untrained.workdir(tmp_path_factory.mktemp("model") / "dcgan", tiny.dcgan())
+pytestmark = pytest.mark.usefixtures("quickly")
 
 
 def several(source, output, model, **changes):

@@ -1,12 +1,8 @@
-import io
 import os
 import pickle
-import shutil
 import socket
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import jax
 import numpy as np
@@ -14,7 +10,9 @@ import pytest
 import scipy.io
 import tiny
 import untrained
+from folders import levels, solid
 from PIL import Image
+from processes import python
 
 from ce_jax import pixels
 from ce_jax.images import UnreadableImage, write_png
@@ -23,27 +21,19 @@ from ce_jax.state import apply
 from ce_jax.systems.dcgan import draw_latent, modules
 
 
-def _solid(level, height=4, width=6):
-    return np.full((height, width, 3), level, np.uint8)
-
-
-def _levels(source):
-    return [int(source[index][0, 0, 0]) for index in range(len(source))]
-
-
 def _folder(tmp_path, *names):
     """A folder of pictures whose level is their place among the names."""
     for level, name in enumerate(names):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(_solid(level)).save(path)
+        Image.fromarray(solid(level)).save(path)
     return f"folder:{tmp_path}"
 
 
 def test_a_folder_is_read_with_its_sub_folders_in_order(tmp_path):
     source = open_source(_folder(tmp_path, "a/2.png", "a/10.png", "b.BMP", "c d.TiFf", "é.ppm"))
     assert list(source.names) == ["a/10", "a/2", "b", "c d", "é"]
-    assert _levels(source) == [1, 0, 2, 3, 4]
+    assert levels(source) == [1, 0, 2, 3, 4]
     assert source[0].shape == (4, 6, 3)
     assert source[0].dtype == np.uint8
 
@@ -65,7 +55,7 @@ def test_names_stay_unique_even_where_case_is_ignored(tmp_path):
     source = open_source(
         _folder(tmp_path, "a.jpg", "a.png", "a.jpg.png", "b.png", "B.jpg", "x.y.png", "c/b.png")
     )
-    names = dict(zip(source.names, _levels(source), strict=True))
+    names = dict(zip(source.names, levels(source), strict=True))
     assert names == {
         "a.jpg": 0,
         "a.png": 1,
@@ -117,7 +107,7 @@ def test_a_bad_file_fails_alone_and_by_name(tmp_path):
 def test_a_slice_takes_a_part_under_the_names_of_the_whole(tmp_path, part, expected):
     whole = _folder(tmp_path, *(f"{letter}.png" for letter in "abcde"))
     source = open_source(whole + part)
-    assert _levels(source) == list(expected)
+    assert levels(source) == list(expected)
     assert list(source.names) == ["abcde"[level] for level in expected]
     assert len(source) == len(expected)
     with pytest.raises(IndexError):
@@ -261,7 +251,7 @@ def test_a_folder_without_images_says_what_it_holds(tmp_path):
 def test_a_source_describes_itself_alike_in_every_process(tmp_path):
     spec = _folder(tmp_path, "a.png", "b.png", "c.png") + "[:2]"
     code = "import sys; from ce_jax.sources import open_source; print(open_source(sys.argv[1]))"
-    assert _python(code, spec).strip() == repr(open_source(spec)) == f"<2 images of {spec!r}>"
+    assert python(code, spec).strip() == repr(open_source(spec)) == f"<2 images of {spec!r}>"
 
 
 def test_a_source_can_be_read_by_many_threads_and_sent_to_processes(tmp_path):
@@ -269,128 +259,7 @@ def test_a_source_can_be_read_by_many_threads_and_sent_to_processes(tmp_path):
     with ThreadPoolExecutor(8) as threads:
         pictures = list(threads.map(source.__getitem__, range(32)))
     assert [int(picture.max()) for picture in pictures] == list(range(32))
-    assert _levels(pickle.loads(pickle.dumps(source))) == list(range(32))
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    """Folder of TFDS data sets: `tiny`, whose images are written without TensorFlow."""
-    tfds = pytest.importorskip("tensorflow_datasets")
-
-    class Tiny(tfds.core.GeneratorBasedBuilder):
-        """Solid pictures, the last one damaged."""
-
-        VERSION = tfds.core.Version("1.0.0")
-
-        def _info(self):
-            features = tfds.features.FeaturesDict(
-                {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(num_classes=9)}
-            )
-            return tfds.core.DatasetInfo(builder=self, features=features, disable_shuffling=True)
-
-        def _split_generators(self, dl_manager):
-            return {"train": self._generate_examples(5), "test": self._generate_examples(3)}
-
-        def _generate_examples(self, count):
-            for level in range(count):
-                file = io.BytesIO()
-                Image.fromarray(_solid(level)).save(file, "PNG")
-                damaged = file.getvalue()[:40]
-                yield (
-                    level,
-                    {
-                        "image": io.BytesIO(damaged if level == 4 else file.getvalue()),
-                        "label": level,
-                    },
-                )
-
-    folder = tmp_path_factory.mktemp("tfds")
-    Tiny(data_dir=folder, file_format="array_record").download_and_prepare()
-    return folder
-
-
-def _python(code, *arguments, **environment):
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), **environment},
-        capture_output=True,
-        text=True,
-    )
-    assert run.returncode == 0, run.stderr
-    return run.stdout
-
-
-def test_tfds_is_read_by_name_without_tensorflow(prepared):
-    code = """
-import sys
-from ce_jax.sources import open_source
-source = open_source("tfds:tiny@test[1:]")
-print(source, *source.names, *(source[index].tolist() for index in range(len(source))), sep="\\n")
-assert "tensorflow" not in sys.modules
-"""
-    expected = ["<2 images of 'tfds:tiny@test[1:]'>", "000001", "000002"]
-    expected += [str(_solid(level).tolist()) for level in (1, 2)]
-    assert _python(code, TFDS_DATA_DIR=str(prepared)).splitlines() == expected
-
-
-def test_tfds_is_read_from_a_prepared_folder(prepared):
-    folder = prepared / "tiny" / "1.0.0"
-    source = open_source(f"tfds:{folder}")
-    assert len(source) == 5
-    assert _levels(open_source(f"tfds:{folder}[:4]")) == [0, 1, 2, 3]
-    with pytest.raises(UnreadableImage, match=r"1\.0\.0, record 4: "):
-        source[4]
-    assert _levels(open_source(f"tfds:{folder}@test")) == [0, 1, 2]
-    assert _levels(open_source(f"tfds:{folder}@train[:2]+test[1:3]")) == [0, 1, 1, 2]
-    with ThreadPoolExecutor(8) as threads:
-        pictures = list(threads.map(source.__getitem__, [0, 1, 2, 3] * 8))
-    assert [int(picture.max()) for picture in pictures] == [0, 1, 2, 3] * 8
-
-
-@pytest.mark.parametrize(
-    "spec, reason",
-    [
-        ("tfds:{}/tiny/1.0.0@valid", r"Unknown split 'valid'. .*'train'"),
-        ("tfds:{}/absent", "Could not read dataset info from .*absent"),
-        ("tfds:celebb_a", r"TFDS knows no dataset 'celebb_a' \(meant: celeb_a\?\)"),
-        ("tfds:not a name", "TFDS cannot open it"),
-    ],
-)
-def test_a_tfds_source_that_is_not_there_is_refused(prepared, spec, reason):
-    with pytest.raises(SourceError, match=reason):
-        open_source(spec.format(prepared))
-
-
-def test_a_tfds_set_that_is_not_prepared_tells_how(tmp_path):
-    code = """
-from ce_jax.sources import SourceError, open_source
-try:
-    open_source("tfds:celeb_a@test[:9]")
-except SourceError as error:
-    print(error)
-"""
-    message = _python(code, TFDS_DATA_DIR=str(tmp_path))
-    assert "tfds build celeb_a --file_format=array_record" in message
-    assert str(tmp_path) in message
-
-
-@pytest.mark.parametrize(
-    "file, edits, reason",
-    [
-        ("dataset_info.json", {"array_record": "tfrecord"}, "stored as tfrecord, without random"),
-        ("features.json", {'"image"': '"photo"'}, "no feature image among .*photo"),
-        ("features.json", {"uint8": "float32", '"3"': '"1"'}, "its images are float32"),
-    ],
-)
-def test_tfds_sets_of_another_kind_are_refused(prepared, tmp_path, file, edits, reason):
-    folder = shutil.copytree(prepared / "tiny" / "1.0.0", tmp_path / "tiny" / "1.0.0")
-    text = (folder / file).read_text()
-    for old, new in edits.items():
-        assert old in text
-        text = text.replace(old, new, 1)
-    (folder / file).write_text(text)
-    with pytest.raises(SourceError, match=reason):
-        open_source(f"tfds:{folder}")
+    assert levels(pickle.loads(pickle.dumps(source))) == list(range(32))
 
 
 def test_written_pictures_are_read_back_under_their_names(tmp_path):
@@ -399,7 +268,7 @@ def test_written_pictures_are_read_back_under_their_names(tmp_path):
         write_png(tmp_path / "out" / f"{name}.png", source[index])
     back = open_source(f"folder:{tmp_path / 'out'}")
     assert list(back.names) == list(source.names)
-    assert _levels(back) == _levels(source)
+    assert levels(back) == levels(source)
 
 
 @pytest.mark.slow

@@ -1,0 +1,111 @@
+"""A work directory belongs to one run; what it holds is loaded as it was saved, or refused."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import tiny
+import untrained
+
+from ce_jax import checkpointing, sharding, training
+from ce_jax.checkpointing import CheckpointError
+from ce_jax.config import Adam, ConfigError, Data, Frame
+
+
+def test_checkpoints_are_kept_as_many_and_as_often_as_was_said(tmp_path):
+    state = untrained.game(tiny.dcgan())
+    with checkpointing.Checkpoints(tmp_path / "run", keep_last=2, keep_every=3) as checkpoints:
+        for step in range(1, 9):
+            checkpoints.save(step, state)
+    assert checkpointing.saved_steps(tmp_path / "run") == [3, 6, 7, 8]
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        (tiny.dcgan(batch_size=8), r"another batch_size \(batch_size: 16 there, 8 now\)"),
+        (tiny.dcgan(seed=1), "another seed"),
+        (tiny.dcgan(generator=Adam(rate=1e-3)), "another generator.rate"),
+        (tiny.dcgan(generator=Adam(schedule="cosine"), steps=5), "another generator.schedule and"),
+        (tiny.dcgan(data=Data(frame=Frame(size=64))), "another data.frame.size and data.source"),
+        (tiny.context_encoder(average=0.9), "model.kind"),
+    ],
+)
+def test_another_run_is_refused_by_the_fields_that_differ(changed, named, model):
+    workdir = Path(model)
+    before = (workdir / "config.json").read_bytes()
+    with pytest.raises(CheckpointError, match=f"{named}.*choose another --workdir") as refusal:
+        checkpointing.claim(workdir, changed)
+    assert "\n" not in str(refusal.value)
+    assert (workdir / "config.json").read_bytes() == before
+
+
+def test_a_run_that_saved_nothing_makes_way_for_another(tmp_path):
+    checkpointing.claim(tmp_path / "run", tiny.dcgan())
+    changed = tiny.dcgan(generator=Adam(rate=1e-5))
+    checkpointing.claim(tmp_path / "run", changed)
+    assert checkpointing.read_config(tmp_path / "run") == changed
+
+
+def test_a_cosine_schedule_fixes_the_length_of_a_run(tmp_path):
+    untrained.workdir(tmp_path / "run", tiny.context_encoder_alone())
+    longer = tiny.context_encoder_alone(steps=5)
+    with pytest.raises(CheckpointError, match=r"another steps \(steps: 4 there, 5 now\)"):
+        checkpointing.claim(tmp_path / "run", longer)
+
+
+def test_what_does_not_touch_the_numbers_may_change(model, tmp_path):
+    workdir = shutil.copytree(model, tmp_path / "run")
+    free = tiny.dcgan(log_every=7, picture_every=7, checkpoint_every=7, steps=9)
+    free = replace(free, keep_last=1, keep_every=2)
+    free = replace(free, data=replace(free.data, threads=5, cache=0.0))
+    checkpointing.claim(workdir, free)
+    assert checkpointing.read_config(workdir) == free
+
+
+def test_a_folder_with_somebodys_files_is_refused_and_not_touched(tmp_path):
+    (tmp_path / "thesis.txt").write_text("do not lose")
+    with pytest.raises(CheckpointError, match="is not empty and holds no training run"):
+        training.train(tiny.dcgan(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.parametrize("experiment", [tiny.dcgan(), tiny.context_encoder_alone()])
+def test_a_network_that_eight_devices_saved_is_loaded_onto_one(experiment, tmp_path):
+    state = untrained.game(experiment)
+    checkpointing.claim(tmp_path / "run", experiment)
+    with checkpointing.Checkpoints(tmp_path / "run") as checkpoints:
+        checkpoints.save(4, jax.device_put(state, sharding.replicated(sharding.make_mesh())))
+    trained = checkpointing.load(tmp_path / "run")
+    assert (trained.config, trained.step) == (experiment, 4)
+    jax.tree.map(np.testing.assert_array_equal, trained.generator, state.exhibit)
+    if state.critic is None:
+        assert trained.critic is None
+    else:
+        jax.tree.map(np.testing.assert_array_equal, trained.critic, state.critic.variables)
+    for leaf in jax.tree.leaves(trained.generator):
+        assert leaf.devices() == {jax.devices()[0]}
+
+
+def test_what_cannot_be_loaded_is_explained(model, tmp_path):
+    with pytest.raises(CheckpointError, match=r"holds no training run \(no config.json in it\)"):
+        checkpointing.load(tmp_path)
+    checkpointing.claim(tmp_path / "new", tiny.dcgan())
+    with pytest.raises(CheckpointError, match="has no checkpoint yet; train first"):
+        checkpointing.load(tmp_path / "new")
+
+    workdir = shutil.copytree(model, tmp_path / "run")
+    record = workdir / "config.json"
+    record.write_text(record.read_text().replace('"width": 4', '"width": 6'))
+    with pytest.raises(CheckpointError, match=r"checkpoints/7 .*config\.json") as refusal:
+        checkpointing.load(workdir)
+    assert "\n" not in str(refusal.value)
+    for damage in (record.read_text()[:40], '{"model": {"kind": "Gan"}}'):
+        record.write_text(damage)
+        with pytest.raises(CheckpointError, match=r"config.json cannot be read: ") as refusal:
+            checkpointing.load(workdir)
+        assert "\n" not in str(refusal.value)
+    assert issubclass(ConfigError, ValueError)

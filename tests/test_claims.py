@@ -1,0 +1,107 @@
+"""An output folder belongs to one run; nothing else in it, or beside it, is touched."""
+
+import shutil
+
+import pytest
+from folders import (
+    contents,
+    hole_file,
+    laplace,
+    latent,
+    numbered,
+    photographs,
+)
+
+from ce_jax.batch import inpaint
+from ce_jax.claims import OutputError
+from ce_jax.holes import HoleError
+from ce_jax.sources import SourceError
+
+pytestmark = pytest.mark.usefixtures("quickly")
+
+
+def test_results_of_another_config_are_replaced_only_on_demand_and_other_files_never(tmp_path):
+    source, output = numbered(tmp_path / "in", 4), tmp_path / "out"
+    inpaint(laplace(source, output))
+    for name in ("notes.txt", "images/mine.png", "panels/sub/mine.png"):
+        (output / name).parent.mkdir(exist_ok=True)
+        (output / name).write_text("mine")
+    before = contents(output)
+    with pytest.raises(OutputError, match=r"another seed \(seed: 0 there, 1 now\).*--overwrite"):
+        inpaint(laplace(source, output, seed=1))
+    assert contents(output) == before
+
+    assert inpaint(laplace(f"{source}[:2]", output, overwrite=True)) == (2, 0, 2, False)
+    assert set(contents(output)) == set(before) - {
+        f"{kind}/{number}.png" for kind in ("images", "panels") for number in ("02", "03")
+    }
+    for name in ("notes.txt", "images/mine.png", "panels/sub/mine.png"):
+        assert (output / name).read_text() == "mine"
+
+
+def test_overwriting_leaves_no_empty_folders_behind(tmp_path):
+    source, output = photographs(tmp_path / "in", "a", "sub/deep/b"), tmp_path / "out"
+    inpaint(laplace(source, output))
+    inpaint(laplace(f"{source}[:1]", output, overwrite=True))
+    assert [path.name for path in (output / "images").iterdir()] == ["a.png"]
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_of_somebody_else_is_refused(tmp_path, overwrite):
+    output = tmp_path / "out"
+    photographs(output / "images", "holiday")
+    before = contents(output)
+    with pytest.raises(OutputError, match=f"{output} holds other files; choose"):
+        inpaint(laplace(numbered(tmp_path / "in", 1), output, overwrite=overwrite))
+    assert contents(output) == before
+
+
+@pytest.mark.parametrize("place", ["in", "in/completed", "."])
+@pytest.mark.parametrize("slice_", ["", "[:1]"])
+def test_results_are_not_written_where_images_are_read(tmp_path, place, slice_):
+    source = numbered(tmp_path / "in", 2)
+    before = contents(tmp_path)
+    with pytest.raises(SourceError, match="lie in one another"):
+        inpaint(laplace(source + slice_, tmp_path / place, overwrite=True))
+    assert contents(tmp_path) == before
+
+
+def test_nothing_outside_the_output_folder_is_touched(tmp_path, model):
+    source = numbered(tmp_path / "in", 2)
+    workdir = shutil.copytree(model, tmp_path / "model")
+    unfinished = workdir / "checkpoints" / "9.orbax-checkpoint-tmp-1"
+    unfinished.mkdir()  # the run goes on while its network is used
+    (unfinished / "half").write_text("written")
+    hole = hole_file(tmp_path / "hole.png", (9, 9, 20, 20))
+    before = contents(tmp_path)
+    inpaint(latent(source, tmp_path / "out", str(workdir), holes=hole, truth=source))
+    after = contents(tmp_path)
+    assert {name: after[name] for name in before} == before
+    added = {name for name in after if name not in before}
+    assert added == {
+        f"out/{name}"
+        for name in (
+            *("images/00.png", "images/01.png", "panels/00.png", "panels/01.png"),
+            *(".lock", "inpainting.json", "manifest.jsonl", "metrics.json", "report.html"),
+        )
+    }
+
+
+def test_a_manifest_that_was_damaged_costs_only_the_damaged_lines(tmp_path):
+    output = tmp_path / "out"
+    config = laplace(numbered(tmp_path / "in", 3), output)
+    inpaint(config)
+    lines = (output / "manifest.jsonl").read_bytes().splitlines(keepends=True)
+    lines[1] = b"\0\0\xff\n[1, 2]\n{}\n"
+    (output / "manifest.jsonl").write_bytes(b"".join(lines))
+    before = contents(output / "images")
+    assert inpaint(config) == (3, 0, 3, False)
+    after = contents(output / "images")
+    assert [name for name in before if before[name][1] != after[name][1]] == ["01.png"]
+
+
+def test_a_hole_that_does_not_fit_is_refused_before_the_folder_is_taken(tmp_path):
+    source, output = numbered(tmp_path / "in", 1), tmp_path / "out"
+    with pytest.raises(HoleError, match="center:32"):
+        inpaint(laplace(source, output, holes="center:32"))
+    assert not output.exists()

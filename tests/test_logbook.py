@@ -1,0 +1,58 @@
+"""A logbook has every step once, looks at all of them, and tells how a run ended."""
+
+import jax.numpy as jnp
+import pytest
+from processes import scalars
+
+from ce_jax import history
+from ce_jax.logbook import Diverged, Logbook
+
+
+def logbook(workdir, **changes):
+    return Logbook(workdir, **({"start": 0, "steps": 9, "batch_size": 4, "every": 1} | changes))
+
+
+def test_a_logbook_writes_every_so_often_but_looks_at_every_step(tmp_path):
+    with logbook(tmp_path, every=3) as book:
+        for step in range(1, 8):
+            book.write(step - 1, {"loss/a": jnp.array([step / 2])})
+        with pytest.raises(Diverged, match=r"^step 9: loss/a is inf"):
+            book.write(7, {"loss/a": jnp.array([4, jnp.inf])})
+    assert scalars(tmp_path) == [{"step": 3, "loss/a": 1.5}, {"step": 6, "loss/a": 3.0}]
+
+
+def test_a_logbook_that_is_continued_has_no_step_twice(tmp_path):
+    with logbook(tmp_path) as book:
+        for step in range(1, 6):
+            book.write(step - 1, {"loss/a": jnp.array([1.0])})
+    with logbook(tmp_path, start=3) as book:
+        book.write(3, {"loss/a": jnp.array([2.0, 2.0, 2.0])})
+    assert [line["step"] for line in scalars(tmp_path)] == [1, 2, 3, 4, 5, 6]
+    assert [line["loss/a"] for line in scalars(tmp_path)] == [1, 1, 1, 2, 2, 2]
+
+
+def test_a_damaged_line_is_dropped_and_the_end_of_a_run_is_told(tmp_path):
+    (tmp_path / "scalars.jsonl").write_text('{"step": 1}\n\0\0\0\n{"step": 2}\n{"step": 3')
+    with pytest.raises(Diverged), logbook(tmp_path, start=3) as book:
+        book.write(3, {"loss/a": jnp.array([1.0])})
+        book.write(4, {"loss/a": jnp.array([jnp.nan])})
+    with logbook(tmp_path, start=4):
+        pass
+    assert [line["step"] for line in scalars(tmp_path)] == [1, 2, 4]
+    events = [(line["event"], line["step"]) for line in history.read(tmp_path)]
+    assert events == [("began", 3), ("diverged", 4), ("began", 4), ("stopped", 4)]
+    assert history.read(tmp_path)[1]["note"] == "Diverged: step 5: loss/a is nan"
+
+
+def test_tensorboard_forgets_the_steps_that_are_done_again_and_no_other(tmp_path):
+    with logbook(tmp_path, start=3):
+        pass
+    (board,) = (tmp_path / "tensorboard").iterdir()
+    records = board.read_bytes()
+    assert b"\x10\x04:\x02\x08\x01" in records  # step 4, session_log: START
+
+
+def test_a_picture_that_cannot_be_written_is_reported_at_the_end(tmp_path):
+    (tmp_path / "pictures").write_text("a file in the way")
+    with pytest.raises(OSError, match="pictures"), logbook(tmp_path) as book:
+        book.picture(1, jnp.zeros((4, 1, 8, 8, 3)))
