@@ -101,13 +101,14 @@ def feature_method(
     directions = jax.jit(
         partial(_directions, encode), in_shardings=(whole, shared, shared), out_shardings=shared
     )
-    encoded = partial(directions, jax.device_put(variables, whole))
+    variables = jax.device_put(variables, whole)
     collection = data.collection(source, frame)
-    there = _encoded(collection, encoded, kinds, seed, batch_size)
+    there = _encoded(collection, directions, variables, kinds, seed, batch_size)
     nearer = _compiled(most_aligned, mesh, known=1)
 
     def propose(nothing: None, images_: Array, hole: Array, key: Array):
-        distance, index = _search(nearer, (encoded(images_, hole),), there)
+        query = directions(variables, images_, hole)
+        distance, index = _search(nearer, (query,), there)
         return _proposed(collection[index], distance)
 
     return propose
@@ -127,7 +128,8 @@ def _directions(
 
 def _encoded(
     collection: np.ndarray,
-    encoded: Callable[..., Array],
+    directions: Callable[..., Array],
+    variables: Variables,
     kinds: Sequence[HoleKind],
     seed: int,
     batch_size: int,
@@ -137,12 +139,12 @@ def _encoded(
     keys = jax.vmap(jax.random.fold_in, (None, 0))
     draw = jax.jit(lambda number: draw_any(kinds, keys(jax.random.key(seed), number), size=side))
     squares = jax.ShapeDtypeStruct((batch_size, side, side, 3), np.float32)
-    width = jax.eval_shape(encoded, squares, jax.eval_shape(draw, number)).shape[1]
+    width = jax.eval_shape(directions, variables, squares, jax.eval_shape(draw, number)).shape[1]
     found = data.out_of_memory((len(collection), width), np.float32)
     for first in tqdm(range(0, len(collection), batch_size), unit="batch"):
         # The last batch is filled up with its last photograph.
         some = np.minimum(first + number, len(collection) - 1)
-        found[some] = encoded(images.to_float(collection[some]), draw(some))
+        found[some] = directions(variables, images.to_float(collection[some]), draw(some))
     return found
 
 
