@@ -12,16 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ce_jax import config as configuration
-from ce_jax import (
-    hole_files,
-    loading,
-    loop,
-    packing,
-    perceptual,
-    planning,
-    sharding,
-    shards,
-)
+from ce_jax import hole_files, loading, loop, packing, perceptual, planning, sharding, shards
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import ConfigError, Inpainting
 from ce_jax.finishing import Finished, captions_of, finish

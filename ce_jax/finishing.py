@@ -1,7 +1,7 @@
 """From what the devices propose to what is kept: blended on the host, measured, and described."""
 
 import time
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -66,49 +66,19 @@ def finish(
         trailed: the images whose trails are kept.
         compare: LPIPS, where that is to be measured too.
     """
-    count, hole, completion = len(batch.pictures), batch.hole, batch.completion
-    score, steps = (np.asarray(array)[:count] for array in (completion.score, completion.steps))
-    proposals = np.asarray(completion.proposal)[:count, np.newaxis]
-    if completion.candidates is not None:
-        proposals = np.asarray(completion.candidates.proposal)[:count]
-    finite = np.isfinite(proposals)
-    served = np.isfinite(score) & np.all(finite | ~hole[:, np.newaxis], axis=(1, 2, 3, 4))
-    proposals = np.where(finite, proposals, 0)
-    photographs = np.stack([picture.image for picture in batch.pictures])
+    pictures, hole, completion = batch.pictures, batch.hole, batch.completion
+    steps = np.asarray(completion.steps)
+    score, proposals, served = _served(completion, hole)
+    photographs = np.stack([picture.image for picture in pictures])
     ranked = _blended(photographs, proposals, hole, config)
-    figures = {}
-    if any(picture.truth is not None for picture in batch.pictures):
-        filled = {config.method: ranked[:, 0], "laplace": _laplace(photographs, hole)}
-        truth = np.stack([p.image if p.truth is None else p.truth for p in batch.pictures])
-        for method, result in filled.items():
-            figures[method] = metrics.figures(result, truth, hole)
-            if compare is not None:
-                figures[method]["image/lpips"] = compare(result, truth)
-    seconds = round((time.monotonic() - batch.begun) / count, 4)
-    for i, picture in enumerate(batch.pictures):
+    figures = _figures(pictures, photographs, hole, ranked[:, 0], config, compare)
+    seconds = round((time.monotonic() - batch.begun) / len(pictures), 4)
+    for i, picture in enumerate(pictures):
         if not served[i]:
             yield Unserved(picture, why_not(config.method))
             continue
-        record = {
-            "name": picture.name,
-            "status": "done",
-            "seconds": seconds,
-            "steps": int(steps[i]),
-            "score": round(float(score[i]), 4),
-            "missing": round(_missing(picture, hole[i]), 4),
-            "hole": hash_of(hole[i]),
-            "figures": {
-                method: {k: round(float(v[i]), 5) for k, v in values.items() if np.isfinite(v[i])}
-                for method, values in figures.items()
-                if picture.truth is not None
-            },
-            "note": "; ".join(filter(None, (_note(_missing(picture, hole[i])), picture.note))),
-            "files": {role: stamp._asdict() for role, stamp in picture.files.items()},
-        }
-        if picture.place is not None:
-            record["square"] = picture.place.square._asdict()
-        if picture.restarts:
-            record["restarts"] = picture.restarts
+        spent = {"seconds": seconds, "steps": int(steps[i]), "score": round(float(score[i]), 4)}
+        record = _record(picture, hole[i], spent, figures[i])
         if completion.candidates is not None:
             record["candidates"] = _ranks(completion.candidates, i)
         strips = None
@@ -120,6 +90,73 @@ def finish(
             strips = _blended(photographs[i : i + 1], best, hole[i : i + 1], config)[0]
         panel = partial(_panel, config, picture, hole[i], proposals[i, 0], ranked[i])
         yield Finished(picture, record, ranked[i], panel, strips)
+
+
+def _served(completion: Completion, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scores [b], proposals [b, k, s, s, 3], the best first, and for whom these are numbers, [b].
+
+    Without what the batch was padded with; what is no number in a proposal is 0.
+    """
+    score = np.asarray(completion.score)[: len(hole)]
+    proposals = np.asarray(completion.proposal)[: len(hole), np.newaxis]
+    if completion.candidates is not None:
+        proposals = np.asarray(completion.candidates.proposal)[: len(hole)]
+    finite = np.isfinite(proposals)
+    served = np.isfinite(score) & np.all(finite | ~hole[:, np.newaxis], axis=(1, 2, 3, 4))
+    return score, np.where(finite, proposals, 0), served
+
+
+def _figures(
+    pictures: Sequence[Picture],
+    photographs: np.ndarray,
+    hole: np.ndarray,
+    completed: np.ndarray,
+    config: Inpainting,
+    compare: Compare | None,
+) -> list[dict[str, dict[str, float]]]:
+    """What the manifest says of how good each image is, by method, where the truth is known."""
+    if all(picture.truth is None for picture in pictures):
+        return [{} for _ in pictures]
+    truth = np.stack([p.image if p.truth is None else p.truth for p in pictures])
+    figures = {}
+    filled = {config.method: completed, "laplace": _laplace(photographs, hole)}
+    for method, result in filled.items():
+        figures[method] = metrics.figures(result, truth, hole)
+        if compare is not None:
+            figures[method]["image/lpips"] = compare(result, truth)
+    return [
+        {
+            method: {k: round(float(v[i]), 5) for k, v in values.items() if np.isfinite(v[i])}
+            for method, values in figures.items()
+            if picture.truth is not None
+        }
+        for i, picture in enumerate(pictures)
+    ]
+
+
+def _record(
+    picture: Picture,
+    hole: np.ndarray,
+    spent: Mapping[str, float],
+    figures: Mapping[str, Mapping[str, float]],
+) -> dict[str, Any]:
+    """What the manifest says of a completed image."""
+    missing = float(hole.mean()) if picture.place is None else picture.place.missing
+    record = {
+        "name": picture.name,
+        "status": "done",
+        **spent,
+        "missing": round(missing, 4),
+        "hole": hash_of(hole),
+        "figures": figures,
+        "note": "; ".join(filter(None, (_note(missing), picture.note))),
+        "files": {role: stamp._asdict() for role, stamp in picture.files.items()},
+    }
+    if picture.place is not None:
+        record["square"] = picture.place.square._asdict()
+    if picture.restarts:
+        record["restarts"] = picture.restarts
+    return record
 
 
 def _panel(
@@ -184,11 +221,6 @@ def _trail(trails: Trails) -> dict[str, Any]:
         **{name: np.round(array.astype(float), 6).tolist() for name, array in numbers.items()},
         "share": round(share, 4),
     }
-
-
-def _missing(picture: Picture, hole: np.ndarray) -> float:
-    """The share that is missing, of the whole photograph if that is to be returned."""
-    return float(hole.mean()) if picture.place is None else picture.place.missing
 
 
 def _note(missing: float) -> str:

@@ -229,40 +229,22 @@ class Results:
             title: of the report.
             of_sets: figures of all completions of a method together, where they are known.
         """
-        limit = self._worst_so_far()
-        columns = defaultdict(lambda: defaultdict(lambda: array("d")))
-        seen, failures = [], []
-        for record in self.records():
-            if record["status"] != "done":
-                failures.append((record["name"], record["reason"]))
-                continue
-            for method, measured in record["figures"].items():
-                for name, value in measured.items():
-                    columns[method][name].append(value)
-            if record["name"] in self._shown or psnr_of(record) <= limit:
-                seen.append(record)
-        lines = {method: metrics.summary(each) for method, each in columns.items()}
+        lines, failures, seen = self._surveyed()
         for method, of_set in of_sets.items():
             lines[method] = {**lines.get(method, {}), **of_set.figures}
         remarks = {method: of_set.remark for method, of_set in of_sets.items()}
-        files.write_text(
-            self.folder / "metrics.json",
-            json.dumps(
-                {
-                    "facts": facts,
-                    "captions": captions,
-                    "done": len(self._done),
-                    "failed": len(failures),
-                    "figures": {
-                        method: {name: estimate.to_json() for name, estimate in line.items()}
-                        for method, line in lines.items()
-                    },
-                    "remarks": remarks,
-                },
-                indent=2,
-            )
-            + "\n",
-        )
+        summary = {
+            "facts": facts,
+            "captions": captions,
+            "done": len(self._done),
+            "failed": len(failures),
+            "figures": {
+                method: {name: estimate.to_json() for name, estimate in line.items()}
+                for method, line in lines.items()
+            },
+            "remarks": remarks,
+        }
+        files.write_text(self.folder / "metrics.json", json.dumps(summary, indent=2) + "\n")
         write_report(
             self.folder / "report.html",
             title=title,
@@ -272,6 +254,25 @@ class Results:
             rows=[row for record in seen if (row := self._manifest.row(record, captions))],
             failures=failures,
         )
+
+    def _surveyed(
+        self,
+    ) -> tuple[dict[str, dict[str, Estimate]], list[tuple[str, str]], list[Record]]:
+        """The means of each method; who failed, and why; and the images that the report shows."""
+        limit = self._worst_so_far()
+        columns = defaultdict(lambda: defaultdict(lambda: array("d")))
+        failures, seen = [], []
+        for record in self.records():
+            if record["status"] != "done":
+                failures.append((record["name"], record["reason"]))
+                continue
+            for method, measured in record["figures"].items():
+                for name, value in measured.items():
+                    columns[method][name].append(value)
+            if record["name"] in self._shown or psnr_of(record) <= limit:
+                seen.append(record)
+        means = {method: metrics.summary(each) for method, each in columns.items()}
+        return means, failures, seen
 
     def _worst_so_far(self) -> float:
         """The PSNR below which an image is one of the worst; infinite while there are few."""

@@ -134,15 +134,9 @@ def _told(event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-class _Corner(NamedTuple):
-    """A small part of a picture, in the page itself."""
-
-    step: int
-    place: int
-    source: str
-
-
-def _corners(pictures: Sequence[epath.Path], plain: Mapping[str, Any]) -> list[_Corner]:
+def _corners(
+    pictures: Sequence[epath.Path], plain: Mapping[str, Any]
+) -> list[dict[str, int | str]]:
     """The first tiles of a few pictures, closer together where more happens: in the beginning."""
     size = plain.get("data", {}).get("frame", {}).get("size", 64)
     side = _TILES * (size + 2) - 2
@@ -151,7 +145,10 @@ def _corners(pictures: Sequence[epath.Path], plain: Mapping[str, Any]) -> list[_
     places = sorted(
         {round(share * last) for share in shares} if last >= _CORNERS else range(last + 1)
     )
-    return [_Corner(int(pictures[i].stem), i, _jpeg(pictures[i], side, _CORNER)) for i in places]
+    return [
+        {"step": int(pictures[i].stem), "place": i, "source": _jpeg(pictures[i], side, _CORNER)}
+        for i in places
+    ]
 
 
 def _jpeg(picture: epath.Path, side: int | None, longest: int) -> str:

@@ -67,23 +67,13 @@ def train(
         Diverged: a loss became NaN or infinite; what was saved before is untouched.
     """
     mesh, workdir = sharding.make_mesh(), files.place(workdir)
-    hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)))
-    with hosts.together():
-        source, searched, scene = _opened(config, workdir, mesh)
-    program = _compiled(config, mesh, len(source), scene, watch)
-    with hosts.together():
-        if hosts.is_first():
-            checkpointing.claim(workdir, config)  # after everything that may refuse to begin
-    hosts.require_shared(workdir)
-    game = program.begin()
-    game = checkpointing.restore(workdir, loading.with_searched(game, searched))
+    source, program, game = _prepared(config, workdir, mesh, watch)
     start = int(game.step)
     facts = {"command": command, "images": len(source), "parameters": parameters(game)}
+    batches = data.training_batches(config, source, sharding.split(mesh), start=start)
     kept = {"keep_last": config.keep_last, "keep_every": config.keep_every}
     with (
-        contextlib.closing(
-            data.training_batches(config, source, sharding.split(mesh), start=start)
-        ) as batches,
+        contextlib.closing(batches),
         run_report.reported(workdir),
         Checkpoints(workdir, **kept) as checkpoints,
         _logbook(config, workdir, start, facts) as logbook,
@@ -116,6 +106,22 @@ class _Program(NamedTuple):
     show: Callable[[Game], Array] | None
     validate: Callable[[Game], Game] | None
     epoch: int
+
+
+def _prepared(
+    config: Training, workdir: epath.Path, mesh: Mesh, watch: Callable[[Callable], Callable]
+) -> tuple[Source, _Program, Game]:
+    """Whatever may refuse to begin; then the work directory is taken, and the game restored."""
+    hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)))
+    with hosts.together():
+        source, searched, scene = _opened(config, workdir, mesh)
+    program = _compiled(config, mesh, len(source), scene, watch)
+    with hosts.together():
+        if hosts.is_first():
+            checkpointing.claim(workdir, config)  # after everything that may refuse to begin
+    hosts.require_shared(workdir)
+    game = loading.with_searched(program.begin(), searched)
+    return source, program, checkpointing.restore(workdir, game)
 
 
 def _opened(

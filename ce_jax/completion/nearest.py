@@ -98,33 +98,54 @@ def feature_method(
         SourceError: there is no such collection.
     """
     shared, whole = sharding.split(mesh), sharding.replicated(mesh)
+    directions = jax.jit(
+        partial(_directions, encode), in_shardings=(whole, shared, shared), out_shardings=shared
+    )
     variables = jax.device_put(variables, whole)
-    side, number = frame.size, np.arange(batch_size)
-    keys = jax.vmap(jax.random.fold_in, (None, 0))
-    draw = jax.jit(lambda number: draw_any(kinds, keys(jax.random.key(seed), number), size=side))
-    squares = jax.ShapeDtypeStruct((batch_size, side, side, 3), np.float32)
-    width = jax.eval_shape(encode, variables, squares, jax.eval_shape(draw, number)).shape[1]
-
-    def direction(variables: Variables, images_: Array, hole: Array) -> Array:
-        features = encode(variables, images_, hole)
-        length = jnp.linalg.norm(features, axis=-1, keepdims=True)
-        return features / jnp.maximum(length, jnp.finfo(features.dtype).tiny)
-
-    encoded = jax.jit(direction, in_shardings=(whole, shared, shared), out_shardings=shared)
     collection = data.collection(source, frame)
-    directions = data.out_of_memory((len(collection), width), np.float32)
-    for first in tqdm(range(0, len(collection), batch_size), unit="batch"):
-        # The last batch is filled up with its last photograph.
-        some = np.minimum(first + number, len(collection) - 1)
-        directions[some] = encoded(variables, images.to_float(collection[some]), draw(some))
+    there = _encoded(collection, directions, variables, kinds, seed, batch_size)
     nearer = _compiled(most_aligned, mesh, known=1)
 
     def propose(nothing: None, images_: Array, hole: Array, key: Array):
-        query = encoded(variables, images_, hole)
-        distance, index = _search(nearer, (query,), directions)
+        query = directions(variables, images_, hole)
+        distance, index = _search(nearer, (query,), there)
         return _proposed(collection[index], distance)
 
     return propose
+
+
+def _directions(
+    encode: Callable[[Variables, Array, Array], Array],
+    variables: Variables,
+    images_: Array,
+    hole: Array,
+) -> Array:
+    """Features of length 1, [b, d]."""
+    features = encode(variables, images_, hole)
+    length = jnp.linalg.norm(features, axis=-1, keepdims=True)
+    return features / jnp.maximum(length, jnp.finfo(features.dtype).tiny)
+
+
+def _encoded(
+    collection: np.ndarray,
+    directions: Callable[..., Array],
+    variables: Variables,
+    kinds: Sequence[HoleKind],
+    seed: int,
+    batch_size: int,
+) -> np.ndarray:
+    """What a whole collection becomes, each photograph with a hole of its own: [n, d]."""
+    side, number = collection.shape[1], np.arange(batch_size)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))
+    draw = jax.jit(lambda number: draw_any(kinds, keys(jax.random.key(seed), number), size=side))
+    squares = jax.ShapeDtypeStruct((batch_size, side, side, 3), np.float32)
+    width = jax.eval_shape(directions, variables, squares, jax.eval_shape(draw, number)).shape[1]
+    found = data.out_of_memory((len(collection), width), np.float32)
+    for first in tqdm(range(0, len(collection), batch_size), unit="batch"):
+        # The last batch is filled up with its last photograph.
+        some = np.minimum(first + number, len(collection) - 1)
+        found[some] = directions(variables, images.to_float(collection[some]), draw(some))
+    return found
 
 
 def closest(

@@ -28,11 +28,7 @@ class Hosts:
             host, _, port = self.coordinator.rpartition(":")
             if not (host and port.isdecimal() and 0 < int(port) < 2**16):
                 raise refused(self, "hosts.coordinator", "HOST:PORT, as in 10.0.0.1:8476")
-        if (
-            self.index is not None
-            and self.count is not None
-            and self.index not in range(self.count)
-        ):
+        if self.count is not None and self.index not in (None, *range(self.count)):
             raise refused(self, "hosts.index", f"in [0, hosts.count), which is {self.count}")
         given = {"coordinator": self.coordinator, "count": self.count, "index": self.index}
         missing = [f"--hosts.{name}" for name, value in given.items() if value is None]
