@@ -111,12 +111,14 @@ def restated_objective(networks, settings, z, images, weight):
 SOME = LatentSearch(steps=4, rate=0.1)
 
 
-def found(problem, settings, *, keep=1):
-    """Proposal, score, steps, candidates and trails, as arrays of NumPy."""
+def found(problem, settings, *, keep=1, exactly=False):
+    """Proposal, score, steps, candidates and trails; exactly, where bits of two are compared."""
     images, hole, _ = problem
-    return jax.tree.map(np.asarray, _proposing(settings, keep)(NETWORKS, images, hole, keys()))
+    method = _proposing(settings, keep, exactly)
+    return jax.tree.map(np.asarray, method(NETWORKS, images, hole, keys()))
 
 
 @cache
-def _proposing(settings, keep):
-    return jax.jit(latent.method(RUN.model, settings, keep=keep), compiler_options=tiny.EXACTLY)
+def _proposing(settings, keep, exactly):
+    options = tiny.EXACTLY if exactly else tiny.QUICKLY
+    return jax.jit(latent.method(RUN.model, settings, keep=keep), compiler_options=options)

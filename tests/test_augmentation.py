@@ -4,10 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import tiny
 
 from ce_jax.augmentation import augment
 
 SIZE = 16
+
+varied = jax.jit(augment, static_argnums=2, compiler_options=tiny.QUICKLY)
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +23,7 @@ def keys(seed=0):
 
 
 def test_translation_moves_an_image_by_at_most_an_eighth_and_lets_zeros_in(images):
-    found, shifts = np.asarray(augment(images, keys(), ("translation",))), set()
+    found, shifts = np.asarray(varied(images, keys(), ("translation",))), set()
     room = SIZE // 8
     padded = np.pad(images, ((0, 0), (room, room), (room, room), (0, 0)))
     for image, moved in zip(padded, found, strict=True):
@@ -36,7 +39,7 @@ def test_translation_moves_an_image_by_at_most_an_eighth_and_lets_zeros_in(image
 
 
 def test_a_cutout_is_part_of_one_square_of_half_the_side(images):
-    found = np.asarray(augment(images, keys(), ("cutout",)))
+    found = np.asarray(varied(images, keys(), ("cutout",)))
     gone = (found != images).any(-1)
     np.testing.assert_array_equal(found[gone], 0)
     for one in gone:
@@ -50,15 +53,15 @@ def test_a_cutout_is_part_of_one_square_of_half_the_side(images):
 
 
 def test_colour_is_affine_in_a_pixel_and_its_grey(images):
-    found = np.asarray(augment(images, keys(), ("colour",)), np.float64)
+    found = np.asarray(varied(images, keys(), ("colour",)), np.float64)
     factors = []
-    for image, varied in zip(images.astype(np.float64), found, strict=True):
+    for image, other in zip(images.astype(np.float64), found, strict=True):
         grey = np.broadcast_to(image.mean(-1, keepdims=True), image.shape)
         causes = np.stack([(image - grey).ravel(), grey.ravel(), np.ones(image.size)], axis=1)
-        fit, miss, *_ = np.linalg.lstsq(causes, varied.ravel(), rcond=None)
+        fit, miss, *_ = np.linalg.lstsq(causes, other.ravel(), rcond=None)
         assert miss < 1e-9
         contrast = fit[1]
-        brightness = varied.mean() - image.mean()  # which contrast leaves alone
+        brightness = other.mean() - image.mean()  # which contrast leaves alone
         factors.append((fit[0] / contrast, contrast, brightness))
     low, high = np.min(factors, axis=0), np.max(factors, axis=0)
     assert (low >= np.array([0, 0.5, -0.5]) - 1e-6).all()
@@ -68,16 +71,17 @@ def test_colour_is_affine_in_a_pixel_and_its_grey(images):
 
 def test_an_image_is_varied_by_its_own_key_alone(images):
     kinds = ("colour", "translation", "cutout")
-    together = augment(images, keys(), kinds)
-    alone = augment(images[3:5], keys()[3:5], kinds)
+    together = varied(images, keys(), kinds)
+    alone = varied(images[3:5], keys()[3:5], kinds)
     np.testing.assert_allclose(alone, together[3:5], atol=1e-6)
-    assert (np.asarray(augment(images, keys(1), kinds)) != together).any()
+    assert (np.asarray(varied(images, keys(1), kinds)) != together).any()
 
 
 def test_a_generator_learns_through_what_is_still_seen(images):
     kinds = ("translation", "cutout")
-    towards = jax.grad(lambda images: jnp.sum(augment(images, keys(), kinds)))(images)
-    seen = np.asarray(augment(np.ones_like(images), keys(), kinds))
+    slope = jax.grad(lambda images: jnp.sum(augment(images, keys(), kinds)))
+    towards = jax.jit(slope, compiler_options=tiny.QUICKLY)(images)
+    seen = np.asarray(varied(np.ones_like(images), keys(), kinds))
     assert set(np.unique(towards)) == {0, 1}
     np.testing.assert_array_equal(np.sum(towards, (1, 2, 3)), seen.sum((1, 2, 3)))
 

@@ -14,7 +14,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import tiny
 
 from ce_jax.completion.space import Networks
 from ce_jax.config import LatentSearch
@@ -46,12 +45,7 @@ both_modes = pytest.mark.parametrize(
         ),
     ],
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quickly():
-    with tiny.quickly():
-        yield
+pytestmark = pytest.mark.usefixtures("quickly")
 
 
 def stepped(run):
@@ -86,6 +80,7 @@ def assert_learned_alike(ours, theirs, *, rate):
         assert np.max(difference) < 2 * SETTING.steps * rate
 
 
+@pytest.mark.slow
 def test_weights_survive_the_way_to_pytorch_and_back(dcgan, context_encoder):
     game, _ = dcgan
     generator = theirs.generator_twin(game.generator.variables, SETTING)
@@ -97,6 +92,7 @@ def test_weights_survive_the_way_to_pytorch_and_back(dcgan, context_encoder):
     assert_close(game.generator.variables, from_pytorch(encoder), rtol=0)
 
 
+@pytest.mark.slow
 @both_modes
 def test_training_steps_of_a_dcgan_are_the_same_on_both_sides(dcgan, mode):
     game, losses = dcgan
@@ -113,6 +109,7 @@ def test_training_steps_of_a_dcgan_are_the_same_on_both_sides(dcgan, mode):
     assert_close(game.generator.batch_stats, learned["batch_stats"], rtol=1e-2, atol=1e-6)
 
 
+@pytest.mark.slow
 @both_modes
 def test_training_steps_of_a_context_encoder_are_the_same_on_both_sides(context_encoder, mode):
     game, losses = context_encoder
@@ -148,6 +145,7 @@ def searched(dcgan):
     return networks, search(networks, *searching.problem(SETTING))
 
 
+@pytest.mark.slow
 @both_modes
 def test_searches_reach_the_same_z_and_objective_however_often(searched, mode):
     networks, (z, objective) = searched
@@ -160,6 +158,7 @@ def test_searches_reach_the_same_z_and_objective_however_often(searched, mode):
     assert np.abs(z - start).max() > searching.PUBLISHED.rate  # it has moved
 
 
+@pytest.mark.slow
 @both_modes
 def test_searches_from_the_same_guess_end_at_the_same_images(searched, mode):
     # Whoever has hardly learned paints and sees grey everywhere; so much louder it is not.
@@ -211,6 +210,7 @@ def test_a_side_of_ours_that_fails_is_missing_like_one_of_theirs():
     assert found.missing == {"JAX": "MemoryError: too large"}
 
 
+@pytest.mark.slow
 def test_what_is_frozen_says_what_the_network_said(dcgan, context_encoder):
     game, _ = dcgan
     generator = theirs.generator_twin(game.generator.variables, SETTING)

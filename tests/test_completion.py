@@ -28,6 +28,9 @@ RUNS = {
     "tv": None,
     "neighbours": None,
 }
+TWINS = {"latent", "latent, vae", "context-encoder, center"}
+"""What another name does too, so far as devices are concerned; compiled for one device seldom."""
+
 ANYWHERE = ("half", "random:0.7", "block:9", "pattern:0.4")
 WITHIN_CENTER = ("center", "center:6")
 
@@ -137,6 +140,14 @@ def test_a_completion_does_not_depend_on_batch_mates_or_padding(method):
     assert equal(*(jax.tree.map(lambda array: array[:3], one) for one in (some, method())))
 
 
+apart = pytest.mark.parametrize(
+    "method",
+    [pytest.param(name, marks=[pytest.mark.slow] * (name in TWINS)) for name in RUNS],
+    indirect=True,
+)
+
+
+@apart
 def test_the_number_of_devices_changes_no_bit_when_each_has_as_many_images(method):
     pairs = [range(first, first + 2) for first in range(0, BATCH, 2)]
     single = [
@@ -147,6 +158,7 @@ def test_the_number_of_devices_changes_no_bit_when_each_has_as_many_images(metho
     assert equal(joined, method())
 
 
+@apart
 def test_another_number_of_images_on_a_device_changes_little(method):
     """Sums are taken in another order: floats agree to 1e-4 of their range."""
     shared, single = method(), method(complete=method.alone)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import browser
 import numpy as np
+import pytest
 import tiny
 
 from ce_jax import images
@@ -52,6 +53,51 @@ def reported(workdir):
     return [json.loads(line)["step"] for line in lines]
 
 
+def assert_completed(output):
+    """The folder of `configs/smoke_inpaint.py`, and the report in it."""
+    digits = open_source("bundled:digits[:20]")
+    assert names_in(output / "images") == [f"{name}.png" for name in digits.names]
+    known = np.ones((32, 32), bool)
+    known[8:-8, 8:-8] = False
+    for index, name in enumerate(digits.names):
+        completion = images.read(output / "images" / f"{name}.png")
+        framed = images.frame(digits[index], size=32)
+        assert np.array_equal(completion[known], framed[known])
+        assert not np.array_equal(completion, framed)
+
+    records = [json.loads(line) for line in (output / "manifest.jsonl").read_text().splitlines()]
+    assert [record["name"] for record in records] == digits.names
+    assert {(record["status"], record["steps"]) for record in records} == {("done", 5)}
+    figures = json.loads((output / "metrics.json").read_text())["figures"]
+    assert set(figures) == {"latent", "laplace"}
+    page = (output / "report.html").read_text()
+    assert re.findall("<h3>(.+)</h3>", page) == digits.names
+    assert page.count("<img src=") == 20 * 7
+
+
+def test_from_a_training_that_is_continued_to_the_report(tmp_path, command):
+    """Both programs in this process, on so small a network that little is to be compiled."""
+    workdir, output = tmp_path / "trained", tmp_path / "completed"
+    network = ("--model.width", "4", "--model.latent", "8", "--steps-per-call", "1")
+    for steps in (2, 3):
+        arguments = ("configs/smoke.py", "--workdir", workdir, *network, "--steps", steps)
+        with tiny.quickly():
+            code, out, error = command("train.py", *arguments)
+        assert (code, out) == (0, f"step {steps} of {steps}, saved in {workdir}\n")
+        assert "Warning" not in error
+    assert reported(workdir) == [1, 2, 3]
+    assert names_in(workdir / "checkpoints") == ["2", "3"]
+
+    arguments = ("configs/smoke_inpaint.py", "--model", workdir, "--output", output)
+    with tiny.quickly():
+        code, out, error = command("inpaint.py", *arguments)
+    told = f"20 of 20 images completed, 0 failed; report: {output}/report.html\n"
+    assert (code, out) == (0, told)
+    assert "Warning" not in error
+    assert_completed(output)
+
+
+@pytest.mark.slow
 def test_from_a_training_that_is_stopped_and_continued_to_the_report(tmp_path):
     workdir, output = tmp_path / "trained", tmp_path / "completed"
     arguments = ("configs/smoke.py", "--workdir", workdir, "--checkpoint-every", "99999")
@@ -78,25 +124,7 @@ def test_from_a_training_that_is_stopped_and_continued_to_the_report(tmp_path):
     code, out = finish(start("inpaint.py", *arguments))
     told = f"20 of 20 images completed, 0 failed; report: {output}/report.html\n"
     assert (code, out) == (0, told)
-
-    digits = open_source("bundled:digits[:20]")
-    assert names_in(output / "images") == [f"{name}.png" for name in digits.names]
-    known = np.ones((32, 32), bool)
-    known[8:-8, 8:-8] = False
-    for index, name in enumerate(digits.names):
-        completion = images.read(output / "images" / f"{name}.png")
-        framed = images.frame(digits[index], size=32)
-        assert np.array_equal(completion[known], framed[known])
-        assert not np.array_equal(completion, framed)
-
-    records = [json.loads(line) for line in (output / "manifest.jsonl").read_text().splitlines()]
-    assert [record["name"] for record in records] == digits.names
-    assert {(record["status"], record["steps"]) for record in records} == {("done", 5)}
-    figures = json.loads((output / "metrics.json").read_text())["figures"]
-    assert set(figures) == {"latent", "laplace"}
-    page = (output / "report.html").read_text()
-    assert re.findall("<h3>(.+)</h3>", page) == digits.names
-    assert page.count("<img src=") == 20 * 7
+    assert_completed(output)
 
 
 @browser.needed

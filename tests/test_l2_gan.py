@@ -29,11 +29,7 @@ MODEL, SIZE, SIDE = EXPERIMENT.model, 88, 32
 BLOCK = (slice(None), slice(50, 82), slice(6, 38))
 """Where the square of bottom-left lies in 88 pixels."""
 
-
-@pytest.fixture(scope="module", autouse=True)
-def quickly():
-    with tiny.quickly():
-        yield
+pytestmark = pytest.mark.usefixtures("quickly")
 
 
 def batch(seed):
@@ -179,7 +175,8 @@ def test_nothing_of_the_square_is_seen(steps):
     assert scalars["loss/recovery"] != steps[1][2]["loss/recovery"]
 
 
-@pytest.mark.parametrize("number", [pytest.param(0, marks=pytest.mark.slow), 3])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [0, 3])
 def test_one_device_and_eight_give_the_same_numbers(number, steps):
     """Gradients are compared through Adam's moments."""
     games, reports = steps

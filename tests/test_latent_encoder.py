@@ -91,7 +91,8 @@ def test_a_search_begins_where_the_encoder_says():
     trained = untrained.networks(RUN)
     settings = LatentSearch(start="encoder", steps=1, rate=1e-7)
     mesh = sharding.make_mesh(jax.devices()[:1])
-    complete = methods.build(Inpainting(model="a run", latent=settings), trained, mesh)
+    with tiny.quickly():
+        complete = methods.build(Inpainting(model="a run", latent=settings), trained, mesh)
     images = tiny.batch(0)[:8] / np.float32(127.5) - 1
 
     @functools.partial(jax.jit, compiler_options=tiny.QUICKLY)

@@ -202,7 +202,7 @@ def test_an_image_depends_on_its_batch_mates_in_training_only(module, shape):
     # Larger weights than at the start, as after training: nothing drowns in the stored statistics.
     variables = jax.tree.map(lambda leaf: 5 * leaf, started(module, shape))
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=QUICKLY)
     def both(variables, batch):
         trained, updated = module.apply(variables, batch, train=True, mutable=["batch_stats"])
         return trained, module.apply(variables, batch, train=False), updated

@@ -37,13 +37,21 @@ def assert_same_numbers(ours, theirs):
             )
 
 
-@pytest.mark.parametrize("kind", SYSTEMS)
+def systems(*, slow):
+    """Every one of `SYSTEMS`; of twins, one is tested always."""
+    return pytest.mark.parametrize(
+        "kind",
+        [pytest.param(kind, marks=[pytest.mark.slow] * (kind in slow)) for kind in SYSTEMS],
+    )
+
+
+@systems(slow=["vae"])
 def test_one_device_and_eight_give_the_same_numbers(kind):
     runs = (tiny.play(SYSTEMS[kind], tiny.batch(0), devices=devices) for devices in (1, 8))
     assert_same_numbers(*runs)
 
 
-@pytest.mark.parametrize("kind", SYSTEMS)
+@systems(slow=["vae", "context_encoder"])
 def test_pmap_gives_the_numbers_of_jit(kind):
     mapped = replace(SYSTEMS[kind], sharding=Sharding(mode="pmap"))
     runs = (tiny.play(experiment, tiny.batch(0)) for experiment in (mapped, SYSTEMS[kind]))
@@ -77,7 +85,7 @@ def assert_only_averages_are_sent(experiment, program):
     assert all(group.count(",") == 7 or group.startswith("[1,8]") for group in groups), groups
 
 
-@pytest.mark.parametrize("kind", SYSTEMS)
+@systems(slow=["vae"])
 def test_no_device_computes_more_than_its_share_of_a_batch(kind):
     """No image, latent or activation of a whole batch stands in the program of one device."""
     program = program_of(SYSTEMS[kind])
