@@ -4,7 +4,8 @@ Four things are not of the papers. The network sees where the hole is; its decod
 each layer of the encoder made of the image, since a bottleneck cannot carry what the known pixels
 of a torn picture hold (Ronneberger et al. 2015); an image counts by the logarithm of its error,
 which is its PSNR, so that large holes do not count for nearly everything; and there is no critic.
-Faces are moved by up to four pixels.
+Two known pixels around the hole are predicted as well, so that there is an edge to blend at. Faces
+are moved by up to four pixels.
 
     python train.py configs/context_encoder_skips64.py --workdir runs/ce-skips \\
         --data.source folder:celeba/train
@@ -26,7 +27,8 @@ def get_config() -> Training:
             predicts="image",
             holes=("center", "pattern", "random:0.8", "half"),
             error="logarithm",
-            overlap=0,
+            overlap=2,
+            overlap_weight=1.0,
             adversarial=0.0,
         ),
         data=Data(
