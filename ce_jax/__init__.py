@@ -31,7 +31,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     claims results                           an output folder, and what is in it
     planning loop training batch             what is to be done; the two loops
     api                                      the same for arrays, from Python
-    table_files tables                       many inpaintings, side by side
+    table_files table_report tables          many inpaintings, side by side
     commands                                 what the programs share
     convert                                  weights of others, and ours for others
 """

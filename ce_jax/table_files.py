@@ -1,27 +1,22 @@
-"""A table as it is read: by programs, in a text, and as a page to be sorted.
+"""A table in files: for programs, for spreadsheets, and to be read in a text.
 
 table.json    all cells: figures with their intervals, seconds, what failed and why
 table.csv     the same, a line for each cell
 table.md      the same, to be read in a text
-report.html   the same, to be sorted, with the worst images of each method
 """
 
 import csv
-import heapq
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ce_jax import files
 from ce_jax.config import Inpainting, Table
-from ce_jax.manifest import Manifest
 from ce_jax.metrics import Estimate
-from ce_jax.report import Line, Row, write_report
-from ce_jax.results import psnr_of
 
 NOT_RUN = "not run yet"
 """The note of a result of a cell that nobody has begun."""
@@ -116,10 +111,10 @@ def _bounds(estimate: Estimate | None) -> list[float | str]:
 
 def _as_markdown(config: Table, results: Sequence[Result]) -> str:
     lines = [f"# {config.title}"]
-    for caption, group in _grouped(results).items():
+    for caption, group in grouped(results).items():
         hashes = {result.facts["hole set"] for result in group if "hole set" in result.facts}
         lines += ["", f"## {caption}", "", f"Hole set {' and '.join(sorted(hashes)) or 'unknown'}."]
-        measured = {name for result in group for name in _compared(result, group)}
+        measured = {name for result in group for name in compared(result, group)}
         names = [*_ALWAYS, *(name for name in _WHERE_MEASURED if name in measured)]
         header = ["method", "n", *map(_heading, names), "s / image"]
         lines += ["", f"| {' | '.join(header)} |", "|" + "---|" * len(header)]
@@ -150,68 +145,7 @@ def _markdown_cells(result: Result, names: Sequence[str]) -> list[str]:
     ]
 
 
-def write_page(folder: Path, config: Table, results: Sequence[Result]) -> None:
-    """Writes report.html, with the images that each method did worst, in whichever cell."""
-    done = sum(result.done for result in results)
-    lines = {
-        caption: [Line(r.cell.method, _compared(r, group), r.note) for r in group]
-        for caption, group in _grouped(results).items()
-    }
-    hashes = {f"holes of {caption}": _hash(group) for caption, group in _grouped(results).items()}
-    versions = {result.facts["versions"] for result in results if "versions" in result.facts}
-    devices = {result.facts["device"] for result in results if "device" in result.facts}
-    write_report(
-        folder / "report.html",
-        title=config.title,
-        completed=done,
-        facts={
-            "seed": str(config.seed),
-            "device": ", ".join(sorted(devices)),
-            "versions": ", ".join(sorted(versions)),
-            "seconds": "an image, median with the 2.5th and 97.5th percentile",
-            **hashes,
-        },
-        figures=lines,
-        rows=[row for method in _methods(results) for row in _worst(method, config, results)],
-        failures=[],
-    )
-
-
-def _compared(result: Result, group: Sequence[Result]) -> dict[str, Estimate]:
-    """The figures of a line; the objective of a search only beside that of another one."""
-    searches = sum("objective" in other.figures for other in group)
-    return {k: v for k, v in result.figures.items() if k != "objective" or searches > 1}
-
-
-def _hash(group: Sequence[Result]) -> str:
-    hashes = sorted({result.facts["hole set"] for result in group if "hole set" in result.facts})
-    return ", ".join(hashes)
-
-
-def _methods(results: Sequence[Result]) -> list[str]:
-    return list(dict.fromkeys(result.cell.method for result in results))
-
-
-def _worst(method: str, config: Table, results: Sequence[Result]) -> Iterator[Row]:
-    """The images that a method completed worst, in whichever cell."""
-    found = []
-    for number, result in enumerate(results):
-        if result.cell.method == method:
-            manifest = Manifest(Path(result.cell.inpainting.output))
-            for name, line in manifest.find().items():
-                record = manifest.at(line)
-                if record["status"] == "done":
-                    found.append((psnr_of(record), name, number, line))
-    for _, _, number, line in heapq.nsmallest(config.worst, found):
-        cell, captions = results[number].cell, results[number].captions
-        manifest = Manifest(Path(cell.inpainting.output))
-        where = f"{cell.data}, {cell.holes}, {method}"
-        row = manifest.row(manifest.at(line) | {"note": where}, captions, group=method)
-        if row is not None:
-            yield row
-
-
-def _grouped(results: Sequence[Result]) -> dict[str, list[Result]]:
+def grouped(results: Sequence[Result]) -> dict[str, list[Result]]:
     """The lines of each table of which something has been run, by its caption."""
     groups: dict[str, list[Result]] = {}
     for result in results:
@@ -221,3 +155,9 @@ def _grouped(results: Sequence[Result]) -> dict[str, list[Result]]:
         for caption, group in groups.items()
         if any(result.note != NOT_RUN for result in group)
     }
+
+
+def compared(result: Result, group: Sequence[Result]) -> dict[str, Estimate]:
+    """The figures of a line; the objective of a search only beside that of another one."""
+    searches = sum("objective" in other.figures for other in group)
+    return {k: v for k, v in result.figures.items() if k != "objective" or searches > 1}

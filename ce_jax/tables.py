@@ -20,7 +20,8 @@ from ce_jax.config import Entry, Inpainting, Table
 from ce_jax.manifest import Manifest
 from ce_jax.metrics import Estimate
 from ce_jax.sources import digests, open_source
-from ce_jax.table_files import NOT_RUN, Cell, Result, write_page, write_tables
+from ce_jax.table_files import NOT_RUN, Cell, Result, write_tables
+from ce_jax.table_report import write_page
 
 _FILES = ("folder", "mat", "npz")
 
@@ -93,7 +94,7 @@ def _inpainting(config: Table, entry: Entry, holes: str) -> Inpainting:
         output=str(Path(config.output, "cells", *place)),
         perceptual=config.perceptual,
         seed=config.seed,
-        report_rows=0,
+        report_rows=config.rows,
         report_worst=config.worst,
         overwrite=config.overwrite,
     )

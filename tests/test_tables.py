@@ -18,7 +18,8 @@ from ce_jax.claims import OutputError
 from ce_jax.config import ConfigError, Entry, Table
 from ce_jax.manifest import Manifest
 from ce_jax.metrics import Estimate
-from ce_jax.table_files import Result, write_page, write_tables
+from ce_jax.table_files import Result, write_tables
+from ce_jax.table_report import write_page
 from ce_jax.tables import cells, tabulate
 
 
@@ -95,6 +96,26 @@ def test_the_page_shows_every_figure_and_the_worst_images(table):
     worst = [holes.replace("-", ":") for _, holes in sorted(everything)[:2]]
     assert shown == worst
     assert page.count("<figcaption>error, 2 times</figcaption>") == 2
+
+
+def test_the_page_shows_the_same_images_as_every_method_completed_them(table):
+    """Taken evenly from all, of those that all methods could complete."""
+    pasted = replace(table.entries[0].inpainting, blend="overlay")
+    other = Entry(data="photos", method="pasted", inpainting=pasted)
+    table = replace(table, entries=(*table.entries, other), rows=2, worst=0)
+    tabulate(table)
+    page = Path(table.output, "report.html").read_text()
+    rows = re.findall('(?s)data-group="side by side">(.+?)</article>', page)
+    shown = [re.findall('<h3>(.+)</h3>|"quiet">(.+)</p>', row) for row in rows]
+    assert [(name, note) for (name, _), (_, note) in shown] == [
+        (name, f"photos, {holes}") for holes in table.holes for name in ("00", "02.png")
+    ]
+    for row in rows:
+        captions = re.findall("<figcaption>(.+)</figcaption>", row)
+        assert [caption.split(",")[0] for caption in captions] == [
+            "hole", "Laplace", "pasted", "truth"
+        ]  # fmt: skip
+        assert re.fullmatch(r"Laplace, \d+\.\d dB", captions[1])
 
 
 @browser.needed

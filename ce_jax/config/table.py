@@ -47,6 +47,8 @@ class Table:
     """Data sets to do now; none: all."""
     only_methods: tuple[str, ...] = ()
     """Methods to do now; none: all."""
+    rows: int = 4
+    """Images of each data set, over each kind of hole, that the report shows as every method completed them, side by side; taken evenly from all."""
     worst: int = 20
     """Images of each method that the report shows: those with the lowest PSNR over the hole."""
     seed: int = 0
@@ -57,6 +59,7 @@ class Table:
     def __post_init__(self) -> None:
         require(len(self.entries) > 0, "entries", self.entries, "at least one")
         require(len(self.holes) > 0, "holes", self.holes, "at least one kind of hole")
+        require(self.rows >= 0, "rows", self.rows, "at least 0")
         require(self.worst >= 0, "worst", self.worst, "at least 0")
         require_local(self.output, "output")
         lines = [(entry.data, entry.method) for entry in self.entries]
