@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
         hosts.join(command.hosts)
         hosts.leave()
         with commands.interruptible() as stopped:
-            outcome = tabulate(config, stopped=stopped)
+            outcome = tabulate(config, stopped=stopped, tell=_tell)
     else:
         command = _with_frame_of_model(experiment, overrides)
         config = command.experiment

@@ -85,8 +85,8 @@ def summary(
 
     Values that are infinite (PSNR of equal images) or nan (an empty hole) have no place in a mean.
     They are left out of their own figure only: `n` says how many images were used. With n = 0 the
-    estimate is nan, with n = 1 its bounds are the mean. The interval of a figure depends on its
-    values, on `seed` and on `resamples` alone.
+    estimate is nan; of one image no interval is known, and its bounds are nan. The interval of a
+    figure depends on its values, on `seed` and on `resamples` alone.
 
     Args:
         columns: the values of each figure, by its name; there may be more of one than of another.
@@ -108,6 +108,8 @@ def _estimate(values: np.ndarray, random: np.random.Generator, resamples: int) -
     n = len(values)
     if n == 0:
         return Estimate(np.nan, np.nan, np.nan, 0)
+    if n == 1:
+        return Estimate(float(values[0]), np.nan, np.nan, 1)
     # Drawn one by one: all indices at once are a gigabyte for a hundred thousand images.
     means = [values[random.integers(n, size=n)].mean() for _ in range(resamples)]
     low, high = np.percentile(means, [2.5, 97.5])

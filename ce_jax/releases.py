@@ -17,6 +17,7 @@ has the SHA-256 of each file by its name.
 import hashlib
 import json
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -156,6 +157,7 @@ def read_config(path: str | os.PathLike) -> Training:
         raise _unreadable(path, error) from error
 
 
+@lru_cache(maxsize=8)
 def shapes(config: Training) -> Trained:
     """What a run of this experiment leaves, as shapes."""
     game = jax.eval_shape(systems.build(config).init, jax.random.key(0))

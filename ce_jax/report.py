@@ -89,6 +89,7 @@ def write_report(
     figures: Mapping[str, Sequence[Line]],
     rows: Sequence[Row],
     failures: Sequence[tuple[str, str]],
+    examples: Mapping[str, Sequence[Row]] | None = None,
 ) -> None:
     """Write what was run, how good it was, every image, and what failed, as one HTML page.
 
@@ -104,6 +105,7 @@ def write_report(
         figures: tables by their captions, each of one line per method.
         rows: one per image.
         failures: the name of every image that was not completed, and the reason.
+        examples: images that a table is shown with, by its caption.
 
     Raises:
         ValueError: a picture is not a PNG file.
@@ -115,6 +117,7 @@ def write_report(
         "completed": completed,
         "facts": facts,
         "figures": figures,
+        "examples": examples or {},
         "columns": columns,
         "best": {
             caption: {one.name: _best(table, one) for group in columns.values() for one in group}

@@ -134,7 +134,8 @@ def _markdown_cells(result: Result, names: Sequence[str]) -> list[str]:
             return "–"
         _, factor, decimals = _SHOWN[name.rpartition("/")[2]]
         mean, low, high = (f"{factor * x:.{decimals}f}" for x in result.figures[name][:3])
-        return f"{mean} ({low}–{high})" if name.startswith("hole") else mean
+        interval = name.startswith("hole") and result.figures[name].n > 1
+        return f"{mean} ({low}–{high})" if interval else mean
 
     seconds = result.figures.get("seconds")
     return [

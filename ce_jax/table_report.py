@@ -1,6 +1,7 @@
-"""The page of a table: figures to be sorted, and pictures to be compared.
+"""The page of a table: pictures to be compared, and figures to be sorted.
 
-Some images as every method completed them, side by side, and the worst ones of each method.
+Of each data set over each kind of hole some images as every method completed them, side by side,
+and the figures of all; then the worst images of each method.
 """
 
 import heapq
@@ -14,8 +15,6 @@ from ce_jax.manifest import Manifest
 from ce_jax.report import Line, Row, write_report
 from ce_jax.results import psnr_of
 from ce_jax.table_files import Result, compared, grouped
-
-_SIDE_BY_SIDE = "side by side"
 
 
 def write_page(folder: Path, config: Table, results: Sequence[Result]) -> None:
@@ -39,11 +38,11 @@ def write_page(folder: Path, config: Table, results: Sequence[Result]) -> None:
             caption: [Line(r.cell.method, compared(r, group), r.note) for r in group]
             for caption, group in groups.items()
         },
-        rows=[
-            *(row for group in groups.items() for row in _side_by_side(*group, config.rows)),
-            *(row for method in methods for row in _worst(method, results, config.worst)),
-        ],
+        rows=[row for method in methods for row in _worst(method, results, config.worst)],
         failures=[],
+        examples={
+            caption: list(_side_by_side(group, config.rows)) for caption, group in groups.items()
+        },
     )
 
 
@@ -52,7 +51,7 @@ def _hash(group: Sequence[Result]) -> str:
     return ", ".join(hashes)
 
 
-def _side_by_side(caption: str, group: Sequence[Result], count: int) -> Iterator[Row]:
+def _side_by_side(group: Sequence[Result], count: int) -> Iterator[Row]:
     """The first images that every method of a group has completed and can show."""
     shown = {result.cell.method: dict(_shown(result)) for result in group if result.done}
     common = set.intersection(*map(set, shown.values())) if shown else set()
@@ -65,7 +64,7 @@ def _side_by_side(caption: str, group: Sequence[Result], count: int) -> Iterator
             completions[method + known] = pictures["completion"]
         truth = {"truth": pictures["truth"]} if "truth" in pictures else {}
         pictures = {"hole": pictures["hole"], **completions, **truth}
-        yield Row(name, pictures, note=caption, group=_SIDE_BY_SIDE)
+        yield Row(name, pictures)
 
 
 def _shown(result: Result) -> Iterator[tuple[str, Row]]:

@@ -26,8 +26,18 @@ from ce_jax.table_report import write_page
 _FILES = ("folder", "mat", "npz")
 
 
-def tabulate(config: Table, *, stopped: Callable[[], bool] = lambda: False) -> Outcome:
+def tabulate(
+    config: Table,
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Outcome:
     """Runs every cell that is wanted and not yet done, and writes the table of all.
+
+    Args:
+        config: what is to be compared.
+        stopped: asked after every batch; True ends the run, and the next one continues.
+        tell: what is said of each cell before it begins.
 
     Raises:
         OutputError: the output folder holds something else.
@@ -36,22 +46,24 @@ def tabulate(config: Table, *, stopped: Callable[[], bool] = lambda: False) -> O
     if folder.exists() and any(folder.iterdir()) and not (folder / "cells").is_dir():
         raise OutputError(f"{folder} holds other files; choose a new or empty --output.")
     (folder / "cells").mkdir(parents=True, exist_ok=True)
-    refused: dict[Cell, str] = {}
+    results = {cell: _result(cell) for cell in cells(config)}
+    wanted = [cell for cell in results if _wanted(cell, config)]
     done = failed = total = 0
-    for cell in cells(config):
-        if not _wanted(cell, config) or stopped():
-            continue
+    for number, cell in enumerate(wanted, 1):
+        if stopped():
+            break
+        tell(f"{number} of {len(wanted)}: {cell.data}, {cell.holes}, {cell.method}")
         try:
             outcome = inpaint(cell.inpainting, stopped=stopped)
         except (ValueError, OSError) as error:
-            refused[cell] = str(error)
+            results[cell] = Result(cell, note=str(error))
             failed, total = failed + 1, total + 1
             continue
         done, failed, total = (done + outcome.done, failed + outcome.failed, total + outcome.total)
-        write_tables(folder, config, [_result(one, refused) for one in cells(config)])
-    results = [_result(cell, refused) for cell in cells(config)]
-    write_tables(folder, config, results)
-    write_page(folder, config, results)
+        results[cell] = _result(cell)
+        write_tables(folder, config, list(results.values()))
+    write_tables(folder, config, list(results.values()))
+    write_page(folder, config, list(results.values()))
     return Outcome(done, failed, total, stopped())
 
 
@@ -105,12 +117,12 @@ def _file_name(name: str) -> str:
     return "".join(c if c.isalnum() or c in "-_.," else "-" for c in name)
 
 
-def _result(cell: Cell, refused: dict[Cell, str]) -> Result:
+def _result(cell: Cell) -> Result:
     """What the folder of a cell knows, of this run or of one before."""
     folder = Path(cell.inpainting.output)
     measured = folder / "metrics.json"
-    if cell in refused or not measured.is_file():
-        return Result(cell, note=refused.get(cell, NOT_RUN))
+    if not measured.is_file():
+        return Result(cell, note=NOT_RUN)
     summary = files.json_object(measured.read_text(encoding="utf-8"))
     manifest = Manifest(folder)
     records = [manifest.at(line) for line in manifest.find().values()]

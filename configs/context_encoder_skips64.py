@@ -23,6 +23,7 @@ def get_config() -> Training:
             width=48,
             bottleneck=128,
             skips=True,
+            residual=True,
             hole_channel=True,
             predicts="image",
             holes=("center", "pattern", "random:0.8", "half"),

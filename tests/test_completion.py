@@ -100,6 +100,17 @@ def method(request):
     )
 
 
+def test_a_method_is_compiled_once_for_all_kinds_of_hole_and_anew_for_other_settings():
+    mesh = sharding.make_mesh(jax.devices()[:1])
+
+    def program(**changes):
+        config = Inpainting(images="-", method="tv", **changes)
+        return methods.build(config, None, mesh).func
+
+    assert program(holes="half") is program(holes="center", seed=1)
+    assert program() is not program(tv=TotalVariation(steps=3))
+
+
 def test_known_pixels_come_back_as_they_were_and_the_hole_is_filled(method):
     completed = method()
     kept = np.where(method.hole, 0, method.photographs)

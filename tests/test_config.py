@@ -99,6 +99,11 @@ def alexnet(**fields):
             lambda: alexnet(predicts="image", skips=True),
             "model.skips must be False .* alexnet, got",
         ),
+        (lambda: ContextEncoder(residual=True), "model.residual must be False for .* the centre"),
+        (
+            lambda: alexnet(predicts="image", residual=True),
+            "model.residual must be False .* alexnet, got",
+        ),
         (lambda: ContextEncoder(error="l1"), "model.error must be square or logarithm, got 'l1'"),
         (lambda: ContextEncoder(adversarial=1.1), r"model.adversarial must be in \[0, 1\]"),
         (lambda: ContextEncoder(encoder="vgg"), "model.encoder must be convolutions or alexnet"),

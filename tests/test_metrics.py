@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
-from ce_jax.metrics import Estimate, figures, summary
+from ce_jax.metrics import figures, summary
 
 FIGURES = ("psnr", "ssim", "l1", "l2")
 KEYS = [f"{region}/{figure}" for region in ("hole", "image") for figure in FIGURES]
@@ -196,7 +196,13 @@ def test_values_without_a_mean_are_left_out_of_their_key_and_counted():
 def test_figures_need_not_have_as_many_values_as_each_other():
     estimates = summary({"a": [1.0, 3.0], "b": [5.0]})
     assert list(estimates) == ["a", "b"]
-    assert estimates["a"].mean == 2 and estimates["b"] == Estimate(5, 5, 5, 1)
+    assert estimates["a"].mean == 2 and (estimates["b"].mean, estimates["b"].n) == (5, 1)
+
+
+def test_of_one_image_no_interval_is_known():
+    estimate = summary({"psnr": [20.0, np.inf]})["psnr"]
+    assert (estimate.mean, estimate.n) == (20, 1)
+    assert np.isnan([estimate.low, estimate.high]).all()
 
 
 def test_summary_of_nothing_is_nothing_and_of_no_finite_value_nan():

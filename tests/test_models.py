@@ -14,6 +14,7 @@ from tiny import QUICKLY
 
 from ce_jax import losses
 from ce_jax.models import context_encoder, dcgan, vae
+from ce_jax.models.smooth_fill import smooth_fill
 
 # The kernels of the networks between 64 pixels and 4x4, from the image inwards, as published.
 STEM = 4 * 4 * 3 * 64
@@ -231,6 +232,19 @@ def test_painting_hides_what_was_in_the_hole_and_nothing_else():
     np.testing.assert_array_equal(painted[~everywhere], np.asarray(images)[~everywhere])
     bytes_in_hole = ((painted + 1) * 127.5)[np.asarray(hole[..., 0])]
     np.testing.assert_allclose(bytes_in_hole, np.tile(colour, (len(bytes_in_hole), 1)), rtol=1e-5)
+
+
+def test_a_network_that_has_learned_nothing_says_the_smooth_fill_if_it_is_residual():
+    """Its last layer, of weights 0, adds nothing to what it is shown."""
+    images = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3), minval=-1.0)
+    hole = jax.random.bernoulli(jax.random.key(1), 0.5, (2, 32, 32, 1))
+    shown = context_encoder.paint(images, hole, colour=None, hole_channel=True)
+    module = context_encoder.ContextEncoder(32, 4, 8, skips=True, residual=True)
+    variables = started(module, (32, 32, 4))
+    last = max(name for name in variables["params"] if name.startswith("Upsample"))
+    params = variables["params"] | {last: jax.tree.map(jnp.zeros_like, variables["params"][last])}
+    said = module.apply(variables | {"params": params}, shown, train=False)
+    np.testing.assert_array_equal(said, smooth_fill(images, hole))
 
 
 def test_the_centre_is_cut_out_and_pasted_back_in_the_same_place():

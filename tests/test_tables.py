@@ -105,11 +105,9 @@ def test_the_page_shows_the_same_images_as_every_method_completed_them(table):
     table = replace(table, entries=(*table.entries, other), rows=2, worst=0)
     tabulate(table)
     page = Path(table.output, "report.html").read_text()
-    rows = re.findall('(?s)data-group="side by side">(.+?)</article>', page)
-    shown = [re.findall('<h3>(.+)</h3>|"quiet">(.+)</p>', row) for row in rows]
-    assert [(name, note) for (name, _), (_, note) in shown] == [
-        (name, f"photos, {holes}") for holes in table.holes for name in ("00", "02.png")
-    ]
+    rows = re.findall('(?s)class="row example">(.+?)</article>', page)
+    names = [re.findall("<h3>(.+)</h3>", row) for row in rows]
+    assert names == [["00"], ["02.png"]] * len(table.holes)
     for row in rows:
         captions = re.findall("<figcaption>(.+)</figcaption>", row)
         assert [caption.split(",")[0] for caption in captions] == [

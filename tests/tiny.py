@@ -79,11 +79,12 @@ def context_encoder(**changes) -> Training:
 
 
 def context_encoder_alone(**changes) -> Training:
-    """The whole image, with skips, from two kinds of hole, no critic, its rate going down."""
+    """The whole image, with skips and residual, from two kinds of hole, no critic."""
     model = ContextEncoder(
         width=4,
         bottleneck=8,
         skips=True,
+        residual=True,
         error="logarithm",
         predicts="image",
         holes=("block:12", "random:0.3"),

@@ -1,7 +1,7 @@
 """From a config to a method, compiled."""
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Hashable
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,9 @@ Array = jax.Array
 Propose = Callable[[Any, Array, Array, Array], tuple[Any, ...]]
 """(variables, images, hole, key) -> what a Completion holds behind its images: three or all."""
 
+_PROGRAMS = 16
+"""That are kept: of a table, whose cells ask for the same over every kind of hole."""
+
 
 def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
     """The method of a config, compiled over the mesh where it runs on the device.
@@ -58,13 +61,7 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
     if (on_host := _on_host(config, trained, mesh)) is not None:
         return partial(_composite, on_host, None)
     propose, variables = _on_device(config, trained)
-    shared, whole = sharding.split(mesh), sharding.replicated(mesh)
-    compiled = jax.jit(
-        partial(_composite, propose),
-        in_shardings=(whole, shared, shared, shared),
-        out_shardings=shared,
-    )
-    return partial(compiled, jax.device_put(variables, whole))
+    return partial(_compiled(propose, mesh), jax.device_put(variables, sharding.replicated(mesh)))
 
 
 def build_slots(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Slots:
@@ -77,6 +74,23 @@ def build_slots(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Slot
     return compile_slots(
         model, networks, config.latent, mesh, guide=_guide(trained), keep=config.candidates
     )
+
+
+@lru_cache(maxsize=_PROGRAMS)
+def _compiled(propose: Propose, mesh: Mesh) -> Callable[..., Completion]:
+    """(variables, images, hole, key) -> completion, compiled once for all that ask for the same."""
+    shared, whole = sharding.split(mesh), sharding.replicated(mesh)
+    return jax.jit(
+        partial(_composite, propose),
+        in_shardings=(whole, shared, shared, shared),
+        out_shardings=shared,
+    )
+
+
+@lru_cache(maxsize=_PROGRAMS)
+def _made(make: Callable[..., Propose], *settings: Hashable, **options: Hashable) -> Propose:
+    """What `make` makes of settings: the same function for the same ones."""
+    return make(*settings, **options)
 
 
 def _on_host(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Propose | None:
@@ -121,23 +135,23 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
     """The method and the variables of its networks, if it has any."""
     match config.method:
         case "tv":
-            return partial(total_variation.propose, config.tv), None
+            return _made(partial, total_variation.propose, config.tv), None
         case "low-rank":
-            return partial(low_rank.propose, config.low_rank), None
+            return _made(partial, low_rank.propose, config.low_rank), None
         case "neighbours":
-            return partial(neighbours.propose, config.neighbours), None
+            return _made(partial, neighbours.propose, config.neighbours), None
     assert trained is not None  # the config asks for a model
     variables: Any = trained.generator, trained.critic
     match config.method, trained.config.model:
         case "latent", (Dcgan() | Vae() | LatentEncoder()) as model:
-            guide = _guide(trained)
-            propose = latent.method(model, config.latent, guide=guide, keep=config.candidates)
+            options = {"guide": _guide(trained), "keep": config.candidates}
+            propose = _made(latent.method, model, config.latent, **options)
             variables = _searched(config, model, trained)
         case "context-encoder", (ContextEncoder() | L2Gan()) as model:
-            propose = context_encoder.method(model)
+            propose = _made(context_encoder.method, model)
         case "high-resolution", ContextEncoder() as model:
             size = trained.config.data.frame.size
-            propose = high_resolution.method(model, size, config.refine)
+            propose = _made(high_resolution.method, model, size, config.refine)
             asked = config.refine.features
             vgg19 = None if asked == "encoder" else feature_files.vgg19(Path(asked))
             variables = (trained.generator, vgg19)

@@ -115,8 +115,10 @@ class ContextEncoder:
     """Units between encoder and decoder that see all features; channel-wise: a layer that connects all places of each feature map, and no map with another."""
     skips: bool = False
     """Shows the decoder what each layer of the encoder made of the image, beside what comes through the bottleneck. The papers do not; it takes model.predicts image."""
+    residual: bool = False
+    """Shows the network the hole filled smoothly from around, and lets it say only what is to be added to that. The papers do not; it takes model.predicts image."""
     fill: tuple[int, int, int] = (117, 104, 123)
-    """8-bit RGB that the hole is painted with. The default is that of the authors' code, which holds the mean colour of ImageNet, (123, 117, 104), in another order."""
+    """8-bit RGB that the hole is painted with otherwise. The default is that of the authors' code, which holds the mean colour of ImageNet, (123, 117, 104), in another order."""
     hole_channel: bool = False
     """Shows the hole to the network as a fourth channel. The papers do not."""
     predicts: Literal["center", "image"] = "center"
@@ -157,6 +159,7 @@ class ContextEncoder:
             require_only(self, "model.holes", ("center",), kind)
             require_only(self, "model.sharing", "chance", f"{of}, which has one kind of hole")
             require_only(self, "model.skips", False, f"{of}, of which it is shown nothing")
+            require_only(self, "model.residual", False, f"{of}, of which it is shown nothing")
         if self.alexnet:
             self._require_an_alexnet()
 
@@ -178,6 +181,7 @@ class ContextEncoder:
         none = f"{of}, with which no adversarial loss converged (Pathak et al. 2016)"
         require_only(self, "model.convolutions", None, f"{of}, which has its own")
         require_only(self, "model.skips", False, of)
+        require_only(self, "model.residual", False, of)
         require_only(self, "model.bottleneck", "channel-wise", of)
         require_only(self, "model.adversarial", 0, none)
 

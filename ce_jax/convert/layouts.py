@@ -176,7 +176,7 @@ def _is_published(model: ContextEncoder) -> bool:
         not model.alexnet
         and model.bottleneck != "channel-wise"
         and model.convolutions is None
-        and not (model.hole_channel or model.skips)
+        and not (model.hole_channel or model.skips or model.residual)
     )
 
 

@@ -8,7 +8,8 @@ and Grauman 2017), with 6 and 128x128 those of the self-tuned encoder-decoder (S
 Images of three times a power of two are halved down to 6x6, with the channels of a third of them.
 
 What a bottleneck lets through is too little to draw fine detail that the known pixels hold. With
-skips (Ronneberger et al. 2015) the decoder is shown what the encoder made of the image as well.
+skips (Ronneberger et al. 2015) the decoder is shown what the encoder made of the image as well; a
+residual network begins with a smooth fill of the hole, and says what that lacks.
 """
 
 from typing import Literal
@@ -26,6 +27,7 @@ from ce_jax.models.layers import (
     Upsample,
     leaky_relu,
 )
+from ce_jax.models.smooth_fill import smooth_fill
 
 Array = jax.Array
 
@@ -41,6 +43,7 @@ class ContextEncoder(nn.Module):
     bottleneck: int | Literal["channel-wise"] = 4000
     convolutions: int | None = None
     skips: bool = False
+    residual: bool = False
     axis: str | None = None
     dtype: DTypeLike = jnp.float32
 
@@ -82,7 +85,8 @@ class ContextEncoder(nn.Module):
             x = nn.relu(normalised(Upsample(channels(side))(x)))
             if self.skips:
                 x = jnp.concatenate([x, passed.pop()], axis=-1)
-        return jnp.tanh(Upsample(3)(x).astype(jnp.float32))  # [b, 64, 64, 3]
+        last = Upsample(3)(x).astype(jnp.float32)  # [b, 64, 64, 3]
+        return jnp.clip(images[..., :3] + last, -1, 1) if self.residual else jnp.tanh(last)
 
 
 class FirstLayers(nn.Module):
@@ -102,19 +106,24 @@ class FirstLayers(nn.Module):
         return first, leaky_relu(BatchNorm(train)(Downsample(channels)(first)))
 
 
-def paint(images: Array, hole: Array, *, colour: tuple[int, int, int], hole_channel: bool) -> Array:
-    """The network's input: images [b, h, w, 3] with the hole [b, h, w, 1] in one colour.
+def paint(
+    images: Array, hole: Array, *, colour: tuple[int, int, int] | None, hole_channel: bool
+) -> Array:
+    """The network's input: images [b, h, w, 3] with something in the hole [b, h, w, 1].
 
     Args:
         images: in [-1, 1]; not read in the hole.
         hole: True where pixels are missing.
-        colour: 8-bit RGB.
+        colour: 8-bit RGB; None: a smooth fill from around.
         hole_channel: adds the hole itself as a fourth channel, 1 where pixels are missing.
 
     Returns:
         [b, h, w, 3 or 4].
     """
-    painted = jnp.where(hole, jnp.asarray(colour, images.dtype) / 127.5 - 1, images)
+    if colour is None:
+        painted = smooth_fill(images, hole)
+    else:
+        painted = jnp.where(hole, jnp.asarray(colour, images.dtype) / 127.5 - 1, images)
     return jnp.concatenate([painted, hole.astype(images.dtype)], -1) if hole_channel else painted
 
 

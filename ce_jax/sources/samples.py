@@ -1,5 +1,9 @@
 """`samples:MODEL`: what a trained generator draws when nothing is missing."""
 
+import os
+from collections.abc import Hashable
+from functools import lru_cache
+
 import jax
 import numpy as np
 
@@ -17,9 +21,17 @@ _COUNT = 256
 def open_samples(location: str, spec: str) -> Opened:
     """The images of as many z, each drawn by its own number: the same of the same networks."""
     try:
-        trained = loading.load(location)
+        version = loading.version_of(location)
+        images = _drawn(location, os.path.abspath(location), version)
     except (CheckpointError, ReleaseError) as error:
         raise SourceError(f"{spec!r}: {error}") from error
+    return numbers(_COUNT), Stack(images)
+
+
+@lru_cache(maxsize=1)
+def _drawn(location: str, place: str, version: Hashable) -> np.ndarray:
+    """All images, drawn once for whoever asks for them in a row: the cells of a table do."""
+    trained = loading.load(location)
     match trained.config.model:
         case Dcgan() as model:
             variables = trained.generator
@@ -27,10 +39,10 @@ def open_samples(location: str, spec: str) -> Opened:
             variables = trained.generator["searched"].generator
         case other:
             raise SourceError(
-                f"{spec!r}: a {type(other).__name__} draws no images of its own; name a Dcgan"
+                f"'samples:{location}': a {type(other).__name__} draws no images of its own; "
+                "name a Dcgan"
             )
     generator, _ = modules(model, size=trained.config.data.frame.size)
     key = jax.random.split(jax.random.key(0), _COUNT)
     z = draw_latent(key, dimensions=model.latent, prior=model.prior)
-    images = pixels.to_uint8(apply(generator, variables, z))
-    return numbers(_COUNT), Stack(np.asarray(images))
+    return np.asarray(pixels.to_uint8(apply(generator, variables, z)))

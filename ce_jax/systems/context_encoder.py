@@ -46,7 +46,14 @@ def module_of(
     if model.alexnet:
         return alexnet.ContextEncoder(output, model.width, _pooling(model), axis, dtype)
     return context_encoder.ContextEncoder(
-        output, model.width, model.bottleneck, model.convolutions, model.skips, axis, dtype
+        output,
+        model.width,
+        model.bottleneck,
+        model.convolutions,
+        model.skips,
+        model.residual,
+        axis,
+        dtype,
     )
 
 
@@ -57,7 +64,8 @@ def predicted_size(model: ContextEncoder, *, size: int) -> int:
 
 def paint(model: ContextEncoder, images: Array, hole: Array) -> Array:
     """What the network is shown of images [b, s, s, 3] with a hole [b, s, s, 1]."""
-    return context_encoder.paint(images, hole, colour=model.fill, hole_channel=model.hole_channel)
+    colour = None if model.residual else model.fill
+    return context_encoder.paint(images, hole, colour=colour, hole_channel=model.hole_channel)
 
 
 def training_holes(model: ContextEncoder, size: int) -> tuple[holes.HoleKind, ...]:

@@ -1,0 +1,51 @@
+"""A smooth fill of holes on the device, of any shape, for what a network begins with.
+
+Push and pull (Gortler et al. 1996, section 4.3, after Burt): what is known is averaged down to ever
+smaller images, until nothing is missing, and what is missing taken from there on the way up; at
+each size a few Jacobi steps towards Laplace's equation smooth what was taken. It is fast, and
+close to a membrane, but no exact solution: `ce_jax.membranes` solves on the host.
+"""
+
+import jax
+import jax.numpy as jnp
+
+Array = jax.Array
+
+_SWEEPS = 4
+"""Jacobi steps at each size; with them the fill of random holes is as good as the solution's."""
+
+
+def smooth_fill(images: Array, hole: Array) -> Array:
+    """Images [b, s, s, c] whose holes are filled smoothly from the known pixels around.
+
+    Args:
+        images: not read in the hole.
+        hole: [b, s, s, 1], True where pixels are missing. Nothing known: filled with 0.
+    """
+    return _pulled(jnp.where(hole, 0, images), 1 - hole.astype(images.dtype))
+
+
+def _pulled(sums: Array, weights: Array) -> Array:
+    """The filled image of `weights` [b, s, s, 1] known and `sums` [b, s, s, c] of its values."""
+    known = weights > 0
+    values = sums / jnp.where(known, weights, 1)
+    if sums.shape[1] % 2:
+        total = jnp.sum(weights, (1, 2), keepdims=True)
+        mean = jnp.sum(sums, (1, 2), keepdims=True) / jnp.maximum(total, 1e-6)
+        return jnp.where(known, values, mean)
+    coarse = _pulled(_pooled(sums), _pooled(weights))
+    filled = jnp.where(known, values, jax.image.resize(coarse, values.shape, "linear"))
+    for _ in range(_SWEEPS):
+        filled = jnp.where(known, values, _mean_of_neighbours(filled))
+    return filled
+
+
+def _pooled(x: Array) -> Array:
+    b, s, _, c = x.shape
+    return jnp.mean(x.reshape(b, s // 2, 2, s // 2, 2, c), axis=(2, 4))
+
+
+def _mean_of_neighbours(x: Array) -> Array:
+    padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
+    rows, columns = padded[:, :, 1:-1], padded[:, 1:-1]
+    return (rows[:, :-2] + rows[:, 2:] + columns[:, :, :-2] + columns[:, :, 2:]) / 4
