@@ -1,4 +1,5 @@
-# make demo    train two small networks and inpaint with them (about five minutes on two cores)
+# make demo    every method on faces with holes, with the networks that come with the package
+# make demo-train    train two small networks in front of you and inpaint with them
 # make test    format, types, and the test suite
 # make test-slow    the tests that take minutes
 # make benchmark    the same work in JAX and in PyTorch, side by side
@@ -9,17 +10,21 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow format benchmark clean
+.PHONY: demo demo-train test test-slow format benchmark clean
 
 demo: .venv/bundled
-	$(BIN)/python train.py configs/demo_digits.py --workdir runs/demo/digits
+	$(BIN)/python inpaint.py configs/demo.py
+	@echo "Look at it in a browser: $(CURDIR)/runs/demo/report.html"
+
+demo-train: .venv/bundled
+	$(BIN)/python train.py configs/demo_digits.py --workdir runs/demo-train/digits
 	$(BIN)/python inpaint.py configs/demo_digits_inpaint.py
-	$(BIN)/python train.py configs/demo_photographs.py --workdir runs/demo/photographs
+	$(BIN)/python train.py configs/demo_photographs.py --workdir runs/demo-train/photographs
 	$(BIN)/python inpaint.py configs/demo_photographs_inpaint.py
 	@echo
 	@echo "Look at the results in a browser:"
-	@echo "    $(CURDIR)/runs/demo/digits-completed/report.html"
-	@echo "    $(CURDIR)/runs/demo/photographs-completed/report.html"
+	@echo "    $(CURDIR)/runs/demo-train/digits-completed/report.html"
+	@echo "    $(CURDIR)/runs/demo-train/photographs-completed/report.html"
 
 test: .venv/dev
 	$(BIN)/ruff check .

@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
         with commands.interruptible() as stopped:
             outcome = tabulate(config, stopped=stopped, tell=_tell)
     else:
-        command = _with_frame_of_model(experiment, overrides)
+        command = with_frame_of_model(experiment, overrides)
         config = command.experiment
         from ce_jax import hosts
         from ce_jax.batch import inpaint
@@ -67,7 +67,7 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def _with_frame_of_model(experiment: Inpainting, overrides: list[str]) -> Inpaint:
+def with_frame_of_model(experiment: Inpainting, overrides: list[str]) -> Inpaint:
     """The experiment with its overrides; without a frame in either, the model's stays in force."""
     framed = replace(experiment, frame=experiment.frame or Frame())
     command = commands.override(Inpaint(framed, Hosts()), overrides)

@@ -13,7 +13,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,14 +49,17 @@ class Manifest:
         return sorted(self.folder.glob("manifest.*-of-*.jsonl"))
 
     def find(self) -> dict[str, Position]:
-        """The newest line of each image, by name; one that was cut off or damaged is no line."""
+        """The newest line of each image, by name; one that was cut off or damaged is no line.
+
+        Nor is one whose name leads out of the folder: files are read, and removed, by their names.
+        """
         found = {}
         for path in filter(Path.is_file, (self.whole, *self.parts())):
             start = 0
             with path.open("rb") as lines:
                 for text in lines:
                     record = files.json_object(text) if text.endswith(b"\n") else {}
-                    if {"name", "status"} <= record.keys():
+                    if {"name", "status"} <= record.keys() and _is_within(record["name"]):
                         found[record["name"]] = Position(path, start)
                     start += len(text)
         return found
@@ -143,6 +146,14 @@ class Manifest:
         rows = np.split(sheet, sheet.shape[0] * columns // sheet.shape[1])
         strips = [[_png(picture) for picture in np.split(row, columns, axis=1)] for row in rows]
         return Trail(strips=strips, **record["trail"])
+
+
+def _is_within(name: object) -> bool:
+    """Whether a name is one of a picture, and stays below the folder that it is looked up in."""
+    if not isinstance(name, str):
+        return False
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
 
 
 def _complete(path: Path) -> bytes:

@@ -3,7 +3,7 @@
 It trains on 1500 of the 1797 digits that come with scikit-learn, 8x8 pixels enlarged to 32x32; the
 others are kept for `configs/demo_digits_inpaint.py`.
 
-    python train.py configs/demo_digits.py --workdir runs/demo/digits
+    python train.py configs/demo_digits.py --workdir runs/demo-train/digits
 """
 
 from ce_jax.config import Data, Dcgan, Frame, Training

@@ -11,8 +11,8 @@ def get_config() -> Inpainting:
     return Inpainting(
         images="bundled:digits[1500:1628]",
         holes="half",
-        output="runs/demo/digits-completed",
-        model="runs/demo/digits",
+        output="runs/demo-train/digits-completed",
+        model="runs/demo-train/digits",
         method="latent",
         latent=LatentSearch(steps=300, rate=0.03),
     )

@@ -3,7 +3,7 @@
 It trains on tiles of eleven photographs that come with scikit-image and scikit-learn; four others
 (an astronaut, a brick wall, a cameraman, a cat) are kept for `configs/demo_photographs_inpaint.py`.
 
-    python train.py configs/demo_photographs.py --workdir runs/demo/photographs
+    python train.py configs/demo_photographs.py --workdir runs/demo-train/photographs
 """
 
 from ce_jax.config import Adam, ContextEncoder, Data, Frame, Training

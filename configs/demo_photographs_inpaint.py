@@ -11,8 +11,8 @@ def get_config() -> Inpainting:
     return Inpainting(
         images="bundled:tiles[:54]",
         holes="block:24",
-        output="runs/demo/photographs-completed",
-        model="runs/demo/photographs",
+        output="runs/demo-train/photographs-completed",
+        model="runs/demo-train/photographs",
         method="context-encoder",
         batch_size=32,
     )

@@ -1,5 +1,6 @@
 """An output folder belongs to one run; nothing else in it, or beside it, is touched."""
 
+import json
 import shutil
 
 import pytest
@@ -98,6 +99,19 @@ def test_a_manifest_that_was_damaged_costs_only_the_damaged_lines(tmp_path):
     assert inpaint(config) == (3, 0, 3, False)
     after = contents(output / "images")
     assert [name for name in before if before[name][1] != after[name][1]] == ["01.png"]
+
+
+@pytest.mark.parametrize("away", ["../../away", "{folder}/away", "sub/../../../away"])
+def test_a_forged_manifest_leads_nowhere(tmp_path, away):
+    """What is replaced is removed by its name, which may not lead out of the folder."""
+    source, output = photographs(tmp_path / "in", "sub/a"), tmp_path / "out"
+    inpaint(laplace(source, output))
+    photographs(tmp_path, "away")
+    forged = {"name": away.format(folder=tmp_path), "status": "done", "figures": {}}
+    with (output / "manifest.jsonl").open("a") as manifest:
+        manifest.write(json.dumps(forged) + "\n")
+    assert inpaint(laplace(source, output, seed=1, overwrite=True)).done == 1
+    assert (tmp_path / "away.png").is_file()
 
 
 def test_a_hole_that_does_not_fit_is_refused_before_the_folder_is_taken(tmp_path):

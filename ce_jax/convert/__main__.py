@@ -109,15 +109,19 @@ Command = (
 )
 
 
-def main(arguments: list[str]) -> int:
-    """Does what is asked, and says what has been written."""
-    command = tyro.cli(
+def read(arguments: list[str]) -> Import | Export | StableHlo | Release:
+    """What is asked; explains `--help` and every mistake."""
+    return tyro.cli(
         Command,
         args=arguments,
         prog=_PROGRAM,
         description="Brings networks from PyTorch, and takes ours elsewhere.",
     )
-    match command:
+
+
+def main(arguments: list[str]) -> int:
+    """Does what is asked, and says what has been written."""
+    match command := read(arguments):
         case Import():
             _import(command)
         case Export():
