@@ -28,7 +28,11 @@ class Drawing:
 
 
 def main(arguments: list[str]) -> int:
-    """Draws the holes, and says what the set hashes to."""
+    """Draws the holes, and says what the set hashes to.
+
+    Raises:
+        ValueError: a value is impossible, or the holes are files already.
+    """
     options = tyro.cli(Drawing, args=arguments, prog="draw_holes.py")
     require(options.size >= 1, "size", options.size, "at least 1")
     require_seed(options.seed)

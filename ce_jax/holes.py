@@ -140,7 +140,7 @@ def check(kind: HoleKind, *, size: int) -> None:
 
 
 def draw_any(kinds: Sequence[HoleKind], key: jax.Array, *, size: int) -> jax.Array:
-    """One hole per key, of a kind that each key chooses among `kinds`; else as `draw`."""
+    """One hole per key `[b]`, of a kind that each chooses among `kinds`; else as `draw`."""
     if len(kinds) == 1:
         return draw(kinds[0], key, size=size)
     keys = jax.vmap(lambda one: jax.random.split(one, 1 + len(kinds)))(key)
@@ -151,13 +151,16 @@ def draw_any(kinds: Sequence[HoleKind], key: jax.Array, *, size: int) -> jax.Arr
 def draw_chosen(
     kinds: Sequence[HoleKind], choice: jax.Array, key: jax.Array, *, size: int
 ) -> jax.Array:
-    """One hole per key, of the kind that `choice`, int `[b]`, numbers; else as `draw`."""
+    """One hole per key `[b]`, of the kind that `choice`, int `[b]`, numbers; else as `draw`."""
     keys = jax.vmap(lambda one: jax.random.split(one, len(kinds)))(key)
     return _chosen(kinds, choice, keys, size)
 
 
 def reduce(hole: jax.Array, *, factor: int) -> jax.Array:
-    """The hole at a size `factor` times smaller, where every pixel that it touches is missing."""
+    """The hole at a size `factor` times smaller, where every pixel that it touches is missing.
+
+    bool `[b, h, w, 1]` -> `[b, h / factor, w / factor, 1]`; `factor` divides both sides.
+    """
     b, height, width, _ = hole.shape
     cells = hole.reshape(b, height // factor, factor, width // factor, factor, 1)
     return jnp.any(cells, axis=(2, 4))

@@ -125,7 +125,11 @@ def turn_upright(image: Image.Image) -> Image.Image:
 
 
 def rgb(image: Image.Image) -> np.ndarray:
-    """A decoded picture as uint8 [h, w, 3], as `read` gives it."""
+    """A decoded picture as uint8 [h, w, 3], as `read` gives it.
+
+    Raises:
+        ValueError: grey values are outside of those that `read` names.
+    """
     # Pillow's own conversion saturates everything above 255.
     if image.mode == "I" or image.mode.startswith("I;16"):
         return _scaled(np.asarray(image), top=65535)
@@ -148,6 +152,9 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write uint8 [h, w, 3] as a PNG that is there either wholly or not at all.
 
     Parent folders are created; an existing file is replaced.
+
+    Raises:
+        ValueError: the image is of another type or shape.
     """
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[-1] != 3:
         raise ValueError(f"{path}: expected uint8 [h, w, 3], got {image.dtype} {image.shape}")
@@ -176,6 +183,11 @@ def frame(
         shorter_side: what the shorter side is resized to, at least `size` (the default).
         at: which part of what is left over to skip, vertically and horizontally, in [0, 1].
         nearest: take the nearest pixel, as holes need, instead of antialiased bicubic resizing.
+
+    Raises:
+        UnreadableImage: one side is more than 256 times the other.
+        ValueError: `size`, `shorter_side`, `box` or `at` is impossible, or a hole would be
+            interpolated.
     """
     whole = fit(image, size=size, box=box, shorter_side=shorter_side, nearest=nearest)
     return square(whole, size=size, at=at)
@@ -189,7 +201,10 @@ def fit(
     shorter_side: int | None = None,
     nearest: bool = False,
 ) -> np.ndarray:
-    """What `frame` cuts the square out of: the first half of its work, with the same options."""
+    """What `frame` cuts the square out of: the first half of its work, with the same options.
+
+    Raises as `frame` does.
+    """
     shorter_side = size if shorter_side is None else shorter_side
     if not 1 <= size <= shorter_side:
         raise ValueError(f"shorter_side is {shorter_side}; it must be at least size, {size}")
@@ -207,7 +222,11 @@ def fit(
 
 
 def square(image: np.ndarray, *, size: int, at: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
-    """The square of a picture that `fit` gave: the second half of what `frame` does."""
+    """The square of a picture [h, w, c] that `fit` gave: the second half of what `frame` does.
+
+    Raises:
+        ValueError: `at` is not within [0, 1].
+    """
     if not all(0 <= fraction <= 1 for fraction in at):
         raise ValueError(f"at is {at}; both fractions must be in [0, 1]")
     if image.shape[:2] == (size, size):
@@ -246,6 +265,9 @@ def grid(images: np.ndarray, *, columns: int | None = None, gap: int = 2) -> np.
     """Lay out uint8 [n, h, w, 3] in rows on white, `gap` pixels apart, as one uint8 picture.
 
     Without `columns` the layout is as nearly square as n allows: ceil(sqrt(n)) columns.
+
+    Raises:
+        ValueError: n is 0.
     """
     number, height, width, channels = images.shape
     if number == 0:

@@ -35,7 +35,10 @@ _NEVER = 2**31 - 1
 
 
 def lowest(values: jax.Array, count: jax.Array | int) -> jax.Array:
-    """True at exactly `count` lowest values: by place, so that equal values cannot add a pixel."""
+    """True at exactly `count` lowest values: by place, so that equal values cannot add a pixel.
+
+    values of any shape, count [] -> bool of the shape of the values.
+    """
     chosen = jnp.arange(values.size) < count
     places = jnp.argsort(values.ravel())
     return jnp.zeros(values.size, bool).at[places].set(chosen).reshape(values.shape)

@@ -171,7 +171,7 @@ class Onlooker:
         pass
 
     def write(self, start: int, scalars: Mapping[str, jax.Array]) -> None:
-        """Raises Diverged as a logbook does."""
+        """Raises Diverged as a logbook does, of scalars [n] each."""
         for step, values in enumerate(_rows(scalars), start + 1):
             _require_numbers(step, values)
 
@@ -179,7 +179,7 @@ class Onlooker:
         """Nothing was written."""
 
     def picture(self, step: int, rows: jax.Array) -> None:
-        """Nobody looks."""
+        """Nobody looks at [n, columns, h, w, 3]."""
 
 
 def _rows(scalars: Mapping[str, jax.Array]) -> list[dict[str, float]]:

@@ -18,7 +18,10 @@ def critic_loss(real: Array, fake: Array) -> Array:
 
 
 def adversarial_loss(fake: Array) -> Array:
-    """-log D(G(z)) from logits [b]: the non-saturating form that every public DCGAN trains with."""
+    """-log D(G(z)) from logits [b]: the non-saturating form (Goodfellow et al. 2014, section 3).
+
+    Every public DCGAN trains with it.
+    """
     return jax.nn.softplus(-fake)
 
 
@@ -77,7 +80,8 @@ def context_loss(
     """||W (G(z) - y)||_1, the sum over pixels and channels (Yeh et al. 2017, eq. 4).
 
     With the weight 1 on every known pixel it is eq. 2 of Yeh et al. 2016. Both papers compare it
-    with l2, here the sum of W (G(z) - y)^2.
+    with l2, here the sum of W (G(z) - y)^2. generated and images [b, h, w, c], weight
+    [b, h, w, 1] -> [b].
     """
     difference = generated - images
     size = jnp.abs(difference) if norm == "l1" else difference**2

@@ -22,7 +22,8 @@ _NARROW = 150
 def membranes(hole: np.ndarray) -> Iterator[tuple[int, "Membrane"]]:
     """Every image of which something is missing and something known, with its hole solved.
 
-    Equal holes come next to each other: each is factored once, however small the cache.
+    Of holes bool [b, h, w, 1]. Equal ones come next to each other: each is factored once, however
+    small the cache.
     """
     batch, height, width, _ = hole.shape
     keys = [bits.tobytes() for bits in np.packbits(hole.reshape(batch, height * width), axis=1)]

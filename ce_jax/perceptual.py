@@ -73,7 +73,7 @@ def load(config: Perceptual, mesh: Mesh, *, batch_size: int) -> Perception:
 
 
 def measure_set(describe: Describe, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> SetFigures:
-    """FID and KID of completions against their truths, which come some at a time, as bytes."""
+    """FID and KID of completions against their truths, uint8 [n, s, s, 3], some at a time."""
     features = [(describe(completions), describe(truths)) for completions, truths in pairs]
     if not features:
         features = [(np.empty((0, 1)), np.empty((0, 1)))]

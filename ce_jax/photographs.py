@@ -80,7 +80,11 @@ def filled(pixels: np.ndarray, completed: np.ndarray, hole: np.ndarray) -> np.nd
 
 
 def whole(image: Image.Image) -> Photograph:
-    """A decoded, upright picture, as `read` gives it."""
+    """A decoded, upright picture, as `read` gives it.
+
+    Raises:
+        ValueError: grey values are outside 0..65535 (modes I;16 and I) or 0..1 (mode F).
+    """
     icc, mode = image.info.get("icc_profile"), image.mode
     if mode == "I" or mode.startswith("I;16"):
         pixels = np.asarray(image)

@@ -1,4 +1,4 @@
-"""Pixels, between the bytes of photographs and the numbers that networks see."""
+"""Pixels in arrays of any shape: the bytes of photographs, and the numbers that networks see."""
 
 from typing import TYPE_CHECKING, TypeVar
 

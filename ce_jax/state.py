@@ -158,7 +158,7 @@ class Network:
     parts: int = 1
 
     def init(self, key: Array, *examples: Array) -> Player:
-        """A player that has learned nothing yet, for inputs of the shapes of `examples`."""
+        """A player that has learned nothing yet, from a key [], for inputs like `examples`."""
         variables = self.module.init(key, *examples, train=False)
         params = variables["params"]
         return Player(params, variables.get("batch_stats", {}), self.optimizer.init(params))
@@ -191,7 +191,7 @@ class Network:
 
 
 def apply(module: nn.Module, variables: Variables, inputs: Array, *, parts: int = 1) -> Array:
-    """Outputs with stored BatchNorm statistics: each image's result is its own."""
+    """Outputs for inputs [b, ...] with stored BatchNorm statistics: each result is its own."""
 
     def seen(inputs: Array) -> Array:
         outputs = module.apply(variables, inputs, train=False)
@@ -242,7 +242,10 @@ def optimizer(adam: Adam, *, steps: int) -> optax.GradientTransformation:
 def update_average(
     average: Variables | None, variables: Variables, step: Array, decay: float
 ) -> Variables | None:
-    """The running average of a network; its decay at step t is min(decay, (1 + t) / (10 + t))."""
+    """The running average of a network; its decay at step t is min(decay, (1 + t) / (10 + t)).
+
+    As TensorFlow's ExponentialMovingAverage has it; the step t is int32 []. Of None, None.
+    """
     if average is None:
         return None
     pace = 1 - jnp.minimum(decay, (1 + step) / (10 + step))

@@ -65,6 +65,56 @@ def test_docstrings_begin_with_one_line_that_is_a_sentence():
     assert not crooked
 
 
+SHAPE = re.compile(r"any shape|\[\]|\[[^\]]*([a-zA-Z]|\.\.\.)[^\]]*\]")
+ARRAY = re.compile(r"(?<![\w.])(Array|jax\.Array|np\.ndarray)(?!\w)")
+
+
+def documentation(name, node):
+    """The docstrings of a function, of its class and of its file, from near to far."""
+    path, _ = name.split(": ")
+    yield ast.get_docstring(node) or ""
+    for other, found in PUBLIC:
+        if name.startswith(f"{other}."):
+            yield ast.get_docstring(found) or ""
+    yield ast.get_docstring(ast.parse((ROOT / path).read_text())) or ""
+
+
+def test_a_parameter_that_is_an_array_has_a_shape():
+    """In the docstring, or once for all in that of the class or of the module; [-1, 1] is none."""
+    shapeless = []
+    for name, node in PUBLIC:
+        if isinstance(node, FUNCTIONS):
+            annotations = [ast.unparse(p.annotation) for p in parameters(node) if p.annotation]
+            arrays = [a for a in annotations if ARRAY.search(a) and "Callable" not in a]
+            if arrays and not any(map(SHAPE.search, documentation(name, node))):
+                shapeless.append(name)
+    assert not shapeless
+
+
+def raised(node):
+    """Names of what is raised in a function, but in a `try` that may catch it again."""
+    if isinstance(node, ast.Raise) and node.exc is not None:
+        yield ast.unparse(node.exc.func if isinstance(node.exc, ast.Call) else node.exc)
+    passed = node.body if isinstance(node, ast.Try) and node.handlers else []
+    for child in ast.iter_child_nodes(node):
+        if child not in passed:
+            yield from raised(child)
+
+
+def test_what_a_function_raises_is_said():
+    """By name or as "raises as `other`"; of an error that a function makes, that it is raised."""
+    silent = []
+    for name, node in PUBLIC:
+        if isinstance(node, FUNCTIONS):
+            said = ast.get_docstring(node) or ""
+            for error in raised(node):
+                plain = error.rpartition(".")[2]
+                named = plain in said if plain[0].isupper() else "aises" in said
+                if not named and not re.search(r"[Rr]aises (\w+ )?as ", said):
+                    silent.append(f"{name} {error}")
+    assert not silent
+
+
 def test_options_are_named_where_they_are_given():
     """What has a default, and every bool that is an option, stands behind the star."""
     found = []

@@ -191,7 +191,8 @@ def minimise(
 ) -> tuple[Array, Array]:
     """The best that L-BFGS comes by within [-1, 1] on its way from `start`, and its objective.
 
-    Steps have unit length; without a line search nothing else says that they go down.
+    `start` has any shape. Steps have unit length; without a line search nothing else says that they
+    go down.
     """
     optimizer = optax.lbfgs(1.0, memory_size=_MEMORY, linesearch=None)
 
@@ -217,5 +218,5 @@ def shrink(images: Array, factor: int) -> Array:
 
 
 def enlarged(images: Array, side: int) -> Array:
-    """Bilinear; of the size that it has, the image itself."""
+    """Bilinear, [b, n, n, c] -> [b, side, side, c]; of the size that it has, the image itself."""
     return jax.image.resize(images, (len(images), side, side, images.shape[3]), "bilinear")

@@ -10,6 +10,9 @@ Array = jax.Array
 
 
 def propose(variables: None, images: Array, hole: Array, key: Array) -> tuple[Array, Array, Array]:
-    """The harmonic extension of the known pixels (on the host, exact), score 0 and 0 steps."""
+    """The harmonic extension of the known pixels (on the host, exact), score 0 and 0 steps.
+
+    images [b, h, w, c], hole [b, h, w, 1]; the key [b] is not used.
+    """
     filled = blending.harmonic(np.asarray(images), np.asarray(hole))
     return jnp.asarray(filled), jnp.zeros(len(filled)), jnp.zeros(len(filled), jnp.int32)

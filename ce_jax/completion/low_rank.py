@@ -1,8 +1,9 @@
 """Low-rank completion: every channel of an image is a matrix with few large singular values.
 
-Matrices are [h, w] in 0..255, which is what the papers' constants are for; one matrix is written
-down here, and mapped over the channels and the batch. A row or a column of which nothing is known
-has no part in any singular vector, so that every such method leaves it 0: it is refused as NaN.
+Matrices are [h, w] in 0..255, which is what the papers' constants are for, and what is known of
+one is bool [h, w]. One matrix is written down here, and mapped over the channels and the batch. A
+row or a column of which nothing is known has no part in any singular vector, so that every such
+method leaves it 0: it is refused as NaN.
 """
 
 from functools import partial
@@ -24,7 +25,10 @@ _FIRST_WEIGHT, _LAST_SHARE, _MU = 1000.0, 1e-5, 1.1
 def propose(
     settings: LowRank, _: None, images: Array, hole: Array, key: Array
 ) -> tuple[Array, Array, Array]:
-    """The completion of all channels; score: what is minimised, their sum; steps: their most."""
+    """The completion of all channels; score: what is minimised, their sum; steps: their most.
+
+    images [b, h, w, c] in [-1, 1], hole [b, h, w, 1]; the key [b] is not used.
+    """
     algorithm = {"tnnr": truncated_nuclear_norm, "irnn": reweighted_nuclear_norm}
     complete = partial(algorithm[settings.algorithm], settings=settings)
     matrices = jnp.moveaxis(127.5 * (images + 1), -1, 1)

@@ -22,6 +22,8 @@ def propose(
     All that are as far away as the last of them vote too, so that the answer is unique, and turns
     with the image. Where nothing is known, it is mid grey. The images are shifted by one offset
     after the other, the nearest first, until every pixel has had its votes.
+
+    images [b, h, w, c], hole [b, h, w, 1]; the key [b] is not used.
     """
     batch, height, width, channels = images.shape
     offsets = _nearest_first(height, width)

@@ -39,7 +39,10 @@ class Problem(NamedTuple):
 
 
 def pose(images: Array, hole: Array, key: Array, space: Space, settings: LatentSearch) -> Problem:
-    """The problem of these images; in the hole they become what a guide predicts, if any."""
+    """The problem of these images; in the hole they become what a guide predicts, if any.
+
+    images [b, s, s, 3], hole [b, s, s, 1], key [b].
+    """
     if space.predict is None:
         return Problem(images, hole, key, space, settings)
     prediction = space.predict(images, hole)
@@ -92,7 +95,7 @@ def seen(problem: Problem) -> Array:
 
 
 def unseen(problem: Problem) -> Array:
-    """How much each pixel counts for those who judge the search by what it did not see."""
+    """How much each pixel counts for who judges by what the search did not see, [b, s, s, 1]."""
     return jnp.where(held_out(problem), context_weight(problem), 0.0)
 
 

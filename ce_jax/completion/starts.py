@@ -66,7 +66,7 @@ def draw_pool(key: Array, space: Space, count: int) -> Pool:
     """A pool of so many z as the generator was trained on, and its images of them.
 
     Args:
-        key: a single one; the first images of a pool are the same, however many there are.
+        key: a single one, []; the first images of a pool are the same, however many there are.
         space: where to search.
         count: rounded up to whole calls of the generator.
     """

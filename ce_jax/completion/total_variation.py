@@ -33,7 +33,10 @@ class _State(NamedTuple):
 def propose(
     settings: TotalVariation, _: None, images: Array, hole: Array, key: Array
 ) -> tuple[Array, Array, Array]:
-    """The image of least total variation, which is its score, and the iterations spent."""
+    """The image of least total variation, which is its score, and the iterations spent.
+
+    images [b, h, w, c] in [-1, 1], hole [b, h, w, 1]; the key [b] is not used.
+    """
     filled, steps = jax.vmap(partial(inpaint, settings=settings))((images + 1) / 2, hole)
     return jnp.clip(2 * filled - 1, -1, 1), jax.vmap(total_variation)(filled), steps
 

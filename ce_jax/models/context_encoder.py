@@ -137,7 +137,7 @@ def center(images: Array) -> Array:
 
 
 def paste_center(images: Array, prediction: Array) -> Array:
-    """The inverse of `center`: images with a square in their middle replaced by the prediction."""
+    """The inverse of `center`: images [b, s, s, c] with the prediction [b, n, n, c] pasted in."""
     middle = _middle(images.shape[1], prediction.shape[1])
     return images.at[:, middle, middle].set(prediction)
 

@@ -4,7 +4,7 @@ That is the network of Szegedy et al. 2016 as TensorFlow's file of December 2015
 features Heusel et al. 2017 compare. It differs from other Inceptions: means next to the border are
 of the pixels that are there, and the last block takes the largest where the others take the mean.
 Names are those of pytorch-fid's pt_inception-2015-12-05; widths are those of the weights. Its
-BatchNorms are part of the convolutions.
+BatchNorms are part of the convolutions. Activations are [b, h, w, c].
 """
 
 import jax

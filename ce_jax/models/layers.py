@@ -86,5 +86,5 @@ class BatchNorm(nn.Module):
 
 
 def leaky_relu(x: Array) -> Array:
-    """max(x, 0.2 x): the slope of every critic and encoder here."""
+    """max(x, 0.2 x) of any shape: the slope of Radford et al. 2016, of every critic and encoder."""
     return nn.leaky_relu(x, 0.2)

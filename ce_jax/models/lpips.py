@@ -6,7 +6,8 @@ weights of the channels that were learned from people's judgements (eq. 1),
     d(x, x') = sum_l mean_hw w_l . (y_l(x) - y_l(x'))^2
 
 The network is an AlexNet or a VGG16, up to its last ReLU before fully connected layers; widths
-are those of the weights, and names those of the PyTorch package `lpips`, version 0.1.
+are those of the weights, and names those of the PyTorch package `lpips`, version 0.1. Both take
+images [b, h, w, 3] that are shifted and scaled; activations are [b, h, w, channels].
 """
 
 from collections.abc import Callable, Iterable

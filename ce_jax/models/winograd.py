@@ -26,7 +26,7 @@ def tiles_of_large(large: Array) -> list[Array]:
 
 
 def large_of_tiles(tiles: list[Array]) -> Array:
-    """The transpose of `tiles_of_large`."""
+    """The transpose of `tiles_of_large`: nine [b, h, w, c] -> [b, 2h + 1, 2w + 1, c]."""
     return _join_both_ways(_join_large, tiles)
 
 
@@ -41,7 +41,10 @@ def tiles_of_small(small: Array) -> list[Array]:
 
 
 def small_of_tiles(tiles: list[Array]) -> Array:
-    """What the filter makes, from the products of the tiles above."""
+    """What the filter makes, from the products of the tiles above.
+
+    Nine [b, h, w, o] -> [b, 2h, 2w, o].
+    """
     return _join_both_ways(_join_small, tiles)
 
 

@@ -17,7 +17,11 @@ from ce_jax.sources.source import (
 
 
 def open_mat(location: str, spec: str) -> Opened:
-    """X of a MATLAB file, the layout of SVHN."""
+    """X of a MATLAB file, the layout of SVHN.
+
+    Raises:
+        SourceError: no file, not one of MATLAB, or its X is not uint8 (h, w, 3, n).
+    """
     path = existing(location, spec)
     try:
         stack = scipy.io.loadmat(path, variable_names=["X"], appendmat=False)["X"]
@@ -33,7 +37,11 @@ def open_mat(location: str, spec: str) -> Opened:
 
 
 def open_npz(location: str, spec: str) -> Opened:
-    """The array `images` of an archive, or its only one."""
+    """The array `images` of an archive, or its only one.
+
+    Raises:
+        SourceError: no file, no archive, or neither uint8 [n, h, w, 3] nor [n, h, w] in it.
+    """
     path = existing(location, spec)
     try:
         # NumPy takes other files for pickles and advises to load them unsafely.

@@ -42,7 +42,11 @@ _TILE = 128
 
 
 def open_bundled(location: str, spec: str) -> Opened:
-    """Digits, photographs, or the square tiles of the photographs."""
+    """Digits, photographs, or the square tiles of the photographs.
+
+    Raises:
+        SourceError: nothing is called so, or what it comes with is not installed.
+    """
     if location == "digits":
         try:
             from sklearn.datasets import load_digits

@@ -11,7 +11,11 @@ _EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm",
 
 
 def open_folder(location: str, spec: str) -> Opened:
-    """All images under a folder."""
+    """All images under a folder.
+
+    Raises:
+        SourceError: no folder, one that cannot be listed, or no images in it.
+    """
     folder = Path(location).expanduser()
     if not location or not folder.is_dir():
         raise SourceError(f"{spec!r}: {location!r} is not a folder")

@@ -39,7 +39,12 @@ class _Records:
 
 
 def open_tfds(location: str, spec: str) -> Opened:
-    """The feature `image` of a dataset."""
+    """The feature `image` of a dataset.
+
+    Raises:
+        SourceError: TFDS is not installed or cannot open it, or the dataset is not prepared as
+            ArrayRecord or has no images of bytes.
+    """
     try:
         import tensorflow_datasets as tfds
     except ImportError as error:

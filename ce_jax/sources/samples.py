@@ -19,7 +19,11 @@ _COUNT = 256
 
 
 def open_samples(location: str, spec: str) -> Opened:
-    """The images of as many z, each drawn by its own number: the same of the same networks."""
+    """The images of as many z, each drawn by its own number: the same of the same networks.
+
+    Raises:
+        SourceError: no run can be read there, or its networks draw no images of their own.
+    """
     try:
         version = loading.version_of(location)
         images = _drawn(location, os.path.abspath(location), version)

@@ -130,7 +130,7 @@ def nearest_of(word: str, known: Iterable[str]) -> str:
 
 
 def described(array: np.ndarray) -> str:
-    """Type and shape, for an error message."""
+    """Type and shape of an array of any shape, for an error message."""
     return f"{array.dtype} {array.shape}"
 
 

@@ -85,7 +85,10 @@ def step(
     model: ContextEncoder,
     average: float,
 ) -> tuple[Game, Scalars]:
-    """The joint loss of Pathak et al. 2016, eq. 3, after a step of the patch critic."""
+    """The joint loss of Pathak et al. 2016, eq. 3, after a step of the patch critic.
+
+    images [b, s, s, 3] in [-1, 1], key [b].
+    """
     curriculum = game.curriculum if isinstance(game, TaughtGame) else None
     hole = _holes_of_batch(model, curriculum, key, generator.axis, images.shape[1])
     weight = losses.overlap_weight(hole, overlap=model.overlap, weight=model.overlap_weight)

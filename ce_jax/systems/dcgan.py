@@ -51,6 +51,7 @@ def step(
     """The critic learns from a batch, then the generator from the critic (Radford et al. 2016).
 
     A generator that learns several times does so on the same z; its loss is that of the last time.
+    images [b, s, s, 3] in [-1, 1], key [b].
     """
     assert game.critic is not None
     z = draw_latent(key, dimensions=model.latent, prior=model.prior)

@@ -57,7 +57,10 @@ def cut(model: L2Gan, images: Array, *, margin: int = 0) -> Array:
 
 
 def paste(model: L2Gan, images: Array, block: Array) -> Array:
-    """The inverse of `cut`: images with their square replaced, and what the block has beside it."""
+    """The inverse of `cut`: images with their square replaced, and what the block has beside it.
+
+    images [b, s, s, c], block [b, n, n, c] with n the side of the square and twice the margin.
+    """
     size = images.shape[1]
     _, _, side = holes.quarter(model.corner, size=size)
     return images.at[place(model, size=size, margin=(block.shape[1] - side) // 2)].set(block)
@@ -71,7 +74,10 @@ def paint(model: L2Gan, images: Array, *, hole: Array | None = None) -> Array:
 
 
 def padded(model: L2Gan, painted: Array) -> Array:
-    """With a border of zeros up to three times the block, which halves down to 6x6: 384 for 350."""
+    """With a border of zeros up to three times the block, which halves down to 6x6: 384 for 350.
+
+    [b, s, s, 3] -> [b, 3 n, 3 n, 3] with n the side of the block.
+    """
     size = painted.shape[1]
     _, _, side = holes.quarter(model.corner, size=size)
     before = (3 * side - size) // 2
@@ -80,7 +86,10 @@ def padded(model: L2Gan, painted: Array) -> Array:
 
 
 def window(model: L2Gan, painted: Array, block: Array) -> Array:
-    """The recovered block among its neighbours, an eighth of its side on every side of it."""
+    """The recovered block among its neighbours, an eighth of its side on every side of it.
+
+    painted [b, s, s, 3], block [b, n, n, 3] -> [b, n + 2 (n // 8), ..., 3].
+    """
     return cut(model, paste(model, painted, block), margin=block.shape[1] // 8)
 
 
@@ -109,7 +118,10 @@ def step(
     model: L2Gan,
     average: float,
 ) -> tuple[Game, Scalars]:
-    """The L2 of Salem et al., eq. 1, for the first steps of a run, the joint loss, eq. 6, after."""
+    """The L2 of Salem et al., eq. 1, for the first steps of a run, the joint loss, eq. 6, after.
+
+    images [b, s, s, 3] in [-1, 1], key [b]; the key is not used.
+    """
     assert isinstance(game, RefinedGame)
     painted, truth = paint(model, images), cut(model, images)
     inputs = padded(model, painted)

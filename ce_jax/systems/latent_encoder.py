@@ -43,7 +43,10 @@ def step(
     model: LatentEncoder,
     average: float,
 ) -> tuple[Game, Scalars]:
-    """One step on pictures with holes: G(E(known pixels, hole)) shall be the whole picture."""
+    """One step on pictures with holes: G(E(known pixels, hole)) shall be the whole picture.
+
+    images [b, s, s, 3] in [-1, 1], key [b].
+    """
     assert isinstance(game, GuessingGame)
     size = images.shape[1]
     z_key, hole_key, lot_key = (jax.vmap(jax.random.fold_in, (0, None))(key, i) for i in range(3))

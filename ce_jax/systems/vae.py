@@ -30,7 +30,10 @@ def module_of(
 def step(
     game: Game, images: Array, key: Array, *, autoencoder: Network, model: Vae, average: float
 ) -> tuple[Game, Scalars]:
-    """One step up the bound of Kingma & Welling 2014, eq. 10, with one sample of z per image."""
+    """One step up the bound of Kingma & Welling 2014, eq. 10, with one sample of z per image.
+
+    images [b, s, s, 3] in [-1, 1], key [b].
+    """
     noise = draw_latent(key, dimensions=model.latent, prior="normal")
 
     def loss(params):
