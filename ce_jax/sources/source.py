@@ -23,6 +23,11 @@ class Source(Protocol):
     """
 
     @property
+    def spec(self) -> str:
+        """As it was written."""
+        ...
+
+    @property
     def names(self) -> Sequence[str]:
         """Unique relative paths without extension, in the order of the pictures."""
         ...
