@@ -58,7 +58,7 @@ class Failure(NamedTuple):
     restarts: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pairing:
     """The images of a source with what belongs to them, found by name.
 
@@ -78,12 +78,12 @@ class Pairing:
     source: Source
     frame: Frame
     holes: HoleSet | HoleFiles
-    truth: Source | None = None
-    checksums: Mapping[Path, str] | None = None
-    resize_holes: bool = False
-    allow_missing: bool = False
-    whole: bool = False
-    square: Frame | None = None
+    truth: Source | None
+    checksums: Mapping[Path, str] | None
+    resize_holes: bool
+    allow_missing: bool
+    whole: bool
+    square: Frame | None
 
     def files(self, index: int) -> dict[str, Path]:
         """The files that an image is made from, by their roles: image, hole, truth.
@@ -198,7 +198,7 @@ def pair(
     frame: Frame,
     holes: HoleSet | HoleFiles,
     *,
-    whole: bool = False,
+    whole: bool,
 ) -> Pairing:
     """What belongs to the images of a source, for an inpainting.
 
@@ -212,15 +212,15 @@ def pair(
             f"{truth.names[0]}, here with {source.names[0]}; equal names belong together."
         )
     return Pairing(
-        source,
-        frame,
-        holes,
-        truth,
-        None if config.checksums is None else _checksums(Path(config.checksums), source),
-        config.resize_holes,
-        config.allow_missing,
-        whole,
-        square_of(config, frame),
+        source=source,
+        frame=frame,
+        holes=holes,
+        truth=truth,
+        checksums=None if config.checksums is None else _checksums(Path(config.checksums), source),
+        resize_holes=config.resize_holes,
+        allow_missing=config.allow_missing,
+        whole=whole,
+        square=square_of(config, frame),
     )
 
 

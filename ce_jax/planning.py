@@ -32,7 +32,7 @@ def lines(
     todo: Sequence[int],
     *,
     needed: int,
-    shard: Shard = WHOLE,
+    shard: Shard,
 ) -> Iterator[str]:
     """The plan for people: images and holes, what is done already, where to and how large."""
     names = pairing.source.names
