@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ce_jax.config import Table
 from ce_jax.manifest import Manifest, Record
+from ce_jax.planning import evenly
 from ce_jax.report import Line, Row, write_report
 from ce_jax.results import psnr_of
 from ce_jax.rows import row_of
@@ -45,10 +46,17 @@ def write_page(folder: Path, config: Table, results: Sequence[Result]) -> None:
 
 
 def _side_by_side(group: Sequence[Result], count: int) -> Iterator[Row]:
-    """The first images that every method of a group has completed and can show."""
+    """Some images as every method of a group has completed them, taken evenly from all.
+
+    In the place of one that some method has not completed stands another that all can show: there
+    are panels besides of the worst images, and of those that were so while little was done.
+    """
+    tried = {one["name"] for result in group for one in Manifest(result.cell.folder).records()}
+    asked_for = evenly(sorted(tried), count)
     shown = {result.cell.method: _shown(result) for result in group if result.done}
     common = set.intersection(*map(set, shown.values())) if shown else set()
-    for name in sorted(common)[:count]:
+    taken = sorted(common, key=lambda name: (name not in asked_for, name))[:count]
+    for name in sorted(taken):
         pictures, completions = {}, {}
         for method, rows in shown.items():
             pictures = rows[name].pictures
