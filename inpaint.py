@@ -32,23 +32,19 @@ def main(arguments: list[str]) -> int:
     experiment, overrides = commands.read_experiment(arguments, Inpainting, Table)
     if isinstance(experiment, Table):
         command = commands.override(Tabulate(experiment, Hosts()), overrides)
-        config = command.experiment
-        from ce_jax import hosts
-        from ce_jax.tables import tabulate
-
-        hosts.join(command.hosts)
-        hosts.leave()
-        with commands.interruptible() as stopped:
-            outcome = tabulate(config, stopped=stopped, tell=_tell)
     else:
         command = with_frame_of_model(experiment, overrides)
-        config = command.experiment
-        from ce_jax import hosts
-        from ce_jax.batch import inpaint
+    config = command.experiment
+    from ce_jax import hosts
+    from ce_jax.batch import inpaint
+    from ce_jax.tables import tabulate
 
-        hosts.join(command.hosts)
-        hosts.leave()
-        with commands.interruptible() as stopped:
+    hosts.join(command.hosts)
+    hosts.leave()
+    with commands.interruptible() as stopped:
+        if isinstance(config, Table):
+            outcome = tabulate(config, stopped=stopped, tell=_tell)
+        else:
             outcome = inpaint(config, stopped=stopped, tell=_tell)
     report = Path(config.output, "report.html")
     print(

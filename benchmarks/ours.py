@@ -114,7 +114,7 @@ def filling(run: Training) -> Wrapped:
     propose = context_encoder.method(run.model)
 
     def fill(variables: Variables, images: Array, hole: Array) -> Array:
-        proposal, _, _ = propose((variables, None), images, hole, jnp.zeros(len(images)))
+        proposal, _, _ = propose(variables, images, hole, jnp.zeros(len(images)))
         return jnp.where(hole, proposal, images)
 
     return jax.jit(fill)

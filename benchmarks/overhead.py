@@ -31,7 +31,7 @@ class Comparison:
     def __init__(self, config: Training) -> None:
         self._config = config
         self._update: Callable | None = None
-        self._inputs: tuple[Any, Any, Any] | None = None
+        self._inputs: tuple[Any, Any] | None = None
         self._ended: list[tuple[int, float]] = []
 
     def loop(self) -> float:
@@ -46,14 +46,14 @@ class Comparison:
     def bare(self) -> float:
         """Seconds for a step of the program alone."""
         assert self._update is not None and self._inputs is not None
-        state, batches, key = self._inputs
+        state, batches = self._inputs
         game = jax.tree.map(jnp.copy, state)
         calls = (self._config.steps - 2 * self._config.picture_every) // len(batches)
-        game, scalars = self._update(game, batches, key)
+        game, scalars = self._update(game, batches)
         jax.block_until_ready(game)
         start = time.perf_counter()
         for _ in range(calls):
-            game, scalars = self._update(game, batches, key)
+            game, scalars = self._update(game, batches)
         jax.block_until_ready((game, scalars))
         return (time.perf_counter() - start) / (calls * len(batches))
 
@@ -61,11 +61,11 @@ class Comparison:
         self._update = update = self._update or update
         step, ends = 0, (2 * self._config.picture_every, self._config.steps)
 
-        def watched(state: Any, batches: Sequence[jax.Array], key: jax.Array) -> Any:
+        def watched(state: Any, batches: Sequence[jax.Array]) -> Any:
             nonlocal step
             if self._inputs is None:
-                self._inputs = jax.tree.map(jnp.copy, state), batches, key
-            result, step = update(state, batches, key), step + len(batches)
+                self._inputs = jax.tree.map(jnp.copy, state), batches
+            result, step = update(state, batches), step + len(batches)
             if step in ends:
                 jax.block_until_ready(result)
                 self._ended.append((step, time.perf_counter()))

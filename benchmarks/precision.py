@@ -50,8 +50,8 @@ def runs(steps: int, seed: int) -> dict[str, Training]:
 def judged(config: Training, workdir: Path) -> tuple[float, float]:
     """How good a finished run is, and the mean loss of its generator in its last fifth."""
     variables = checkpointing.load(workdir).generator
-    unseen = dataclasses.replace(config.data, source=_HELD_OUT)
-    truth = images.to_float(data.examples(unseen, sources.open_source(_HELD_OUT), 10_000))
+    unseen = data.examples(sources.open_source(_HELD_OUT), config.data.frame, 10_000)
+    truth = images.to_float(unseen)
     lines = [json.loads(line) for line in (workdir / "scalars.jsonl").read_text().splitlines()]
     last = [line["loss/generator"] for line in lines if line["step"] > 0.8 * config.steps]
     model = config.model

@@ -19,7 +19,7 @@ from ce_jax.config import ConfigError, Inpainting
 from ce_jax.finishing import Finished, finish
 from ce_jax.holes import HoleError
 from ce_jax.images import UnreadableImage
-from ce_jax.pairing import Failure, Picture
+from ce_jax.pairing import Failure, Picture, square_of
 from ce_jax.returning import put_back
 from ce_jax.surroundings import place_of, seen
 
@@ -29,19 +29,8 @@ _FEW = 64
 """Up to so many images are one batch, unless something else is asked for."""
 
 _FIELDS = (
-    *(
-        "model",
-        "guide",
-        "method",
-        "blend",
-        "seed",
-        "frame",
-        "batch_size",
-        "latent",
-        "refine",
-        "collection",
-    ),
-    *("tv", "low_rank", "neighbours", "opencv", "patchmatch"),
+    *("model", "guide", "method", "blend", "seed", "frame", "batch_size"),
+    *("latent", "refine", "collection", "tv", "low_rank", "neighbours", "opencv", "patchmatch"),
 )
 
 
@@ -105,8 +94,9 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
     config = Inpainting(**fields)
     named = [model for model in (config.model, config.guide) if model is not None]
     version = tuple(map(loading.version_of, named))
-    # Of the seed, only a pool is made; everything else is asked with it.
-    alike = config if config.latent.start == "pool" else replace(config, seed=0)
+    # Only a pool and PatchMatch are made with the seed; everything else is asked with it.
+    seeded = config.latent.start == "pool" or config.method == "patchmatch"
+    alike = config if seeded else replace(config, seed=0)
     completed = _inpainter(alike, version)(opened, missing, config.seed)
     returned = [_like(*pair) for pair in zip(each, opened, completed, strict=True)]
     if isinstance(images, np.ndarray):
@@ -123,7 +113,7 @@ class _Inpainter:
         trained = loading.networks_of(config)
         frame = frame_of(config, trained)
         self._config, self._size = config, frame.size
-        self._square = frame if config.frame is not None or frame.box is not None else None
+        self._square = square_of(config, frame)
         self._method = loop.build(config, trained, mesh)
         self._finish = partial(finish, config=config, trailed=(), compare=None)
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from ce_jax.hole_sets import HoleSet, hash_of_set
 from ce_jax.manifest import Manifest
 from ce_jax.pairing import Failure, Pairing, Picture, pair, read_ahead
 from ce_jax.perceptual import Perception, SetFigures, measure_set
-from ce_jax.planning import spread
+from ce_jax.planning import evenly
 from ce_jax.results import Results
 from ce_jax.returning import Write, writer
 from ce_jax.shards import WHOLE, Shard
@@ -82,7 +82,8 @@ def inpaint(
     return Outcome(done, tried - done, len(own), kept < len(todo))
 
 
-class _Job(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class _Job:
     """What is to be done, and everything that it takes, found to be there."""
 
     config: Inpainting
@@ -97,15 +98,15 @@ class _Job(NamedTuple):
         """The images, of all shards."""
         return self.pairing.source.names
 
-    @property
+    @cached_property
     def own(self) -> list[int]:
         """The indices of those of this shard."""
         return [index for index, name in enumerate(self.names) if self.shard.has(name)]
 
-    @property
+    @cached_property
     def shown(self) -> list[str]:
         """Those that the report shows, whatever becomes of them."""
-        return spread(self.names, self.config.report_rows)
+        return evenly(self.names, self.config.report_rows)
 
 
 def _prepare(config: Inpainting) -> _Job:
@@ -167,7 +168,7 @@ def _plan(job: _Job, results: Results, tell: Callable[[str], None]) -> list[int]
 def _complete(job: _Job, results: Results, todo: Sequence[int], stopped: Callable[[], bool]) -> int:
     """Sees the images through, or some of them until it is stopped; returns how many."""
     config, total = job.config, len(job.own)
-    trailed = spread(job.shown, _TRAILED_IMAGES)
+    trailed = evenly(job.shown, _TRAILED_IMAGES)
     finished = partial(finish, config=config, trailed=trailed, compare=job.perception.compare)
     with tqdm(total=total, initial=total - len(todo), unit="image") as bar:
         keeper = _Keeper(results, partial(writer, job.pairing, blend=config.blend), bar)

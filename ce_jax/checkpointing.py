@@ -35,6 +35,8 @@ _FREE_TO_CHANGE = {
     "sharding.mode",
     "keep_last",
     "keep_every",
+    "data.threads",
+    "data.cache",
 }
 # Object stores cannot rename folders: there, orbax says with this file that one is complete.
 _COMPLETE = "commit_success.txt"
@@ -61,10 +63,9 @@ def claim(workdir: os.PathLike | str, config: Training) -> None:
     elif saved_steps(workdir):
         before = read_config(workdir)
         changed = _differences(configuration.to_dict(before), configuration.to_dict(config))
-        allowed = set(_FREE_TO_CHANGE) | {"data.threads", "data.cache"}
-        if "cosine" not in (config.generator.schedule, config.critic.schedule):
-            allowed.add("steps")
-        if refused := sorted(set(changed) - allowed):
+        cosine = "cosine" in (config.generator.schedule, config.critic.schedule)
+        allowed = _FREE_TO_CHANGE if cosine else {*_FREE_TO_CHANGE, "steps"}
+        if refused := sorted(changed.keys() - allowed):
             name = refused[0]
             old, new = changed[name]
             raise CheckpointError(
@@ -80,13 +81,23 @@ def read_config(workdir: os.PathLike | str) -> Training:
     Raises:
         CheckpointError: there is none, or it cannot be read.
     """
-    record = files.place(workdir) / "config.json"
-    if not record.is_file():
-        raise CheckpointError(f"{workdir} holds no training run (no config.json in it).")
+    record = record_of(workdir)
     try:
         return configuration.training_from_dict(json.loads(record.read_text()))
     except ValueError as error:
         raise CheckpointError(f"{record} cannot be read: {error}") from error
+
+
+def record_of(workdir: os.PathLike | str) -> epath.Path:
+    """The file with the config of the run in `workdir`.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    record = files.place(workdir) / "config.json"
+    if not record.is_file():
+        raise CheckpointError(f"{workdir} holds no training run (no config.json in it).")
+    return record
 
 
 def saved_steps(workdir: os.PathLike | str) -> list[int]:

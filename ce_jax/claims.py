@@ -136,9 +136,9 @@ def _clear(manifest: Manifest) -> None:
     folder = manifest.folder
     written = [
         file
-        for name, line in manifest.find().items()
+        for record in manifest.records()
         for kind in ("panels", "trails")
-        for file in (*manifest.completions(manifest.at(line)), manifest.file(kind, name))
+        for file in (*manifest.completions(record), manifest.file(kind, record["name"]))
     ]
     for file in written:
         file.unlink(missing_ok=True)

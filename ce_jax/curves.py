@@ -76,9 +76,7 @@ class Curves:
     @property
     def names(self) -> list[str]:
         """All scalars, in the order in which they first appear."""
-        return [
-            name for name in dict.fromkeys(n for s in self._stretches for n in s if n != "step")
-        ]
+        return list(dict.fromkeys(n for s in self._stretches for n in s if n != "step"))
 
     def steps(self) -> list[int]:
         """The middle of each stretch."""

@@ -26,9 +26,11 @@ _log = logging.getLogger(__name__)
 _READERS = 8
 
 
-def framed(image: np.ndarray, frame: Frame) -> np.ndarray:
-    """The square that a network sees of a photograph, uint8 [h, w, 3] -> [size, size, 3]."""
-    return images.frame(image, size=frame.size, box=frame.box, shorter_side=frame.shorter_side)
+def framed(image: np.ndarray, frame: Frame, *, nearest: bool = False) -> np.ndarray:
+    """The square that a network sees of a photograph, or with `nearest` of a hole; see `images`."""
+    return images.frame(
+        image, size=frame.size, box=frame.box, shorter_side=frame.shorter_side, nearest=nearest
+    )
 
 
 def training_batches(
@@ -104,18 +106,18 @@ def rows_of_batches(
     return grain.MapDataset.range(start, sys.maxsize // config.batch_size).map(batch)
 
 
-def examples(data: Data, source: Source, count: int) -> np.ndarray:
+def examples(source: Source, frame: Frame, count: int) -> np.ndarray:
     """The first `count` images of the source, framed at the centre: uint8 [n, s, s, 3].
 
     Raises:
         SourceError: none of them can be read.
     """
     indices = range(min(count, len(source)))
-    squares = [_square(source, index, data.frame) for index in indices]
+    squares = [_square(source, index, frame) for index in indices]
     readable = [square for square in squares if square is not None]
     if not readable:
         raise SourceError(
-            f"none of the first {len(squares)} images of {data.source} can be read; "
+            f"none of the first {len(squares)} images of {source.spec} can be read; "
             "the warnings say why."
         )
     return np.stack(readable)

@@ -51,7 +51,7 @@ Groups = Iterator[list[Picture]]
 Work = Callable[[Groups], Iterator[Batch]]
 """Groups of at most as many pictures as make a batch -> the same pictures, in whatever order."""
 
-Ask = Callable[[Sequence[Picture]], "Asked"]
+Ask = Callable[[Sequence[Picture]], tuple[np.ndarray, "Asked"]]
 
 
 class Loop:
@@ -171,8 +171,8 @@ def one_behind(complete: Complete, groups: Groups, *, ask: Ask) -> Iterator[Batc
     """Every group is a batch, which is given back when the next one is on the devices."""
     underway, settled = None, 0.0
     for pictures in groups:
-        asked, begun = ask(pictures), time.monotonic()
-        batch = Batch(pictures, np.asarray(asked.hole)[: len(pictures)], complete(*asked), begun)
+        (hole, asked), begun = ask(pictures), time.monotonic()
+        batch = Batch(pictures, hole[: len(pictures)], complete(*asked), begun)
         if underway is not None:
             # The devices begin it when they are done with the one before.
             yield underway._replace(begun=max(underway.begun, settled))
@@ -195,8 +195,7 @@ def in_slots(slots: Slots, groups: Groups, *, ask: Ask, count: int) -> Iterator[
         while len(waiting) < len(free) and (group := next(groups, None)) is not None:
             waiting.extend(group)
         if entering := [waiting.popleft() for _ in free[: len(waiting)]]:
-            asked = ask(entering)
-            place, hole = np.full(count, -1, np.int32), np.asarray(asked.hole)
+            (hole, asked), place = ask(entering), np.full(count, -1, np.int32)
             for number, (slot, picture) in enumerate(zip(free, entering, strict=False)):
                 place[slot] = number
                 held[slot] = picture, hole[number]
@@ -243,8 +242,12 @@ class Asked(NamedTuple):
     key: Array
 
 
-def ask(config: Inpainting, holes: HoleSet | None, size: int, pictures: Sequence[Picture]) -> Asked:
+def ask(
+    config: Inpainting, holes: HoleSet | None, size: int, pictures: Sequence[Picture]
+) -> tuple[np.ndarray, Asked]:
     """What a method is asked about pictures, padded to a whole batch with copies of the last one.
+
+    The holes come first once more, as the host keeps them.
 
     Args:
         config: the seed, and how many make a batch.
@@ -260,7 +263,7 @@ def ask(config: Inpainting, holes: HoleSet | None, size: int, pictures: Sequence
         hole = np.stack([picture.hole for picture in padded if picture.hole is not None])
     photographs = images.to_float(np.stack([picture.image for picture in padded]))
     key = start_keys(config.seed, names, [picture.restarts for picture in padded])
-    return Asked(jnp.asarray(photographs), jnp.asarray(hole), key)
+    return hole, Asked(jnp.asarray(photographs), jnp.asarray(hole), key)
 
 
 def start_keys(seed: int, names: Sequence[str], restarts: Sequence[int]) -> jax.Array:

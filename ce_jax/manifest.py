@@ -9,23 +9,16 @@ panels/NAME.png         what a report shows of an image, side by side
 trails/NAME.png         how a search came there: a row for each start, a column for each step
 """
 
-import io
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
-import numpy as np
-from PIL import Image
-
-from ce_jax import files, images
-from ce_jax.report import Row, Trail
+from ce_jax import files
 from ce_jax.shards import WHOLE, Shard
 
 Record = Mapping[str, Any]
-
-_ERROR_TIMES = 2  # Yeh et al. 2017, figure 12
 
 
 class Position(NamedTuple):
@@ -70,6 +63,10 @@ class Manifest:
             lines.seek(line.start)
             return files.json_object(lines.readline())
 
+    def records(self) -> Iterator[Record]:
+        """What the newest line of each image says, in the order in which they were first tried."""
+        return map(self.at, self.find().values())
+
     def mend(self) -> None:
         """Removes a last line that was cut off, so that the next one begins a line of its own."""
         if self.path.is_file():
@@ -108,45 +105,6 @@ class Manifest:
         kinds = ["images", *(f"candidates/{rank}" for rank in ranks)]
         return [self.file(kind, record["name"]) for kind in kinds]
 
-    def row(self, record: Record, captions: Sequence[str], *, group: str = "") -> Row | None:
-        """What a report shows of an image; None without its panel.
-
-        Args:
-            record: its line.
-            captions: of the pictures in its panel; the truth, which comes last, may be missing.
-            group: what the row belongs to.
-        """
-        file = self.file("panels", record["name"])
-        if not file.is_file():
-            return None
-        panel = images.read(file)
-        pictures = np.split(panel, panel.shape[1] // panel.shape[0], axis=1)
-        pictures = dict(zip(captions, pictures, strict=False))
-        if "truth" in pictures:
-            error = np.abs(pictures["completion"].astype(int) - pictures["truth"])
-            error = np.minimum(_ERROR_TIMES * error, 255).astype(np.uint8)
-            pictures[f"error, {_ERROR_TIMES} times"] = error
-        # Without a search there is no objective to show.
-        objective = {"score": record["score"]} if record["steps"] else {}
-        return Row(
-            name=record["name"],
-            pictures={caption: _png(picture) for caption, picture in pictures.items()},
-            note=record.get("note", ""),
-            scores={**objective, **next(iter(record["figures"].values()), {})},
-            trail=self._trail(record),
-            group=group,
-        )
-
-    def _trail(self, record: Record) -> Trail | None:
-        file = self.file("trails", record["name"])
-        if "trail" not in record or not file.is_file():
-            return None
-        sheet = images.read(file)
-        columns = len(record["trail"]["steps"])
-        rows = np.split(sheet, sheet.shape[0] * columns // sheet.shape[1])
-        strips = [[_png(picture) for picture in np.split(row, columns, axis=1)] for row in rows]
-        return Trail(strips=strips, **record["trail"])
-
 
 def _is_within(name: object) -> bool:
     """Whether a name is one of a picture, and stays below the folder that it is looked up in."""
@@ -160,9 +118,3 @@ def _complete(path: Path) -> bytes:
     """The complete lines of a file, which need not exist."""
     content = path.read_bytes() if path.is_file() else b""
     return content[: content.rfind(b"\n") + 1]
-
-
-def _png(image: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "PNG")
-    return buffer.getvalue()

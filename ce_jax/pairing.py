@@ -58,7 +58,7 @@ class Failure(NamedTuple):
     restarts: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pairing:
     """The images of a source with what belongs to them, found by name.
 
@@ -68,7 +68,6 @@ class Pairing:
         holes: a set, to be drawn later, or files.
         truth: of the intact images; without it, images whose holes are drawn are their own truth,
             and the truth of images with holes from files is not known.
-        places: where an image of that name stands in `truth`.
         checksums: what the files of images must hash to, by name; of others nothing is known.
         resize_holes: whether a hole of another size than its image is resized.
         allow_missing: whether an image without a hole file has no hole, rather than failing.
@@ -79,13 +78,12 @@ class Pairing:
     source: Source
     frame: Frame
     holes: HoleSet | HoleFiles
-    truth: Source | None = None
-    places: Mapping[str, int] | None = None
-    checksums: Mapping[Path, str] | None = None
-    resize_holes: bool = False
-    allow_missing: bool = False
-    whole: bool = False
-    square: Frame | None = None
+    truth: Source | None
+    checksums: Mapping[Path, str] | None
+    resize_holes: bool
+    allow_missing: bool
+    whole: bool
+    square: Frame | None
 
     def files(self, index: int) -> dict[str, Path]:
         """The files that an image is made from, by their roles: image, hole, truth.
@@ -95,8 +93,8 @@ class Pairing:
         """
         name = self.source.names[index]
         found = {"image": self.source.file(index), "hole": self._hole_file(name)}
-        if self.truth is not None and self.places is not None and name in self.places:
-            found["truth"] = self.truth.file(self.places[name])
+        if self.truth is not None and name in self._places:
+            found["truth"] = self.truth.file(self._places[name])
         return {role: path for role, path in found.items() if path is not None}
 
     def is_current(self, record: Mapping[str, Any]) -> bool:
@@ -116,6 +114,12 @@ class Pairing:
     def _indices(self) -> Mapping[str, int]:
         return {name: index for index, name in enumerate(self.source.names)}
 
+    @functools.cached_property
+    def _places(self) -> Mapping[str, int]:
+        """Where an image of that name stands in the truth."""
+        names = () if self.truth is None else self.truth.names
+        return {name: place for place, name in enumerate(names)}
+
     def load(self, index: int) -> Picture | Failure:
         """An image, framed, with its hole and truth."""
         name = self.source.names[index]
@@ -133,11 +137,12 @@ class Pairing:
                 place = place_of(hole, self.frame.size, self.square)
                 image, hole = seen(image, hole, place.square, self.frame.size)
                 return Picture(name, image, hole, None, stamps, note, place=place)
-            whole = self._intact(name, image)
-            truth = None if whole is None else data.framed(whole, self.frame)
+            intact = self._intact(name, image)
+            truth = None if intact is None else data.framed(intact, self.frame)
             square = (self.frame.size, self.frame.size)
             if hole is not None and hole.shape[:2] == image.shape[:2] != square:
-                image, hole = _emptied(image, hole), self._framed(hole)
+                # A hole goes the way of its image, unless it has the size of the network.
+                image, hole = _emptied(image, hole), data.framed(hole, self.frame, nearest=True)
             return Picture(name, data.framed(image, self.frame), hole, truth, stamps, note)
         except (ValueError, OSError) as error:
             return Failure(name, str(error))
@@ -170,18 +175,11 @@ class Pairing:
         note = f"{soft:.1%} of the hole file is neither black nor white"
         return hole, note if 100 * soft > _SOFT else ""
 
-    def _framed(self, hole: np.ndarray) -> np.ndarray:
-        """A hole goes the way of its image, unless it already has the size of the network."""
-        frame = self.frame
-        return images.frame(
-            hole, size=frame.size, box=frame.box, shorter_side=frame.shorter_side, nearest=True
-        )
-
     def _intact(self, name: str, image: np.ndarray) -> np.ndarray | None:
         """The intact image, None where there is no way to know it."""
-        if self.truth is None or self.places is None:
+        if self.truth is None:
             return image if isinstance(self.holes, HoleSet) else None
-        return self.truth[self.places[name]] if name in self.places else None
+        return self.truth[self._places[name]] if name in self._places else None
 
     def _check_sum(self, path: Path | None, found: Stamp | None) -> None:
         if self.checksums is None or path is None or found is None:
@@ -200,37 +198,39 @@ def pair(
     frame: Frame,
     holes: HoleSet | HoleFiles,
     *,
-    whole: bool = False,
+    whole: bool,
 ) -> Pairing:
     """What belongs to the images of a source, for an inpainting.
-
-    A frame that somebody chose, or that cuts out a box, shows what the network knows best, such as
-    an aligned face: with whole photographs it is preferred to a square around the hole.
 
     Raises:
         SourceError: the truth or the checksums cannot be opened, or are of none of the images.
     """
-    truth = places = None
-    if config.truth is not None:
-        truth = open_source(config.truth)
-        places = {name: index for index, name in enumerate(truth.names)}
-        if places.keys().isdisjoint(source.names):
-            raise SourceError(
-                f"truth {config.truth} has none of the images to complete: names there begin with "
-                f"{truth.names[0]}, here with {source.names[0]}; equal names belong together."
-            )
+    truth = None if config.truth is None else open_source(config.truth)
+    if truth is not None and set(truth.names).isdisjoint(source.names):
+        raise SourceError(
+            f"truth {config.truth} has none of the images to complete: names there begin with "
+            f"{truth.names[0]}, here with {source.names[0]}; equal names belong together."
+        )
     return Pairing(
-        source,
-        frame,
-        holes,
-        truth,
-        places,
-        None if config.checksums is None else _checksums(Path(config.checksums), source),
-        config.resize_holes,
-        config.allow_missing,
-        whole,
-        frame if config.frame is not None or frame.box is not None else None,
+        source=source,
+        frame=frame,
+        holes=holes,
+        truth=truth,
+        checksums=None if config.checksums is None else _checksums(Path(config.checksums), source),
+        resize_holes=config.resize_holes,
+        allow_missing=config.allow_missing,
+        whole=whole,
+        square=square_of(config, frame),
     )
+
+
+def square_of(config: Inpainting, frame: Frame) -> Frame | None:
+    """How to find what the network is to see of a whole photograph; None: around the hole.
+
+    A frame that somebody chose, or that cuts out a box, shows what the network knows best, such as
+    an aligned face.
+    """
+    return frame if config.frame is not None or frame.box is not None else None
 
 
 def read_ahead(

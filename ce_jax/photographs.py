@@ -22,7 +22,7 @@ class Photograph(NamedTuple):
     icc: bytes | None = None
 
 
-def read(path: str | os.PathLike, *, max_pixels: int = images.MAX_PIXELS) -> Photograph:
+def read(path: str | os.PathLike) -> Photograph:
     """A photograph, upright, that is written as it was read.
 
     Palettes become RGB, and so does CMYK, whose profile is left out. Pillow reads 16 bits of grey
@@ -31,7 +31,7 @@ def read(path: str | os.PathLike, *, max_pixels: int = images.MAX_PIXELS) -> Pho
     Raises:
         UnreadableImage: as `images.read`.
     """
-    return images.decode(path, whole, max_pixels=max_pixels)
+    return images.decode(path, whole)
 
 
 def write(path: str | os.PathLike, photograph: Photograph) -> None:

@@ -32,11 +32,11 @@ def lines(
     todo: Sequence[int],
     *,
     needed: int,
-    shard: Shard = WHOLE,
+    shard: Shard,
 ) -> Iterator[str]:
     """The plan for people: images and holes, what is done already, where to and how large."""
     names = pairing.source.names
-    part = "" if shard == WHOLE else f", of which part {shard} is {_part(names, shard)}"
+    part = "" if shard == WHOLE else f", of which part {shard} is {sum(map(shard.has, names))}"
     yield f"{len(names)} images of {config.images}{part}; holes: {_holes(config, pairing)}"
     outdated = f" ({results.outdated} were, but changed since or lost)" if results.outdated else ""
     done = sum(map(results.is_done, names))
@@ -60,7 +60,7 @@ def needed(config: Inpainting, pairing: Pairing, todo: Sequence[int], *, shown: 
         shown: how many of them the report shows, beside the worst.
     """
     square = pairing.frame.size**2
-    some = spread(todo, _MEASURED) if pairing.whole else []
+    some = evenly(todo, _MEASURED) if pairing.whole else []
     pixels = sum(_pixels(pairing.source, i) for i in some) // len(some) if some else square
     times = 2 if config.output_format == "array_record" else 1
     shown = min(len(todo), shown + config.report_worst)
@@ -69,8 +69,8 @@ def needed(config: Inpainting, pairing: Pairing, todo: Sequence[int], *, shown: 
     return written + shown * 3 * panel * 7 // 3
 
 
-def spread(items: Sequence[T], wanted: int) -> list[T]:
-    """At most `wanted` of them, evenly spread and always the same."""
+def evenly(items: Sequence[T], wanted: int) -> list[T]:
+    """At most `wanted` of them, as far apart as can be and always the same."""
     wanted = min(len(items), wanted)
     return [items[i * len(items) // wanted] for i in range(wanted)]
 
@@ -108,10 +108,6 @@ def _lossy(config: Inpainting, pairing: Pairing) -> int:
     truth = pairing.truth or pairing.source
     paths = (truth.file(index) for index in range(len(truth)))
     return sum(path is not None and path.suffix.lower() in _LOSSY for path in paths)
-
-
-def _part(names: Sequence[str], shard: Shard) -> int:
-    return sum(map(shard.has, names))
 
 
 def _holes(config: Inpainting, pairing: Pairing) -> str:

@@ -10,7 +10,7 @@ import jax
 from ce_jax import arithmetic, files
 from ce_jax.config import Training
 
-Update = Callable[[Any, Sequence[jax.Array], jax.Array], tuple[Any, Any]]
+Update = Callable[[Any, Sequence[jax.Array]], tuple[Any, Any]]
 
 _WARM_UP = 3
 _TIMED = 10
@@ -45,10 +45,10 @@ class Profile:
         self._flops = arithmetic.step_flops(self._config)
         self._ceiling = arithmetic.ceiling(self._config.precision)
 
-        def watched(state: Any, batches: Sequence[jax.Array], key: jax.Array) -> tuple[Any, Any]:
+        def watched(state: Any, batches: Sequence[jax.Array]) -> tuple[Any, Any]:
             self._before(state)
             self._steps += len(batches)
-            return update(state, batches, key)
+            return update(state, batches)
 
         return watched
 

@@ -29,6 +29,7 @@ from ce_jax.metrics import Estimate
 from ce_jax.pairing import Failure
 from ce_jax.perceptual import SetFigures
 from ce_jax.report import Line, write_report
+from ce_jax.rows import row_of
 from ce_jax.shards import WHOLE, Shard
 
 # Files are waited for together, which a disk does in little more time than for one of them.
@@ -251,7 +252,7 @@ class Results:
             completed=len(self._done),
             facts=facts,
             figures={"": [Line(one, line, remarks.get(one, "")) for one, line in lines.items()]},
-            rows=[row for record in seen if (row := self._manifest.row(record, captions))],
+            rows=[row for record in seen if (row := row_of(self._manifest, record, captions))],
             failures=failures,
         )
 

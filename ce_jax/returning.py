@@ -9,7 +9,7 @@ import numpy as np
 from ce_jax import images, photographs
 from ce_jax.images import UnreadableImage
 from ce_jax.pairing import Pairing, Picture
-from ce_jax.stamps import Stamp
+from ce_jax.stamps import is_still
 from ce_jax.surroundings import Place, paste
 
 Write = Callable[[Path, np.ndarray], None]
@@ -33,7 +33,7 @@ def _return(picture: Picture, pairing: Pairing, blend: str, path: Path, square: 
     place, index = picture.place, pairing.index_of(picture.name)
     assert place is not None
     original = pairing.source.file(index)
-    if original is not None and not _is(original, picture.files["image"]):
+    if original is not None and not is_still(original, picture.files["image"]):
         raise UnreadableImage(f"{original}: changed while it was being completed")
     if original is not None and not place.missing and photographs.is_png(original):
         return photographs.copy(path, original)
@@ -59,8 +59,3 @@ def put_back(pixels: np.ndarray, square: np.ndarray, place: Place, *, blend: str
         completed = paste(around, images.to_float(square), place, blend=blend)
         pixels[box] = photographs.filled(pixels[box], completed, place.hole)
     return pixels
-
-
-def _is(path: Path, known: Stamp) -> bool:
-    status = path.stat()
-    return (status.st_size, status.st_mtime_ns) == (known.size, known.modified)

@@ -14,11 +14,10 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import jax
 from etils import epath
 from PIL import Image
 
-from ce_jax import history, pages, runs
+from ce_jax import history, hosts, pages, runs
 from ce_jax.curves import PACE, Curves
 
 _TITLES = {
@@ -43,7 +42,7 @@ _CORNER, _NEWEST = 240, 1200
 @contextmanager
 def reported(workdir: str | os.PathLike) -> Iterator[None]:
     """Writes the report when what is done in here ends, well or not; by one process of many."""
-    first = jax.process_index() == 0
+    first = hosts.is_first()
     try:
         yield
     except BaseException:

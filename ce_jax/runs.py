@@ -86,9 +86,7 @@ def read(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int 
 
 
 def _read_config(workdir: epath.Path) -> dict[str, Any]:
-    record = workdir / "config.json"
-    if not record.is_file():
-        raise CheckpointError(f"{workdir} holds no training run (no config.json in it).")
+    record = checkpointing.record_of(workdir)
     plain = files.json_object(record.read_bytes().decode(errors="replace"))
     if not isinstance(plain.get("model"), dict):
         raise CheckpointError(f"{record} is not the config of a training run; restore that file.")

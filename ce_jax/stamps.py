@@ -27,17 +27,18 @@ def stamp(path: Path) -> Stamp:
 
 
 def unchanged(before: Mapping[str, Mapping[str, Any]], now: Mapping[str, Path]) -> bool:
-    """Whether these are the files that were read before, by their roles.
-
-    A file of the same size and time is the same, as for make and rsync; of any other, the content
-    decides.
-    """
+    """Whether these are the files that were read before, by their roles."""
     return before.keys() == now.keys() and all(
-        _is(now[role], Stamp(**known)) for role, known in before.items()
+        is_still(now[role], Stamp(**known)) for role, known in before.items()
     )
 
 
-def _is(path: Path, known: Stamp) -> bool:
+def is_still(path: Path, known: Stamp) -> bool:
+    """Whether a file is there, and what it was.
+
+    One of the same size and time is the same, as for make and rsync; of any other, the content
+    decides.
+    """
     try:
         status = os.stat(path)
         if (status.st_size, status.st_mtime_ns) == (known.size, known.modified):

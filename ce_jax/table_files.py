@@ -22,11 +22,20 @@ NOT_RUN = "not run yet"
 """The note of a result of a cell that nobody has begun."""
 
 # What the text table shows of each figure: its heading, its factor, its decimals.
-_SHOWN = {"psnr": ("PSNR", 1, 2), "ssim": ("SSIM", 1, 3), "l1": ("L1, %", 100, 2)}
-_SHOWN["l2"] = ("L2, %", 100, 2)
-_ALWAYS = tuple(f"{region}/{measure}" for region in ("hole", "image") for measure in _SHOWN)
-_SHOWN |= {"lpips": ("LPIPS", 1, 4), "fid": ("FID", 1, 2), "kid": ("KID", 1, 5)}
-_SHOWN["objective"] = ("objective", 1, 2)
+_OF_PIXELS = {
+    "psnr": ("PSNR", 1, 2),
+    "ssim": ("SSIM", 1, 3),
+    "l1": ("L1, %", 100, 2),
+    "l2": ("L2, %", 100, 2),
+}
+_SHOWN = {
+    **_OF_PIXELS,
+    "lpips": ("LPIPS", 1, 4),
+    "fid": ("FID", 1, 2),
+    "kid": ("KID", 1, 5),
+    "objective": ("objective", 1, 2),
+}
+_ALWAYS = tuple(f"{region}/{measure}" for region in ("hole", "image") for measure in _OF_PIXELS)
 _WHERE_MEASURED = ("image/lpips", "set/fid", "set/kid", "objective")
 
 
@@ -37,6 +46,11 @@ class Cell(NamedTuple):
     holes: str
     method: str
     inpainting: Inpainting
+
+    @property
+    def folder(self) -> Path:
+        """Where its inpainting keeps everything."""
+        return Path(self.inpainting.output)
 
 
 class Result(NamedTuple):
@@ -82,7 +96,7 @@ def _as_json(config: Table, results: Sequence[Result]) -> dict[str, Any]:
                 "note": result.note,
                 "figures": {name: one.to_json() for name, one in result.figures.items()},
                 "facts": dict(result.facts),
-                "folder": str(Path(result.cell.inpainting.output).relative_to(config.output)),
+                "folder": str(result.cell.folder.relative_to(config.output)),
             }
             for result in results
         ],
@@ -112,8 +126,8 @@ def _bounds(estimate: Estimate | None) -> list[float | str]:
 def _as_markdown(config: Table, results: Sequence[Result]) -> str:
     lines = [f"# {config.title}"]
     for caption, group in grouped(results).items():
-        hashes = {result.facts["hole set"] for result in group if "hole set" in result.facts}
-        lines += ["", f"## {caption}", "", f"Hole set {' and '.join(sorted(hashes)) or 'unknown'}."]
+        hashes = " and ".join(told(group, "hole set")) or "unknown"
+        lines += ["", f"## {caption}", "", f"Hole set {hashes}."]
         measured = {name for result in group for name in compared(result, group)}
         names = [*_ALWAYS, *(name for name in _WHERE_MEASURED if name in measured)]
         header = ["method", "n", *map(_heading, names), "s / image"]
@@ -156,6 +170,11 @@ def grouped(results: Sequence[Result]) -> dict[str, list[Result]]:
         for caption, group in groups.items()
         if any(result.note != NOT_RUN for result in group)
     }
+
+
+def told(results: Sequence[Result], fact: str) -> list[str]:
+    """What the results say of something, in order and each different word once."""
+    return sorted({result.facts[fact] for result in results if fact in result.facts})
 
 
 def compared(result: Result, group: Sequence[Result]) -> dict[str, Estimate]:

@@ -8,20 +8,19 @@ import heapq
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from ce_jax.config import Table
-from ce_jax.manifest import Manifest
+from ce_jax.manifest import Manifest, Record
+from ce_jax.planning import evenly
 from ce_jax.report import Line, Row, write_report
 from ce_jax.results import psnr_of
-from ce_jax.table_files import Result, compared, grouped
+from ce_jax.rows import row_of
+from ce_jax.table_files import Result, compared, grouped, told
 
 
 def write_page(folder: Path, config: Table, results: Sequence[Result]) -> None:
     """Writes report.html of a table with these results."""
     groups = grouped(results)
-    versions = {result.facts["versions"] for result in results if "versions" in result.facts}
-    devices = {result.facts["device"] for result in results if "device" in result.facts}
     methods = dict.fromkeys(result.cell.method for result in results)
     write_report(
         folder / "report.html",
@@ -29,10 +28,10 @@ def write_page(folder: Path, config: Table, results: Sequence[Result]) -> None:
         completed=sum(result.done for result in results),
         facts={
             "seed": str(config.seed),
-            "device": ", ".join(sorted(devices)),
-            "versions": ", ".join(sorted(versions)),
+            "device": ", ".join(told(results, "device")),
+            "versions": ", ".join(told(results, "versions")),
             "seconds": "an image, median with the 2.5th and 97.5th percentile",
-            **{f"holes of {caption}": _hash(group) for caption, group in groups.items()},
+            **{f"holes of {one}": ", ".join(told(groups[one], "hole set")) for one in groups},
         },
         figures={
             caption: [Line(r.cell.method, compared(r, group), r.note) for r in group]
@@ -46,16 +45,18 @@ def write_page(folder: Path, config: Table, results: Sequence[Result]) -> None:
     )
 
 
-def _hash(group: Sequence[Result]) -> str:
-    hashes = sorted({result.facts["hole set"] for result in group if "hole set" in result.facts})
-    return ", ".join(hashes)
-
-
 def _side_by_side(group: Sequence[Result], count: int) -> Iterator[Row]:
-    """The first images that every method of a group has completed and can show."""
-    shown = {result.cell.method: dict(_shown(result)) for result in group if result.done}
+    """Some images as every method of a group has completed them, taken evenly from all.
+
+    In the place of one that some method has not completed stands another that all can show: there
+    are panels besides of the worst images, and of those that were so while little was done.
+    """
+    tried = {one["name"] for result in group for one in Manifest(result.cell.folder).records()}
+    asked_for = evenly(sorted(tried), count)
+    shown = {result.cell.method: _shown(result) for result in group if result.done}
     common = set.intersection(*map(set, shown.values())) if shown else set()
-    for name in sorted(common)[:count]:
+    taken = sorted(common, key=lambda name: (name not in asked_for, name))[:count]
+    for name in sorted(taken):
         pictures, completions = {}, {}
         for method, rows in shown.items():
             pictures = rows[name].pictures
@@ -67,12 +68,11 @@ def _side_by_side(group: Sequence[Result], count: int) -> Iterator[Row]:
         yield Row(name, pictures)
 
 
-def _shown(result: Result) -> Iterator[tuple[str, Row]]:
+def _shown(result: Result) -> dict[str, Row]:
     """The images of a cell that have a panel, by name."""
-    manifest = Manifest(Path(result.cell.inpainting.output))
-    for record in _completed(result):
-        if row := manifest.row(record, result.captions):
-            yield row.name, row
+    manifest = Manifest(result.cell.folder)
+    rows = (row_of(manifest, record, result.captions) for record in _completed(manifest))
+    return {row.name: row for row in rows if row is not None}
 
 
 def _worst(method: str, results: Sequence[Result], count: int) -> Iterator[Row]:
@@ -81,21 +81,15 @@ def _worst(method: str, results: Sequence[Result], count: int) -> Iterator[Row]:
         (psnr_of(record), record["name"], number, record)
         for number, result in enumerate(results)
         if result.cell.method == method
-        for record in _completed(result)
+        for record in _completed(Manifest(result.cell.folder))
     )
     for _, _, number, record in heapq.nsmallest(count, found):
-        result = results[number]
-        manifest = Manifest(Path(result.cell.inpainting.output))
-        where = f"{result.cell.data}, {result.cell.holes}, {method}"
-        row = manifest.row(record | {"note": where}, result.captions, group=method)
-        if row is not None:
+        cell, captions = results[number].cell, results[number].captions
+        noted = {**record, "note": f"{cell.data}, {cell.holes}, {method}"}
+        if row := row_of(Manifest(cell.folder), noted, captions, group=method):
             yield row
 
 
-def _completed(result: Result) -> Iterator[dict[str, Any]]:
-    """What the manifest of a cell says of the images that it has completed."""
-    manifest = Manifest(Path(result.cell.inpainting.output))
-    for line in manifest.find().values():
-        record = manifest.at(line)
-        if record["status"] == "done":
-            yield record
+def _completed(manifest: Manifest) -> Iterator[Record]:
+    """What is said of the images that are completed."""
+    return (record for record in manifest.records() if record["status"] == "done")

@@ -59,7 +59,7 @@ def tabulate(
             results[cell] = Result(cell, note=str(error))
             failed, total = failed + 1, total + 1
             continue
-        done, failed, total = (done + outcome.done, failed + outcome.failed, total + outcome.total)
+        done, failed, total = done + outcome.done, failed + outcome.failed, total + outcome.total
         results[cell] = _result(cell)
         write_tables(folder, config, list(results.values()))
     write_tables(folder, config, list(results.values()))
@@ -119,13 +119,11 @@ def _file_name(name: str) -> str:
 
 def _result(cell: Cell) -> Result:
     """What the folder of a cell knows, of this run or of one before."""
-    folder = Path(cell.inpainting.output)
-    measured = folder / "metrics.json"
+    measured = cell.folder / "metrics.json"
     if not measured.is_file():
         return Result(cell, note=NOT_RUN)
     summary = files.json_object(measured.read_text(encoding="utf-8"))
-    manifest = Manifest(folder)
-    records = [manifest.at(line) for line in manifest.find().values()]
+    records = list(Manifest(cell.folder).records())
     reasons = Counter(record["reason"] for record in records if record["status"] != "done")
     notes = [f"{count} failed: {reason}" for reason, count in reasons.most_common(1)]
     notes += _contained(cell.inpainting)

@@ -1,7 +1,6 @@
 """The training loop: batches in, one compiled update after another, everything kept on disk."""
 
 import contextlib
-import dataclasses
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -57,8 +56,8 @@ def train(
         workdir: a folder, of which all processes see the same; gs:// and s3:// too.
         stopped: asked between two calls of the devices.
         command: what the report says to do in order to go on.
-        watch: may put itself between the loop and the compiled steps; it is given them, and gives
-            back what the loop calls.
+        watch: may put itself between the loop and the compiled steps, (game, batches) -> (game,
+            scalars): it is given them, and gives back what the loop calls.
 
     Raises:
         CheckpointError, SourceError, HoleError, DeviceError, PlaceError: the run cannot start as
@@ -67,7 +66,8 @@ def train(
         Diverged: a loss became NaN or infinite; what was saved before is untouched.
     """
     mesh, workdir = sharding.make_mesh(), files.place(workdir)
-    source, program, game = _prepared(config, workdir, mesh, watch)
+    source, program, game = _prepared(config, workdir, mesh)
+    program = program._replace(update=watch(program.update))
     start = int(game.step)
     facts = {"command": command, "images": len(source), "parameters": parameters(game)}
     batches = data.training_batches(config, source, sharding.split(mesh), start=start)
@@ -98,7 +98,7 @@ class _Program(NamedTuple):
         update: (game, batches) -> the game after a step on each, and the scalars of the steps.
         show: game -> pictures of always the same scene; None in processes that show nothing.
         validate: begins the next epoch of a game; None for systems that do not look.
-        epoch: steps between two of these.
+        epoch: steps between two of these, or all of a run.
     """
 
     begin: Callable[[], Game]
@@ -108,14 +108,12 @@ class _Program(NamedTuple):
     epoch: int
 
 
-def _prepared(
-    config: Training, workdir: epath.Path, mesh: Mesh, watch: Callable[[Callable], Callable]
-) -> tuple[Source, _Program, Game]:
+def _prepared(config: Training, workdir: epath.Path, mesh: Mesh) -> tuple[Source, _Program, Game]:
     """Whatever may refuse to begin; then the work directory is taken, and the game restored."""
     hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)))
     with hosts.together():
         source, searched, scene = _opened(config, workdir, mesh)
-    program = _compiled(config, mesh, len(source), scene, watch)
+    program = _compiled(config, mesh, len(source), scene)
     with hosts.together():
         if hosts.is_first():
             checkpointing.claim(workdir, config)  # after everything that may refuse to begin
@@ -134,31 +132,26 @@ def _opened(
     data.check(config, source)
     searched, scene = loading.searched(config, workdir), None
     if hosts.is_first():
-        scene = images.to_float(data.examples(config.data, source, _PREVIEWS))
+        scene = images.to_float(data.examples(source, config.data.frame, _PREVIEWS))
     return source, searched, scene
 
 
-def _compiled(
-    config: Training,
-    mesh: Mesh,
-    count: int,
-    scene: np.ndarray | None,
-    watch: Callable[[Callable], Callable],
-) -> _Program:
+def _compiled(config: Training, mesh: Mesh, count: int, scene: np.ndarray | None) -> _Program:
     """The program of a run over so many images."""
     mode, whole = config.sharding.mode, sharding.replicated(mesh)
     system = systems.build(config, axis=sharding.axis_of(mode))
-    update = watch(sharding.compile_steps(system.step, mesh, mode=mode))
+    update = sharding.compile_steps(system.step, mesh, mode=mode)
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
-    step_key, validate = sharding.copied(step_key, mesh), None
+    step_key, validate, epoch = sharding.copied(step_key, mesh), None, config.steps
     if system.validate is not None:
         validate = _validator(system.validate, config, jax.random.fold_in(preview_key, 1), mesh)
+        epoch = max(count // config.batch_size, 1)
     return _Program(
         lambda: jax.jit(system.init, out_shardings=whole)(init_key),
         lambda game, batches: update(game, batches, step_key),
         None if scene is None else _painter(system, scene, preview_key, mesh),
         validate,
-        max(count // config.batch_size, 1),
+        epoch,
     )
 
 
@@ -183,11 +176,8 @@ def _validator(
     validate: Callable, config: Training, key: Array, mesh: Mesh
 ) -> Callable[[Game], Game]:
     """What begins the next epoch of a game, always on the same validation images and holes."""
-    name = config.data.validation or config.data.source
-    validation = data.examples(
-        dataclasses.replace(config.data, source=name), sources.open_source(name), _VALIDATED
-    )
-    squares = images.to_float(validation)
+    source = sources.open_source(config.data.validation or config.data.source)
+    squares = images.to_float(data.examples(source, config.data.frame, _VALIDATED))
     squares, keys = sharding.copied((squares, jax.random.split(key, len(squares))), mesh)
     compiled = jax.jit(validate, out_shardings=sharding.replicated(mesh))
     return lambda game: compiled(game, squares, jax.random.clone(keys))
@@ -218,17 +208,16 @@ def _loop(
 ) -> int:
     """Step after step, from where the game stands; returns the last one."""
     start = step = int(jax.device_get(game.step))
-    epoch = program.epoch if program.validate is not None else config.steps
     pending = None
     while step < config.steps and not stopped():
-        together = _steps_together(config, step, epoch)
+        together = _steps_together(config, step, program.epoch)
         game, scalars = program.update(game, [next(batches) for _ in range(together)])
         # One call late, so that the next is already queued on the device.
         if pending is not None:
             logbook.write(*pending)
         pending = (step, scalars)
         step += together
-        if program.validate is not None and step % epoch == 0:
+        if program.validate is not None and step % program.epoch == 0:
             game = program.validate(game)
         if program.show and (step % config.picture_every == 0 or step == config.steps):
             logbook.picture(step, program.show(game))

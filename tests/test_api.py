@@ -5,6 +5,7 @@ import io
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -176,6 +177,20 @@ def test_neither_another_seed_nor_another_number_of_images_compiles_anew(model):
     assert api._inpainter.cache_info().misses == 1
     assert np.array_equal(first, again[:3])
     assert not np.array_equal(again, other)
+
+
+def test_the_seed_reaches_a_library_that_draws_by_itself(monkeypatch):
+    seeds = []
+    monkeypatch.setitem(
+        sys.modules,
+        "patchmatch",
+        SimpleNamespace(
+            set_random_seed=seeds.append, inpaint=lambda image, hole, patch_size: image
+        ),
+    )
+    for seed in (3, 4):
+        ce_jax.inpaint(photograph(0, 64, 64, 3), hole_of(64, 64), method="patchmatch", seed=seed)
+    assert sorted(set(seeds)) == [3, 4]
 
 
 def test_importing_the_package_loads_nothing():

@@ -14,6 +14,8 @@ from ce_jax import data, images, sharding
 from ce_jax.config import Data, Frame
 from ce_jax.sources import SourceError, open_source
 
+FRAME = Frame(size=32, shorter_side=40)
+
 
 @dataclass(frozen=True)
 class Numbered:
@@ -22,6 +24,7 @@ class Numbered:
     count: int
     broken: tuple[int, ...] = ()
     side: int = 40
+    spec: str = "numbered"
 
     @property
     def names(self):
@@ -38,8 +41,7 @@ class Numbered:
 
 
 def experiment(*, batch_size=8, seed=0, **changes):
-    whole = Frame(size=32, shorter_side=40)
-    options = {"source": "numbered", "frame": whole, "flip": False, "threads": 2}
+    options = {"source": "numbered", "frame": FRAME, "flip": False, "threads": 2}
     return tiny.dcgan(batch_size=batch_size, seed=seed, data=Data(**(options | changes)))
 
 
@@ -199,19 +201,18 @@ def test_fewer_images_than_a_batch_are_refused():
 
 
 def test_examples_are_the_first_readable_images_cut_at_the_centre():
-    found = data.examples(experiment(crop="random", flip=True).data, Numbered(9, broken=(1,)), 4)
+    found = data.examples(Numbered(9, broken=(1,)), FRAME, 4)
     assert numbers(found) == [0, 2, 3]
     assert set(places(found)) == {(4, 4, False)}
-    assert len(data.examples(experiment().data, Numbered(9), 100)) == 9
+    assert len(data.examples(Numbered(9), FRAME, 100)) == 9
 
 
 def test_a_source_without_a_readable_image_is_refused_rather_than_searched_for_ever():
     with pytest.raises(SourceError, match="none of the first 5 images of numbered can be read"):
-        data.examples(experiment().data, Numbered(9, broken=tuple(range(9))), 5)
+        data.examples(Numbered(9, broken=tuple(range(9))), FRAME, 5)
 
 
 def test_a_box_outside_of_all_pictures_is_refused_and_explained(caplog):
-    config = experiment(frame=Frame(size=32, box=(0, 0, 50, 50)))
     with pytest.raises(SourceError, match="none of the first 2 images"):
-        data.examples(config.data, Numbered(2), 64)
+        data.examples(Numbered(2), Frame(size=32, box=(0, 0, 50, 50)), 64)
     assert "left out picture 0: box (0, 0, 50, 50)" in caplog.text

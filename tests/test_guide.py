@@ -45,7 +45,7 @@ def alone():
 def prediction():
     with tiny.quickly():
         propose = jax.jit(context_encoder.method(GUIDE.model))
-        return np.asarray(propose((GUIDING.generator, None), *noise(), None)[0])
+        return np.asarray(propose(GUIDING.generator, *noise(), None)[0])
 
 
 def test_without_weight_and_share_the_search_is_that_of_the_paper(alone):

@@ -165,6 +165,21 @@ def test_a_photograph_that_changes_meanwhile_is_named_and_done_the_next_time(tmp
     assert np.array_equal(completed[20:], noise(7)[20:])
 
 
+def test_a_photograph_that_vanishes_meanwhile_fails_alone(tmp_path, monkeypatch):
+    source = photographs(tmp_path / "in", "a", "b")
+    hole = hole_file(tmp_path / "hole.png", (9, 9, 20, 20))
+    paste = ce_jax.returning.paste
+
+    def remove(*arguments, **more):
+        (tmp_path / "in" / "b.png").unlink(missing_ok=True)
+        return paste(*arguments, **more)
+
+    monkeypatch.setattr(ce_jax.returning, "paste", remove)
+    monkeypatch.setattr("ce_jax.results._WRITERS", 1)
+    assert inpaint(whole(source, tmp_path / "out", hole)) == (1, 1, 2, False)
+    assert "b.png: changed" in manifest(tmp_path / "out")["b"]["reason"]
+
+
 def test_arrays_come_back_at_their_own_size(tmp_path):
     stack = np.stack([smooth(50, 40)[..., 0]] * 2)
     np.savez(tmp_path / "in.npz", images=stack)

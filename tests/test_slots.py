@@ -86,7 +86,7 @@ def test_images_take_as_many_steps_as_they_need(thirty):
 def test_they_find_what_a_whole_batch_finds_that_waits_for_the_last(thirty):
     complete = methods.build(CONFIG, TRAINED, sharding.make_mesh(jax.devices()[:1]))
     some = pictures(30)[8:16]
-    images, hole, key = loop.ask(CONFIG, HOLES, 32, some)
+    _, (images, hole, key) = loop.ask(CONFIG, HOLES, 32, some)
     together = complete(images, hole, key)
     for number, picture in enumerate(some):
         proposal, score, steps, missing = thirty[0][picture.name]

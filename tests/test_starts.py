@@ -10,6 +10,7 @@ import tiny
 import untrained
 
 from ce_jax import images
+from ce_jax.completion.objective import Problem
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.completion.starts import draw_pool, screen, starts
 from ce_jax.config import POOL_PART, LatentSearch
@@ -69,11 +70,10 @@ def test_what_has_no_weight_is_not_read(pool):
 
 
 def test_where_nothing_is_known_every_image_begins_somewhere_else(space, pool):
-    settings = LatentSearch(start="pool", pool=POOL_PART)
+    settings = LatentSearch(start="pool", pool=POOL_PART, weighting="uniform")
     keys = jax.random.split(jax.random.key(1), 3)
-    pictures = jnp.zeros((3, 32, 32, 3))
-    weight = jnp.zeros((3, 32, 32, 1)).at[2].set(1.0)
-    begun = starts(pictures, weight == 0, weight, keys, space=space, pool=pool, settings=settings)
+    hole = jnp.ones((3, 32, 32, 1), bool).at[2].set(False)
+    begun = starts(Problem(jnp.zeros((3, 32, 32, 3)), hole, keys, space, settings), pool)
     assert len(np.unique(begun[:, 0], axis=0)) == 3
     in_pool = [(np.asarray(pool.z) == z).all(axis=1).any() for z in np.asarray(begun[:, 0])]
     assert in_pool == [False, False, True]

@@ -26,9 +26,9 @@ def test_after_the_first_epoch_nothing_is_compiled(mode, tmp_path, caplog):
     seen = []
 
     def watch(update):
-        def watched(game, batches, key):
+        def watched(game, batches):
             seen.append(compiled())
-            return update(game, batches, key)
+            return update(game, batches)
 
         return watched
 

@@ -99,10 +99,10 @@ def test_the_page_shows_every_figure_and_the_worst_images(table):
 
 
 def test_the_page_shows_the_same_images_as_every_method_completed_them(table):
-    """Taken evenly from all, of those that all methods could complete."""
+    """Taken evenly from all, of those that all methods could complete; not the worst, shown too."""
     pasted = replace(table.entries[0].inpainting, blend="overlay")
     other = Entry(data="photos", method="pasted", inpainting=pasted)
-    table = replace(table, entries=(*table.entries, other), rows=2, worst=0)
+    table = replace(table, entries=(*table.entries, other), rows=2, worst=4)
     tabulate(table)
     page = Path(table.output, "report.html").read_text()
     rows = re.findall('(?s)class="row example">(.+?)</article>', page)

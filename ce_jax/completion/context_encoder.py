@@ -13,16 +13,15 @@ from ce_jax.systems import l2_gan
 from ce_jax.systems.context_encoder import module_of, paint
 
 Array = jax.Array
-Networks = tuple[Variables, Variables | None]
 
 
 def method(
     model: ContextEncoder | L2Gan,
-) -> Callable[[Networks, Array, Array, Array], tuple[Array, Array, Array]]:
-    """(networks, images, hole, key) -> (proposal, score, steps) for a trained network."""
+) -> Callable[[Variables, Array, Array, Array], tuple[Array, Array, Array]]:
+    """(variables, images, hole, key) -> (proposal, score, steps) for a trained network."""
 
-    def propose(networks: Networks, images: Array, hole: Array, key: Array):
-        proposal = predict(model, networks[0], images, hole)
+    def propose(variables: Variables, images: Array, hole: Array, key: Array):
+        proposal = predict(model, variables, images, hole)
         count = images.shape[:1]  # which an exported program need not know
         return proposal, jnp.zeros(count), jnp.zeros(count, jnp.int32)
 

@@ -60,7 +60,7 @@ def method(
         doublings = (images.shape[1] // size).bit_length() - 1
         missing = holes.reduce(hole, factor=2**doublings)
         small = shrink(images, 2**doublings)
-        first, _, _ = complete((networks[0], None), small, missing, key)
+        first, _, _ = complete(networks[0], small, missing, key)
         # Where the context encoder has no opinion, there is nothing to refine, but all else is.
         silent = jnp.isnan(first)
 

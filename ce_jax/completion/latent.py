@@ -19,6 +19,7 @@ from jax import lax
 from ce_jax.completion.beyond import beyond
 from ce_jax.completion.candidates import Candidates, Trails
 from ce_jax.completion.objective import (
+    REDRAWN,
     Objective,
     Opinion,
     Problem,
@@ -36,9 +37,6 @@ from ce_jax.trails import milestones
 
 Array = jax.Array
 Found = tuple[Array, Array, Array, Candidates | None, Trails | None]
-
-# A key for what is drawn beside the starts, which have the numbers from 0 on.
-_REDRAWN = np.uint32(2**32 - 2)
 
 
 class Searching(NamedTuple):
@@ -87,10 +85,9 @@ def method(
 
 def begin(problem: Problem, pool: Pool | None) -> Searching:
     """Searches that have taken no step; from a pool if the settings ask for one."""
-    images, hole, key, space, settings, _ = problem
-    z = starts(images, hole, seen(problem), key, space=space, pool=pool, settings=settings)
+    z = starts(problem, pool)
     never, none = jnp.full_like(z[..., 0], jnp.inf), jnp.zeros(z.shape[:2], jnp.int32)
-    moments = jax.vmap(jax.vmap(optimizer_of(settings).init))(z)
+    moments = jax.vmap(jax.vmap(optimizer_of(problem.settings).init))(z)
     return Searching(z, moments, z, never, never, none, none[:, 0])
 
 
@@ -239,7 +236,7 @@ def project(problem: Problem, z: Array, taken: Array) -> Array:
         return jnp.clip(z, -bound, bound)
 
     def draw(key: Array, taken: Array) -> Array:
-        key = jax.random.fold_in(jax.random.fold_in(key, _REDRAWN), taken)
+        key = jax.random.fold_in(jax.random.fold_in(key, REDRAWN), taken)
         return jax.random.uniform(key, z.shape[1:], minval=-bound, maxval=bound)
 
     return jnp.where(jnp.abs(z) > bound, jax.vmap(draw)(problem.key, taken), z)

@@ -141,7 +141,7 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
         case "neighbours":
             return _made(partial, neighbours.propose, config.neighbours), None
     assert trained is not None  # the config asks for a model
-    variables: Any = trained.generator, trained.critic
+    variables: Any = trained.generator
     match config.method, trained.config.model:
         case "latent", (Dcgan() | Vae() | LatentEncoder()) as model:
             options = {"guide": _guide(trained), "keep": config.candidates}

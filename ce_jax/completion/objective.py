@@ -14,8 +14,8 @@ from ce_jax.config import LatentSearch
 
 Array = jax.Array
 
-# A key for what is drawn beside the starts, which have the numbers from 0 on.
-_HELD_OUT = np.uint32(2**32 - 1)
+HELD_OUT, REDRAWN = np.uint32(2**32 - 1), np.uint32(2**32 - 2)
+"""Numbers of keys for what is drawn beside the starts, which have those from 0 on."""
 
 
 class Problem(NamedTuple):
@@ -113,7 +113,7 @@ def held_out(problem: Problem) -> Array:
     hole, settings = problem.hole, problem.settings
     if settings.choose == "objective":
         return jnp.zeros_like(hole)
-    key = jax.vmap(jax.random.fold_in, (0, None))(problem.key, _HELD_OUT)
+    key = jax.vmap(jax.random.fold_in, (0, None))(problem.key, HELD_OUT)
     lots = jax.vmap(lambda key: jax.random.uniform(key, hole.shape[1:]))(key)
     return ~hole & (lots < settings.held_out)
 

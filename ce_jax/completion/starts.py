@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from ce_jax import pixels
+from ce_jax.completion.objective import Problem, seen
 from ce_jax.completion.space import Pool, Space
 from ce_jax.config import POOL_PART, LatentSearch
 from ce_jax.systems.dcgan import Prior, draw_latent, latent_bound
@@ -14,27 +15,15 @@ from ce_jax.systems.dcgan import Prior, draw_latent, latent_bound
 Array = jax.Array
 
 
-def starts(
-    images: Array,
-    hole: Array,
-    weight: Array,
-    key: Array,
-    *,
-    space: Space,
-    pool: Pool | None,
-    settings: LatentSearch,
-) -> Array:
+def starts(problem: Problem, pool: Pool | None) -> Array:
     """z of all starts, [b, k, d], the most promising first where there is something to tell it by.
 
     Args:
-        images: [b, s, s, 3].
-        hole: [b, s, s, 1].
-        weight: what each known pixel counts, [b, s, s, 1].
-        key: one for each image, [b].
-        space: where to search.
+        problem: what to search for and where; its settings say which start, and how many.
         pool: for the start `pool`.
-        settings: which start, and how many.
     """
+    images, hole, key, space, settings, _ = problem
+    weight = seen(problem)
     drawn = draw_starts(key, settings, dimensions=space.dimensions, prior=space.prior)
     if settings.start in ("prior", "normal"):
         return drawn

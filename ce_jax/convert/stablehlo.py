@@ -47,7 +47,7 @@ def programs(trained: Trained) -> dict[str, bytes]:
         propose = context_encoder.method(model)
 
         def complete(images: Array, hole: Array) -> Array:
-            proposal, *_ = propose((trained.generator, None), images, hole, jnp.zeros(0))
+            proposal, *_ = propose(trained.generator, images, hole, jnp.zeros(0))
             return jnp.where(hole, proposal, images)
 
         return {"completion": _exported(complete, images, hole)}

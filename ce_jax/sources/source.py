@@ -16,20 +16,8 @@ class SourceError(ValueError):
     """A source that cannot be opened; the message names it, what is wrong and the way out."""
 
 
-class Source(Protocol):
-    """Random access to named photographs, from any thread.
-
-    `repr` is the same in every process, because grain stores it in the state of an iterator.
-    """
-
-    @property
-    def names(self) -> Sequence[str]:
-        """Unique relative paths without extension, in the order of the pictures."""
-        ...
-
-    def __len__(self) -> int:
-        """Count the pictures."""
-        ...
+class Pictures(Protocol):
+    """Random access to photographs, from any thread."""
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Picture as uint8 [h, w, 3]; raises `images.UnreadableImage`."""
@@ -47,19 +35,21 @@ class Source(Protocol):
         ...
 
 
-class Pictures(Protocol):
-    """Pictures without their names."""
+class Source(Pictures, Protocol):
+    """Photographs that have names."""
 
-    def __getitem__(self, index: int) -> np.ndarray:
-        """Picture as uint8 [h, w, 3]; raises `images.UnreadableImage`."""
+    @property
+    def spec(self) -> str:
+        """The source string that it was opened by."""
         ...
 
-    def whole(self, index: int) -> Photograph:
-        """Picture with all that it came with; raises as above."""
+    @property
+    def names(self) -> Sequence[str]:
+        """Unique relative paths without extension, in the order of the pictures."""
         ...
 
-    def file(self, index: int) -> Path | None:
-        """The file that the picture stands in, if there is one to look at."""
+    def __len__(self) -> int:
+        """Count the pictures."""
         ...
 
 

@@ -251,22 +251,22 @@ def _pooling(model: ContextEncoder) -> bool:
 
 
 def _holes_of_batch(
-    model: ContextEncoder, state: Curriculum | None, key: Array, axis: str | None, size: int
+    model: ContextEncoder, curriculum: Curriculum | None, key: Array, axis: str | None, size: int
 ) -> Array:
     kinds = training_holes(model, size)
-    if state is None:
+    if curriculum is None:
         return holes.draw_any(kinds, key, size=size)
     position = jnp.arange(len(key))
     if axis is not None:
         position += len(key) * jax.lax.axis_index(axis)
-    return holes.draw_chosen(kinds, levels_of(state.counts, position), key, size=size)
+    return holes.draw_chosen(kinds, levels_of(curriculum.counts, position), key, size=size)
 
 
-def _report(state: Curriculum | None) -> Scalars:
-    if state is None:
+def _report(curriculum: Curriculum | None) -> Scalars:
+    if curriculum is None:
         return {}
-    shares = state.counts / jnp.sum(state.counts)
+    shares = curriculum.counts / jnp.sum(curriculum.counts)
     levels = range(1, len(shares) + 1)
     return {f"share/level-{i}": shares[i - 1] for i in levels} | {
-        f"psnr/level-{i}": state.psnr[i - 1] for i in levels
+        f"psnr/level-{i}": curriculum.psnr[i - 1] for i in levels
     }
