@@ -1,4 +1,4 @@
-"""The networks that come with the package, beside what needs none, on faces that they have not seen.
+"""The networks that come with the package, beside what needs none, on faces new to them.
 
     python inpaint.py configs/table_released.py --data DATA --output runs/table-released
 
