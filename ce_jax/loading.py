@@ -75,13 +75,18 @@ def networks_of(config: Inpainting) -> Trained | None:
     return trained._replace(guide=guide)
 
 
+def is_released(model: str | os.PathLike) -> bool:
+    """Whether this names a model that comes with the package."""
+    return _released(model) is not None
+
+
 def version_of(model: str | os.PathLike) -> Hashable:
     """Something that changes when there are other networks under the name of a model.
 
     Raises:
         ReleaseError: a file that is not there.
     """
-    if _released(model) is not None:
+    if is_released(model):
         return None
     if releases.is_file(model):
         return releases.version_of(model)

@@ -17,8 +17,9 @@ has the SHA-256 of each file by its name.
 import hashlib
 import json
 import os
+from dataclasses import replace
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -29,7 +30,7 @@ from safetensors import SafetensorError
 
 from ce_jax import config as configuration
 from ce_jax import files, systems
-from ce_jax.config import ConfigError, Dcgan, Training
+from ce_jax.config import ConfigError, Dcgan, LatentEncoder, Training
 from ce_jax.state import Trained
 
 Precision = Literal["float32", "float16"]
@@ -93,6 +94,14 @@ def rounded(trained: Trained, precision: Precision) -> Trained:
     """
     kept = {name: _kept(name, leaf, precision) for name, leaf in _leaves(trained).items()}
     return _filled(trained, {name: array.astype(np.float32) for name, array in kept.items()})
+
+
+def without_paths(config: Training, *, source: str) -> Training:
+    """An experiment that calls its images so, and names no other place of where it was run."""
+    model = config.model
+    if isinstance(model, LatentEncoder):
+        model = replace(model, run=PurePath(model.run).name)
+    return replace(config, data=replace(config.data, source=source, validation=None), model=model)
 
 
 def pack(trained: Trained, *, precision: Precision = "float32") -> bytes:

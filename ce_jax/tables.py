@@ -7,6 +7,7 @@ the same command continues.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path, PurePath
@@ -19,7 +20,7 @@ from ce_jax.claims import OutputError
 from ce_jax.config import Entry, Inpainting, Table
 from ce_jax.manifest import Manifest
 from ce_jax.metrics import Estimate
-from ce_jax.sources import digests, open_source
+from ce_jax.sources import SourceError, digests, open_source
 from ce_jax.table_files import NOT_RUN, Cell, Result, write_tables
 from ce_jax.table_report import write_page
 
@@ -46,7 +47,7 @@ def tabulate(
     if folder.exists() and any(folder.iterdir()) and not (folder / "cells").is_dir():
         raise OutputError(f"{folder} holds other files; choose a new or empty --output.")
     (folder / "cells").mkdir(parents=True, exist_ok=True)
-    results = {cell: _result(cell) for cell in cells(config)}
+    results = {cell: _result(cell, config) for cell in cells(config)}
     wanted = [cell for cell in results if _wanted(cell, config)]
     done = failed = total = 0
     for number, cell in enumerate(wanted, 1):
@@ -60,7 +61,7 @@ def tabulate(
             failed, total = failed + 1, total + 1
             continue
         done, failed, total = done + outcome.done, failed + outcome.failed, total + outcome.total
-        results[cell] = _result(cell)
+        results[cell] = _result(cell, config)
         write_tables(folder, config, list(results.values()))
     write_tables(folder, config, list(results.values()))
     write_page(folder, config, list(results.values()))
@@ -86,9 +87,7 @@ def _wanted(cell: Cell, config: Table) -> bool:
 
 def _inpainting(config: Table, entry: Entry, holes: str) -> Inpainting:
     def located(source: str) -> str:
-        scheme, _, path = source.partition(":")
-        folder = {"samples": config.models} | dict.fromkeys(_FILES, config.data)
-        return f"{scheme}:{PurePath(folder[scheme], path)}" if scheme in folder else source
+        return _located(source, config)
 
     def named(model: str | None) -> str | None:
         return None if model is None else str(PurePath(config.models, model))
@@ -112,12 +111,19 @@ def _inpainting(config: Table, entry: Entry, holes: str) -> Inpainting:
     )
 
 
+def _located(source: str, config: Table) -> str:
+    """A source whose relative path begins where the table says."""
+    scheme, _, path = source.partition(":")
+    folder = {"samples": config.models} | dict.fromkeys(_FILES, config.data)
+    return f"{scheme}:{PurePath(folder[scheme], path)}" if scheme in folder else source
+
+
 def _file_name(name: str) -> str:
     """A name that can be a folder's, everywhere."""
     return "".join(c if c.isalnum() or c in "-_.," else "-" for c in name)
 
 
-def _result(cell: Cell) -> Result:
+def _result(cell: Cell, config: Table) -> Result:
     """What the folder of a cell knows, of this run or of one before."""
     measured = cell.folder / "metrics.json"
     if not measured.is_file():
@@ -126,7 +132,7 @@ def _result(cell: Cell) -> Result:
     records = list(Manifest(cell.folder).records())
     reasons = Counter(record["reason"] for record in records if record["status"] != "done")
     notes = [f"{count} failed: {reason}" for reason, count in reasons.most_common(1)]
-    notes += _contained(cell.inpainting)
+    notes += _contained(cell.inpainting, config)
     remarks = summary.get("remarks", {})
     notes += filter(None, [remarks.get(cell.inpainting.method)])
     found = summary["figures"].get(cell.inpainting.method, {})
@@ -148,25 +154,38 @@ def _result(cell: Cell) -> Result:
     )
 
 
-def _contained(inpainting: Inpainting) -> Iterator[str]:
+def _contained(inpainting: Inpainting, config: Table) -> Iterator[str]:
     """Says how many of the images a method has seen before, by their pixels."""
+    seen = {}
     try:
-        seen = {}
+        images = _all_digests(inpainting.images)
+        if inpainting.collection is not None:
+            seen["chooses from"] = _all_digests(inpainting.collection)
         for role, model in (
             ("trained on", inpainting.model),
             ("its guide was trained on", inpainting.guide),
         ):
             if model is not None:
-                seen[role] = _all_digests(loading.config_of(model).data.source)
-        if inpainting.collection is not None:
-            seen["chooses from"] = _all_digests(inpainting.collection)
-        images = _all_digests(inpainting.images)
+                seen[role] = _learned_from(model, config)
     except ValueError as error:
         yield f"whether it has seen these images before is not known: {error}"
         return
     for how, pictures in seen.items():
         if both := len(images & pictures):
             yield f"{how} {both} of these {len(images)} images"
+
+
+def _learned_from(model: str, config: Table) -> frozenset[str]:
+    """What a model was trained on, as digests; raises as `open_source`.
+
+    Of a released one what is below `config.data`, if it is there; else its card says it.
+    """
+    source = loading.config_of(model).data.source
+    if not loading.is_released(model):
+        return _all_digests(source)
+    with suppress(SourceError):
+        return _all_digests(_located(source, config))
+    return frozenset()
 
 
 @cache

@@ -180,6 +180,21 @@ def test_a_release_has_a_card_and_replaces_nothing(trained, tmp_path, capsys):
     assert not path.exists()
 
 
+def test_a_release_need_not_say_where_it_was_trained(trained, tmp_path):
+    there = replace(trained.config, data=replace(trained.config.data, validation="npz:/home/me"))
+    source, path = tmp_path / "whole.safetensors", tmp_path / "given.safetensors"
+    source.write_bytes(releases.pack(trained._replace(config=there)))
+    main(["release", str(source), "--output", str(path), "--trained-on", "folder:faces"])
+    assert loading.load(path).config.data == replace(
+        trained.config.data, source="folder:faces", validation=None
+    )
+    assert "`folder:faces`" in path.with_suffix(".md").read_text()
+    guessing = tiny.latent_encoder()
+    guessing = replace(guessing, model=replace(guessing.model, run="/home/me/dcgan"))
+    given = releases.without_paths(guessing, source="folder:faces")
+    assert "/" not in given.model.run and given.steps == guessing.steps
+
+
 @pytest.mark.slow
 def test_images_are_completed_by_a_file_as_by_its_run(tmp_path, capsys):
     experiment = tiny.context_encoder()

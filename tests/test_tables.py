@@ -13,7 +13,7 @@ import tiny
 import untrained
 from folders import laplace, latent, numbered, truncated
 
-from ce_jax import batch
+from ce_jax import batch, loading
 from ce_jax.claims import OutputError
 from ce_jax.config import ConfigError, Entry, Table
 from ce_jax.manifest import Manifest
@@ -194,6 +194,24 @@ def test_images_that_a_network_was_trained_on_are_counted(table, model):
         assert cell["figures"]["objective"]["mean"] == pytest.approx(mean)
     # Of one search in a table, there is nothing to hold it against.
     assert "objective" not in Path(table.output, "table.md").read_text()
+
+
+def test_what_a_released_network_was_trained_on_need_not_be_there(table, model, monkeypatch):
+    """Its card says it; but where it is below the table's data, its images are counted."""
+    one = Entry(data="photos", method="search", inpainting=latent("folder:photos", "-", model))
+    table = replace(table, entries=(one,), holes=("center",))
+    learned = loading.config_of(model)
+
+    def notes(source):
+        data = replace(learned.data, source=source)
+        monkeypatch.setattr(loading, "config_of", lambda _: replace(learned, data=data))
+        tabulate(table)
+        return written(table)[0]["note"]
+
+    assert "'nowhere' is not a folder" in notes("folder:nowhere")
+    monkeypatch.setattr(loading, "is_released", lambda _: True)
+    assert "trained" not in notes("folder:nowhere") and "known" not in notes("folder:nowhere")
+    assert "trained on 5 of these 5 images" in notes("folder:photos")
 
 
 def test_the_objective_of_searches_is_shown_beside_that_of_others(table, tmp_path):

@@ -97,6 +97,9 @@ class Release:
     """The model file to write, ending in .safetensors."""
     precision: Literal["float32", "float16"] = "float32"
     """What kernels are stored in: float16 halves the file. Networks compute in float32 anyway."""
+    trained_on: str | None = None
+    """What the file and the card call the images of the run, such as folder:celeba/train, so that
+    they give no path of yours away; None: as the run does."""
     overwrite: bool = False
     """Replace the files if they are there."""
 
@@ -198,6 +201,9 @@ def _release(command: Release) -> None:
     for path in (command.output, beside):
         _require_new(path, overwrite=command.overwrite)
     trained = releases.needed(loading.load(command.model))
+    if command.trained_on is not None:
+        config = releases.without_paths(trained.config, source=command.trained_on)
+        trained = trained._replace(config=config)
     data = releases.pack(trained, precision=command.precision)
     sha256, cost = hashlib.sha256(data).hexdigest(), cards.cost(trained, command.precision)
     card = cards.card(
