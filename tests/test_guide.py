@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny
 import untrained
+from scipy.ndimage import gaussian_filter
 
 from ce_jax import holes, loading
 from ce_jax.completion import context_encoder, latent
@@ -17,7 +18,7 @@ from ce_jax.config import ConfigError, Inpainting, LatentSearch
 RUN, GUIDE = tiny.dcgan(), tiny.context_encoder_alone()
 TRAINED, GUIDING = untrained.networks(RUN), untrained.networks(GUIDE)
 NETWORKS = Networks(TRAINED.generator, TRAINED.critic, guide=GUIDING.generator)
-SEARCH = LatentSearch(steps=20, rate=0.05, guide_weight=0.0, guide_share=0.0)
+SEARCH = LatentSearch(steps=20, rate=0.05, guide_weight=0.0, guide_share=0.0, guide_detail=0.0)
 COUNT = 4
 
 
@@ -53,8 +54,12 @@ def test_without_weight_and_share_the_search_is_that_of_the_paper(alone):
 
 
 def test_the_proposal_is_shared_between_both(alone, prediction):
-    shared = found(replace(SEARCH, guide_share=0.3))
-    np.testing.assert_allclose(shared, 0.3 * prediction + 0.7 * alone, atol=1e-4)
+    """Coarse and fine, in shares of their own; beside SciPy's filter."""
+    shared = found(replace(SEARCH, guide_share=0.9, guide_detail=0.3))
+    difference = prediction - alone
+    coarse = gaussian_filter(difference, (0, 1, 1, 0), mode="reflect")
+    expected = alone + 0.9 * coarse + 0.3 * (difference - coarse)
+    np.testing.assert_allclose(shared, expected.clip(-1, 1), atol=1e-4)
 
 
 def test_a_weight_draws_the_search_to_the_prediction_in_the_hole(alone, prediction):

@@ -18,6 +18,7 @@ from jax import lax
 
 from ce_jax.completion.beyond import beyond
 from ce_jax.completion.candidates import Candidates, Trails
+from ce_jax.completion.guided import shared
 from ce_jax.completion.objective import (
     REDRAWN,
     Objective,
@@ -205,7 +206,9 @@ def conclude(problem: Problem, searching: Searching, way: Array | None, *, keep:
         score = objective_of(problem, unseen(problem), starts=k).context(proposal)
 
     if problem.prediction is not None:
-        proposal += settings.guide_share * (jnp.repeat(problem.prediction, k, axis=0) - proposal)
+        prediction = jnp.repeat(problem.prediction, k, axis=0)
+        shares = {"coarse": settings.guide_share, "fine": settings.guide_detail}
+        proposal = shared(proposal, prediction, **shares)
 
     # The objective has nothing of the truth in it, and neither has what is held out.
     order = jnp.argsort(score.reshape(b, k), axis=1)

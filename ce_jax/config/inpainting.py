@@ -93,8 +93,10 @@ class LatentSearch:
     beyond: Beyond = Beyond()
     guide_weight: float = 0.05
     """With a `guide`: what a pixel that it predicts counts in the context loss, where a known one beside the hole counts up to 1."""
-    guide_share: float = 0.5
-    """With a `guide`: its share in what is proposed for the hole; what the search has found has the rest."""
+    guide_share: float = 1.0
+    """With a `guide`: its share in what is coarse of the proposal for the hole (Gaussian of sigma 1 pixel); what the search has found has the rest."""
+    guide_detail: float = 0.5
+    """With a `guide`: its share in what is finer than that."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What the networks compute in; z and what the optimiser remembers are float32."""
     trail: int = 0
@@ -111,7 +113,7 @@ class LatentSearch:
             within("[0, 1)", "momentum", "tolerance"),
             within("(0, 1]", "decay"),
             within("(0, 1)", "held_out"),
-            within("[0, 1]", "guide_share"),
+            within("[0, 1]", "guide_share", "guide_detail"),
         )
         if self.window < 1 or self.window % 2 != 1:
             raise refused(self, "latent.window", "odd and positive")
