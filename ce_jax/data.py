@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
 
 import grain
@@ -23,6 +24,7 @@ from ce_jax.shelf import Shelf
 from ce_jax.sources import Source, SourceError, open_source
 
 _log = logging.getLogger(__name__)
+_one_at_a_time = threading.Lock()
 _READERS = 8
 
 
@@ -185,8 +187,13 @@ class _Pictures:
         return images.fit(image, size=frame.size, box=frame.box, shorter_side=frame.shorter_side)
 
 
-@functools.lru_cache(maxsize=100_000)
 def _warn_once(message: str) -> None:
+    with _one_at_a_time:  # a cache alone lets two threads in that come with the same
+        _warn(message)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _warn(message: str) -> None:
     _log.warning(message)
 
 
