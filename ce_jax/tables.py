@@ -138,10 +138,13 @@ def _result(cell: Cell, config: Table) -> Result:
     found = summary["figures"].get(cell.inpainting.method, {})
     figures = {name: Estimate.from_json(estimate) for name, estimate in found.items()}
     done = [record for record in records if record["status"] == "done"]
-    if cell.inpainting.method == "latent":  # comparable: all searches have the same
+    # All searches have the same objective, but those whose guide is part of theirs.
+    if cell.inpainting.method == "latent" and cell.inpainting.guide is None:
         figures |= metrics.summary({"objective": [record["score"] for record in done]})
     if seconds := [record["seconds"] for record in done]:
         low, median, high = np.percentile(seconds, [2.5, 50, 97.5])
+        if len(seconds) == 1:
+            low = high = np.nan
         figures["seconds"] = Estimate(float(median), float(low), float(high), len(seconds))
     return Result(
         cell,

@@ -196,6 +196,16 @@ def test_images_that_a_network_was_trained_on_are_counted(table, model):
     assert "objective" not in Path(table.output, "table.md").read_text()
 
 
+def test_of_one_image_no_interval_is_given(table):
+    alone = replace(table.entries[0].inpainting, images="folder:photos[:1]")
+    table = replace(table, entries=(replace(table.entries[0], inpainting=alone),))
+    tabulate(table)
+    for cell in written(table):
+        assert {one["n"] for one in cell["figures"].values()} == {1}
+        assert {one["low"] for one in cell["figures"].values()} == {None}
+    assert "nan" not in Path(table.output, "table.md").read_text()
+
+
 def test_what_a_released_network_was_trained_on_need_not_be_there(table, model, monkeypatch):
     """Its card says it; but where it is below the table's data, its images are counted."""
     one = Entry(data="photos", method="search", inpainting=latent("folder:photos", "-", model))
