@@ -101,7 +101,7 @@ def guided_search(model: LatentEncoder, settings: LatentSearch) -> Wrapped:
 
 def guided(networks: Networks, setting: Setting) -> Networks:
     """The networks of a search that begins with a guess; the encoder has learned nothing."""
-    encoder = latent_encoder.module_of(setting.guesser)
+    encoder = latent_encoder.module_of(setting.guesser, size=setting.size)
     shown = jnp.zeros((1, setting.size, setting.size, 4))
     variables = jax.jit(partial(encoder.init, train=False))(jax.random.key(2), shown)
     searched = (networks.generator, networks.critic)

@@ -190,15 +190,13 @@ class Network:
         return Player(optax.apply_updates(player.params, updates), batch_stats, moments)
 
 
-def apply(module: nn.Module, variables: Variables, inputs: Array, *, parts: int = 1) -> Array:
+def apply(module: nn.Module, variables: Variables, *inputs: Any, parts: int = 1) -> Any:
     """Outputs for inputs [b, ...] with stored BatchNorm statistics: each result is its own."""
 
-    def seen(inputs: Array) -> Array:
-        outputs = module.apply(variables, inputs, train=False)
-        assert isinstance(outputs, jax.Array)  # only `mutable` would make it a pair
-        return outputs
+    def seen(*inputs: Any) -> Any:
+        return module.apply(variables, *inputs, train=False)
 
-    return seen(inputs) if parts == 1 else _together(in_parts(seen, parts)(inputs))
+    return seen(*inputs) if parts == 1 else _together(in_parts(seen, parts)(*inputs))
 
 
 def in_parts(function: Callable[..., Any], parts: int) -> Callable[..., Any]:

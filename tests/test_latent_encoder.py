@@ -14,6 +14,7 @@ import untrained
 from ce_jax import checkpointing, sharding, systems
 from ce_jax.checkpointing import CheckpointError
 from ce_jax.completion import methods
+from ce_jax.completion.objective import pose
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import Inpainting, LatentEncoder, LatentSearch
 from ce_jax.state import apply
@@ -21,6 +22,7 @@ from ce_jax.systems.dcgan import modules
 from ce_jax.training import train
 
 RUN = tiny.latent_encoder()
+MAPS = replace(RUN, model=replace(RUN.model, maps=True))
 HOLE = jnp.zeros((8, 32, 32, 1), bool).at[:, 8:24, 8:24].set(True)
 
 
@@ -28,9 +30,9 @@ def keys(count):
     return jax.random.split(jax.random.key(3), count)
 
 
-def begun():
+def begun(run):
     """A game at step 0, about a DCGAN that draws something."""
-    return tiny.start(RUN).replace(searched=untrained.game(RUN).searched)
+    return tiny.start(run).replace(searched=untrained.game(run).searched)
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +40,10 @@ def update():
     return jax.jit(systems.build(RUN).step, compiler_options=tiny.QUICKLY)
 
 
-def test_every_weight_learns_and_the_dcgan_stays_as_it_is(update):
-    before = begun()
+@pytest.mark.parametrize("run", [RUN, MAPS], ids=["z", "maps"])
+def test_every_weight_learns_and_the_dcgan_stays_as_it_is(run):
+    update = jax.jit(systems.build(run).step, compiler_options=tiny.QUICKLY)
+    before = begun(run)
     after, scalars = update(before, tiny.batch(0) / 127.5 - 1, keys(16))
     learned, fixed = (
         jax.tree.map(lambda a, b: (a != b).any(), getattr(before, part), getattr(after, part))
@@ -53,7 +57,7 @@ def test_every_weight_learns_and_the_dcgan_stays_as_it_is(update):
 
 def test_what_it_learns_from_the_generator_it_can_tell(update):
     """On pictures that the generator draws, all losses go down; the encoder alone has changed."""
-    game, first = begun(), None
+    game, first = begun(RUN), None
     for number in range(30):
         batch = np.random.default_rng(number).uniform(-1, 1, (16, 32, 32, 3))
         game, scalars = update(game, batch.astype(np.float32), keys(16))
@@ -72,23 +76,24 @@ def test_the_losses_are_those_of_the_config_by_hand():
     assert scalars["loss/latent"] == 0
     assert scalars["loss/encoder"] == pytest.approx(float(scalars["loss/reconstruction"]))
     # With the statistics of the batch, as in training.
-    module = systems.latent_encoder.module_of(model)
+    module = systems.latent_encoder.module_of(model, size=32)
     variables = {"params": game.generator.params, "batch_stats": game.generator.batch_stats}
     generator, _ = modules(model.dcgan, size=32)
 
     @functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
     def reconstructed(images):
         seen = systems.latent_encoder.see(images, HOLE)
-        z, _ = module.apply(variables, seen, train=True, mutable=["batch_stats"])
-        return apply(generator, game.searched.generator, z)
+        guess, _ = module.apply(variables, seen, train=True, mutable=["batch_stats"])
+        return apply(generator, game.searched.generator, guess.z)
 
     error = np.asarray(reconstructed(images) - images) ** 2
     expected = (np.where(HOLE, 3.0, 1.0) * error).mean()
     assert scalars["loss/reconstruction"] == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_search_begins_where_the_encoder_says():
-    trained = untrained.networks(RUN)
+@pytest.mark.parametrize("run", [RUN, MAPS], ids=["z", "maps"])
+def test_a_search_begins_where_the_encoder_says(run):
+    trained = untrained.networks(run)
     settings = LatentSearch(start="encoder", steps=1, rate=1e-7)
     mesh = sharding.make_mesh(jax.devices()[:1])
     with tiny.quickly():
@@ -97,14 +102,25 @@ def test_a_search_begins_where_the_encoder_says():
 
     @functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
     def guessed(images):
-        space = space_of(RUN.model, Networks(trained.generator, None), settings)
-        z = space.guess(jnp.where(HOLE, 0.0, images), HOLE)
-        return z, space.generate(z)
+        space = space_of(run.model, Networks(trained.generator, None), settings)
+        guess = space.guess(jnp.where(HOLE, 0.0, images), HOLE)
+        generator, _ = modules(run.model.dcgan, size=32)
+        return guess.z, apply(generator, trained.generator["searched"].generator, *guess)
 
     z, expected = guessed(images)
     assert np.abs(z).max() <= 1
     assert z.std() > 0.05
     np.testing.assert_allclose(complete(images, HOLE, keys(8)).proposal, expected, atol=1e-4)
+
+
+def test_of_an_image_of_which_nothing_is_known_no_map_is_guessed():
+    trained, images = untrained.networks(MAPS), tiny.batch(0)[:2] / np.float32(127.5) - 1
+    settings = LatentSearch(start="encoder")
+    everything = jnp.stack([HOLE[0], jnp.ones_like(HOLE[0])])
+    space = space_of(MAPS.model, Networks(trained.generator, None), settings)
+    known, unknown = pose(jnp.asarray(images), everything, keys(2), space, settings).guess.added
+    assert np.abs(known).max() > 0.1
+    assert not np.any(unknown)
 
 
 def test_that_start_needs_a_run_with_an_encoder():

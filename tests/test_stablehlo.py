@@ -1,5 +1,7 @@
 """An exported program computes what the network does, in batches of any size."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -18,8 +20,8 @@ def images_of(size, count=3):
     return np.random.default_rng(size).uniform(-1, 1, (count, size, size, 3)).astype(np.float32)
 
 
-def ours_of(module, variables, inputs):
-    return jax.jit(lambda x: apply(module, variables, x), compiler_options=tiny.QUICKLY)(inputs)
+def ours_of(module, variables, *inputs):
+    return jax.jit(lambda *x: apply(module, variables, *x), compiler_options=tiny.QUICKLY)(*inputs)
 
 
 def programs_of(trained, folder):
@@ -55,18 +57,23 @@ def test_an_exported_context_encoder_completes_as_the_method_does(tmp_path):
 
 
 @pytest.mark.slow
-def test_exported_networks_of_a_search_compute_what_they_do_there(tmp_path):
-    trained = untrained.networks(tiny.latent_encoder())
+@pytest.mark.parametrize("maps", [False, True])
+def test_exported_networks_of_a_search_compute_what_they_do_there(tmp_path, maps):
+    run = tiny.latent_encoder()
+    trained = untrained.networks(replace(run, model=replace(run.model, maps=maps)))
     programs = programs_of(trained, tmp_path)
     assert programs.keys() == {"generator", "critic", "encoder"}
     generator, critic = dcgan.modules(trained.config.model.dcgan, size=32)
     searched, images = trained.generator["searched"], images_of(32)
-    z = programs["encoder"](images, HOLE)
+    found = programs["encoder"](images, HOLE)
+    guess = found if maps else (found,)
     seen = see(jnp.asarray(images), HOLE)
-    module = latent_encoder.module_of(trained.config.model)
-    np.testing.assert_allclose(z, ours_of(module, trained.generator["encoder"], seen), atol=1e-5)
-    for part in (z, z[:1]):
-        expected = ours_of(generator, searched.generator, part)
-        np.testing.assert_allclose(programs["generator"](part), expected, atol=1e-5)
+    module = latent_encoder.module_of(trained.config.model, size=32)
+    wanted = ours_of(module, trained.generator["encoder"], seen)
+    for ours, theirs in zip(guess, wanted, strict=False):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    for part in (guess, [array[:1] for array in guess]):
+        expected = ours_of(generator, searched.generator, *part)
+        np.testing.assert_allclose(programs["generator"](*part), expected, atol=1e-5)
     logits = ours_of(critic, searched.critic, images)
     np.testing.assert_allclose(programs["critic"](images), logits, rtol=1e-4, atol=1e-4)

@@ -20,7 +20,7 @@ def beyond(problem: Problem, objective: Objective, z: Array) -> Array:
     stay within a ball around those of z; the best are taken. [n, d] -> [n, s, s, 3].
     """
     space, settings = problem.space, problem.settings.beyond
-    around = space.features(z).astype(jnp.float32)
+    around = problem.features(z).astype(jnp.float32)
     length = partial(jnp.linalg.vector_norm, axis=(1, 2, 3), keepdims=True)
     radius = settings.radius * length(around)
     rate = optax.cosine_decay_schedule(settings.rate, settings.steps)

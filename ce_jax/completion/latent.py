@@ -30,7 +30,7 @@ from ce_jax.completion.objective import (
     unseen,
     with_slope,
 )
-from ce_jax.completion.space import Networks, Pool, Space, space_of
+from ce_jax.completion.space import Networks, Pool, space_of
 from ce_jax.completion.starts import starts
 from ce_jax.config import ContextEncoder, Dcgan, LatentEncoder, LatentSearch, Vae
 from ce_jax.systems.dcgan import latent_bound
@@ -161,7 +161,7 @@ def step(
     """
     space, settings = problem.space, problem.settings
     z = searching.z.reshape(-1, space.dimensions)
-    pictures, pull_back = jax.vjp(space.generate, z)
+    pictures, pull_back = jax.vjp(problem.generate, z)
     context, slope = with_slope(objective.context)(pictures)
     if opinion is None:
         opinion = Opinion(*with_slope(objective.prior, of=(0, 1))(z, pictures))
@@ -194,13 +194,13 @@ def conclude(problem: Problem, searching: Searching, way: Array | None, *, keep:
         way: z from the start to the end, [b, k, steps + 1, d]; None without a trail.
         keep: candidates, if more than one.
     """
-    space, settings = problem.space, problem.settings
+    settings = problem.settings
     b, k, d = searching.z.shape
     objective = objective_of(problem, seen(problem), starts=k)
     last, best = searching.z.reshape(-1, d), searching.best.reshape(-1, d)
-    improved = objective(last, space.generate(last)) < searching.score.reshape(-1)
+    improved = objective(last, problem.generate(last)) < searching.score.reshape(-1)
     z = jnp.where(improved[:, None], last, best)
-    proposal = beyond(problem, objective, z) if settings.beyond.steps else space.generate(z)
+    proposal = beyond(problem, objective, z) if settings.beyond.steps else problem.generate(z)
     score = objective(z, proposal)
     if settings.choose == "held-out":
         score = objective_of(problem, unseen(problem), starts=k).context(proposal)
@@ -221,7 +221,7 @@ def conclude(problem: Problem, searching: Searching, way: Array | None, *, keep:
     trails = None
     if way is not None:
         way = way.reshape(b * k, *way.shape[2:])
-        trails = jax.tree.map(ranked, trails_of(way, objective, space, count=settings.trail))
+        trails = jax.tree.map(ranked, trails_of(way, objective, problem, count=settings.trail))
     proposal, score = ranked(proposal), ranked(score)
     candidates = Candidates(proposal[:, :keep], score[:, :keep], order[:, :keep])
     steps = searching.taken + settings.beyond.steps
@@ -264,12 +264,12 @@ def optimizer_of(settings: LatentSearch) -> optax.GradientTransformation:
     )
 
 
-def trails_of(way: Array, objective: Objective, space: Space, *, count: int) -> Trails:
+def trails_of(way: Array, objective: Objective, problem: Problem, *, count: int) -> Trails:
     """What searches saw on their way z [n, t + 1, d], at so many of its steps."""
     steps = milestones(way.shape[1] - 1, count=count)
 
     def look(z: Array) -> tuple[Array, Array, Array]:
-        pictures = space.generate(z)
+        pictures = problem.generate(z)
         return pictures, objective.context(pictures), objective.prior(z, pictures)
 
     seen = lax.map(look, jnp.moveaxis(way[:, steps], 1, 0))

@@ -11,6 +11,7 @@ import numpy as np
 from ce_jax import losses
 from ce_jax.completion.space import Space
 from ce_jax.config import LatentSearch
+from ce_jax.models.latent_encoder import Guess
 
 Array = jax.Array
 
@@ -28,6 +29,7 @@ class Problem(NamedTuple):
         space: where to search.
         settings: the objective, the optimiser, and when to stop.
         prediction: of a guide, [b, s, s, 3]; None without one.
+        guess: of an encoder; None if the search begins elsewhere.
     """
 
     images: Array
@@ -36,6 +38,17 @@ class Problem(NamedTuple):
     space: Space
     settings: LatentSearch
     prediction: Array | None = None
+    guess: Guess | None = None
+
+    def features(self, z: Array) -> Array:
+        """The maps of z, [b * k, d], with what is guessed beside it; k is 1 where that is."""
+        if self.guess is None:
+            return self.space.features(z)
+        return self.space.features(z, self.guess.added)
+
+    def generate(self, z: Array) -> Array:
+        """The images of z, [b * k, d] -> [b * k, s, s, 3], with what is guessed beside it."""
+        return self.space.paint(self.features(z))
 
 
 def pose(images: Array, hole: Array, key: Array, space: Space, settings: LatentSearch) -> Problem:
@@ -43,11 +56,22 @@ def pose(images: Array, hole: Array, key: Array, space: Space, settings: LatentS
 
     images [b, s, s, 3], hole [b, s, s, 1], key [b].
     """
+    problem = Problem(images, hole, key, space, settings)
+    if settings.start == "encoder":
+        assert space.guess is not None
+        problem = problem._replace(guess=_heeded(space.guess(images, hole), hole))
     if space.predict is None:
-        return Problem(images, hole, key, space, settings)
+        return problem
     prediction = space.predict(images, hole)
-    images = jnp.where(hole, prediction, images)
-    return Problem(images, hole, key, space, settings, prediction)
+    return problem._replace(images=jnp.where(hole, prediction, images), prediction=prediction)
+
+
+def _heeded(guess: Guess, hole: Array) -> Guess:
+    """A guess that adds nothing where nothing is known: searches begin anywhere there."""
+    if guess.added is None:
+        return guess
+    known = jnp.any(~hole, axis=(1, 2, 3), keepdims=True)
+    return guess._replace(added=jnp.where(known, guess.added, 0.0))
 
 
 class Opinion(NamedTuple):

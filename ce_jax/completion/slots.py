@@ -25,6 +25,7 @@ from ce_jax.completion.latent import (
 )
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import ContextEncoder, Dcgan, LatentEncoder, LatentSearch, Vae
+from ce_jax.models.latent_encoder import Guess
 
 Array = jax.Array
 
@@ -39,6 +40,7 @@ class Occupied(NamedTuple):
     hole: Array
     key: Array
     prediction: Array | None
+    guess: Guess | None
     searching: Searching
 
 
@@ -75,13 +77,15 @@ def compile_slots(
     def problem_of(networks: Networks, slots: Occupied) -> Problem:
         key = jax.random.wrap_key_data(slots.key)
         space = space_of(model, networks, settings)
-        return Problem(slots.images, slots.hole, key, space, settings, slots.prediction)
+        return Problem(
+            slots.images, slots.hole, key, space, settings, slots.prediction, slots.guess
+        )
 
     def begin_all(networks: Networks, images: Array, hole: Array, key: Array) -> Occupied:
         blank = jnp.where(hole, 0.0, images)  # whatever stood in the hole is gone from here on
         problem = pose(blank, hole, key, space_of(model, networks, settings, guide=guide), settings)
         searching, numbers = begin(problem, networks.pool), jax.random.key_data(key)
-        return Occupied(problem.images, hole, numbers, problem.prediction, searching)
+        return Occupied(problem.images, hole, numbers, problem.prediction, problem.guess, searching)
 
     def advance_all(networks: Networks, slots: Occupied) -> tuple[Occupied, Array]:
         problem = problem_of(networks, slots)

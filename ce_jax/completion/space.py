@@ -11,7 +11,7 @@ from ce_jax import losses
 from ce_jax.completion.context_encoder import predict
 from ce_jax.config import ContextEncoder, Dcgan, LatentEncoder, LatentSearch, Vae
 from ce_jax.models import frozen
-from ce_jax.models.latent_encoder import see
+from ce_jax.models.latent_encoder import Guess, see
 from ce_jax.models.vae import decoder_of
 from ce_jax.state import Variables, apply
 from ce_jax.systems.dcgan import Prior
@@ -42,19 +42,20 @@ class Space(NamedTuple):
     Attributes:
         dimensions: d.
         prior: what z was drawn from in training.
-        features: z [b, d] -> the feature maps behind the first layers of the generator.
+        features: (z [b, d], what is added to the innermost maps, if anything) -> the feature maps
+            behind the first layers of the generator.
         paint: these feature maps [b, n, n, c] -> images [b, s, s, 3].
         surprise: (z, images) -> the prior loss without its lambda, [b].
-        guess: (images, hole) -> z [b, d], by a trained encoder; None without one.
+        guess: (images, hole) -> where to begin, by a trained encoder; None without one.
         predict: (images, hole) -> images, whole, by a context encoder as a guide; None without one.
     """
 
     dimensions: int
     prior: Prior
-    features: Callable[[Array], Array]
+    features: Callable[..., Array]
     paint: Callable[[Array], Array]
     surprise: Callable[[Array, Array], Array]
-    guess: Callable[[Array, Array], Array] | None = None
+    guess: Callable[[Array, Array], Guess] | None = None
     predict: Callable[[Array, Array], Array] | None = None
 
     def generate(self, z: Array) -> Array:
@@ -83,10 +84,13 @@ def _space_alone(
         case Dcgan():
             return _of_dcgan(model, networks, settings)
         case LatentEncoder():
-            encoder, own = module_of(model), networks.generator["encoder"]
-            searched = Networks(*networks.generator["searched"])
-            space = _of_dcgan(model.dcgan, searched, settings)
-            return space._replace(guess=lambda images, hole: apply(encoder, own, see(images, hole)))
+            own, searched = networks.generator["encoder"], networks.generator["searched"]
+
+            def guess(images: Array, hole: Array) -> Guess:
+                encoder = module_of(model, size=images.shape[1])
+                return apply(encoder, own, see(images, hole))
+
+            return _of_dcgan(model.dcgan, Networks(*searched), settings)._replace(guess=guess)
         case Vae():
             return _of_vae(model, networks, settings)
 

@@ -22,14 +22,13 @@ def starts(problem: Problem, pool: Pool | None) -> Array:
         problem: what to search for and where; its settings say which start, and how many.
         pool: for the start `pool`.
     """
-    images, hole, key, space, settings, _ = problem
+    images, key, space, settings = problem.images, problem.key, problem.space, problem.settings
     weight = seen(problem)
     drawn = draw_starts(key, settings, dimensions=space.dimensions, prior=space.prior)
     if settings.start in ("prior", "normal"):
         return drawn
-    if settings.start == "encoder":
-        assert space.guess is not None
-        chosen = space.guess(images, hole)[:, None]
+    if problem.guess is not None:
+        chosen = problem.guess.z[:, None]
     else:
         assert pool is not None
         chosen = pool.z[screen(images, weight, pool.images, count=settings.starts)]

@@ -79,6 +79,8 @@ class LatentEncoder:
     """What was trained there."""
     width: int = 64
     """Channels of the layer next to the image; each layer inwards has twice as many."""
+    maps: bool = False
+    """Guesses also what to add to the innermost maps of the generator, which can express what no z does."""
     holes: tuple[str, ...] = ("center", "pattern", "random:0.8", "half")
     """Hole kinds to train with, as for a context encoder."""
     photographs: float = 0.5

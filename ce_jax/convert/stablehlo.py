@@ -7,6 +7,7 @@ where a search has it so, too. Images are float32 [b, s, s, 3] in [-1, 1], holes
 
 from collections.abc import Callable
 from importlib.util import find_spec
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from ce_jax.completion import context_encoder
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import Dcgan, LatentEncoder, LatentSearch, Vae
 from ce_jax.models import frozen
+from ce_jax.models.dcgan import innermost_channels
 from ce_jax.state import Trained, Variables
 
 Array = jax.Array
@@ -29,9 +31,9 @@ class StableHloError(ValueError):
 def programs(trained: Trained) -> dict[str, bytes]:
     """The programs of a model by name, as `jax.export.deserialize` takes them.
 
-    generator   z [b, d] -> images
+    generator   z [b, d] -> images; beside an encoder that guesses maps, (z, maps) -> images
     critic      images -> logits [b], positive where it believes in a photograph
-    encoder     (images, hole) -> z [b, d]
+    encoder     (images, hole) -> z [b, d]; or (z, maps [b, 4, 4, c])
     completion  (images, hole) -> images, whose hole is filled; NaN where the network, which
                 predicts a square alone, says nothing
 
@@ -53,13 +55,21 @@ def programs(trained: Trained) -> dict[str, bytes]:
         return {"completion": _exported(complete, images, hole)}
     networks = Networks(trained.generator, trained.critic)
     space = space_of(model, networks, LatentSearch())
-    z = jax.ShapeDtypeStruct((1, space.dimensions), jnp.float32)
-    found = {"generator": _exported(space.generate, z)}
+    start = [jax.ShapeDtypeStruct((1, space.dimensions), jnp.float32)]
+    if isinstance(model, LatentEncoder) and model.maps:
+        channels = innermost_channels(size=side, width=model.dcgan.width)
+        start.append(jax.ShapeDtypeStruct((1, 4, 4, channels), jnp.float32))
+    found = {"generator": _exported(lambda *start: space.paint(space.features(*start)), *start)}
     if (critic := _critic_of(trained)) is not None:
         layers = frozen.fold_critic(critic, jnp.dtype(jnp.float32))
         found["critic"] = _exported(lambda images: frozen.judge(layers, images), images)
-    if space.guess is not None:
-        found["encoder"] = _exported(space.guess, images, hole)
+    if (guess := space.guess) is not None:
+
+        def encode(images: Array, hole: Array):
+            z, added = guess(images, hole)
+            return z if added is None else (z, added)
+
+        found["encoder"] = _exported(encode, images, hole)
     return found
 
 
@@ -69,7 +79,7 @@ def _critic_of(trained: Trained) -> Variables | None:
     return trained.critic if isinstance(trained.config.model, Dcgan) else None
 
 
-def _exported(function: Callable[..., Array], *examples: jax.ShapeDtypeStruct) -> bytes:
+def _exported(function: Callable[..., Any], *examples: jax.ShapeDtypeStruct) -> bytes:
     """The program of a function of batches, whatever their size."""
     arguments = jax.export.symbolic_args_specs(examples, "b, ...")
     exported = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*arguments)

@@ -18,7 +18,10 @@ Array = jax.Array
 
 
 class Generator(nn.Module):
-    """z [b, latent] -> images [b, size, size, 3] in [-1, 1]."""
+    """z [b, latent] -> images [b, size, size, 3] in [-1, 1].
+
+    What is `added`, [b, 4, 4, 512], goes to the maps behind the first layer, which are those of z.
+    """
 
     size: int = 64
     width: int = 64
@@ -27,18 +30,24 @@ class Generator(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, latent: Array, *, train: bool) -> Array:
-        channels = self.width * self.size // 8  # 512 for the published 64x64 network
+    def __call__(self, latent: Array, added: Array | None = None, *, train: bool) -> Array:
+        channels = innermost_channels(size=self.size, width=self.width)
         dense = nn.Dense(16 * channels, use_bias=False, dtype=self.dtype, kernel_init=KERNEL_INIT)
         x = dense(latent)
         x = x.reshape(-1, 4, 4, channels)  # [b, 4, 4, 512]
         x = nn.relu(BatchNorm(train, self.axis)(x))
+        x = x if added is None else x + added.astype(self.dtype)
         while x.shape[1] < self.size // 2:
             # [b, 8, 8, 256], [b, 16, 16, 128], [b, 32, 32, 64]
             x = Upsample(x.shape[-1] // 2, self.kernel)(x)
             x = nn.relu(BatchNorm(train, self.axis)(x))
         x = Upsample(3, self.kernel)(x)  # [b, 64, 64, 3]
         return jnp.tanh(x.astype(jnp.float32))
+
+
+def innermost_channels(*, size: int, width: int) -> int:
+    """Of the maps behind a generator's first layer: 512 for the published 64x64 network."""
+    return width * size // 8
 
 
 class Trunk(nn.Module):

@@ -61,12 +61,18 @@ def generate(layers: Sequence[Layer], z: Array) -> Array:
     return paint(layers, features(layers, z))
 
 
-def features(layers: Sequence[Layer], z: Array, *, depth: int = 1) -> Array:
-    """The feature maps of a generator behind its first `depth` layers: [b, d] -> [b, n, n, c]."""
+def features(
+    layers: Sequence[Layer], z: Array, added: Array | None = None, *, depth: int = 1
+) -> Array:
+    """The feature maps of a generator behind its first `depth` layers: [b, d] -> [b, n, n, c].
+
+    What is `added`, [b, 4, 4, c], goes to those behind the first.
+    """
     dense, *others = layers[:depth]
     kernel, shift = dense
     x = jnp.tensordot(z.astype(kernel.dtype), kernel, 1) + _last(shift, 4)
-    return _up(jax.nn.relu(x), others)
+    x = jax.nn.relu(x)
+    return _up(x if added is None else x + added.astype(x.dtype), others)
 
 
 def paint(layers: Sequence[Layer], features: Array, *, depth: int = 1) -> Array:

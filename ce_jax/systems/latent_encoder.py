@@ -1,4 +1,4 @@
-"""A network that guesses z from the known pixels: where a latent search begins.
+"""A network that guesses z, and maps beyond it, from known pixels: where a latent search begins.
 
 Its generator is that of a DCGAN that was trained before and stays as it is. Half of what it learns
 from are pictures of this generator, whose z is known, half are photographs, which are what it will
@@ -15,6 +15,7 @@ from jax.typing import DTypeLike
 from ce_jax import holes, losses
 from ce_jax.config import LatentEncoder, Training
 from ce_jax.models import latent_encoder
+from ce_jax.models.dcgan import innermost_channels
 from ce_jax.models.latent_encoder import see
 from ce_jax.state import Game, GuessingGame, Network, Scalars, Searched, Variables, apply, mean_over
 from ce_jax.systems.dcgan import draw_latent, modules
@@ -24,12 +25,13 @@ Array = jax.Array
 
 
 def module_of(
-    model: LatentEncoder, *, axis: str | None = None, dtype: DTypeLike = jnp.float32
+    model: LatentEncoder, *, size: int, axis: str | None = None, dtype: DTypeLike = jnp.float32
 ) -> latent_encoder.LatentEncoder:
-    """The encoder."""
+    """The encoder for images of this side."""
+    maps = innermost_channels(size=size, width=model.dcgan.width) if model.maps else None
     bounded = model.dcgan.prior == "uniform"
     return latent_encoder.LatentEncoder(
-        model.width, axis, dtype=dtype, latent=model.dcgan.latent, bounded=bounded
+        model.width, axis, dtype=dtype, latent=model.dcgan.latent, bounded=bounded, maps=maps
     )
 
 
@@ -60,9 +62,9 @@ def step(
 
     def loss(params):
         guess, batch_stats = encoder.forward(params, game.generator.batch_stats, see(truth, hole))
-        picture = draw(guess)
+        picture = draw(*guess)
         reconstruction = jnp.mean(losses.reconstruction_loss(picture, truth, weight))
-        miss = jnp.mean((guess - z) ** 2, axis=1)
+        miss = jnp.mean((guess.z - z) ** 2, axis=1)
         latent = jnp.sum(jnp.where(photographed, 0.0, miss)) / len(miss)
         scalars = {
             "loss/encoder": reconstruction + model.latent_weight * latent,
@@ -87,13 +89,13 @@ def build(config: Training, model: LatentEncoder, axis: str | None) -> System:
     kinds = tuple(map(holes.parse, model.holes))
     for kind in kinds:
         holes.check(kind, size=size)
-    learning = module_of(model, axis=axis, dtype=config.precision)
+    learning = module_of(model, size=size, axis=axis, dtype=config.precision)
     encoder = network(
         learning, config.generator, axis, steps=config.steps, parts=config.microbatches
     )
     asked, _ = modules(model.dcgan, size=size, dtype=config.precision)
     update = partial(step, encoder=encoder, generator=asked, model=model, average=config.average)
-    module, (generator, critic) = module_of(model), modules(model.dcgan, size=size)
+    module, (generator, critic) = module_of(model, size=size), modules(model.dcgan, size=size)
 
     def init(key: Array) -> Game:
         game = begin(encoder.init(key, jnp.zeros((1, size, size, 4))), None, config)
@@ -106,7 +108,7 @@ def build(config: Training, model: LatentEncoder, axis: str | None) -> System:
     def preview(variables: Variables, images: Array, key: Array) -> Array:
         hole = holes.draw_any(kinds, key, size=size)
         guess = apply(module, variables["encoder"], see(images, hole))
-        picture = apply(generator, variables["searched"].generator, guess)
+        picture = apply(generator, variables["searched"].generator, *guess)
         return jnp.stack([jnp.where(hole, 0.0, images), picture, images], axis=1)
 
     return System(init, update, preview)
