@@ -111,10 +111,9 @@ def guided(networks: Networks, setting: Setting) -> Networks:
 def filling(run: Training) -> Wrapped:
     """(variables, images, hole) -> completions, by one pass of a context encoder, jitted."""
     assert isinstance(run.model, ContextEncoder)
-    propose = context_encoder.method(run.model)
+    predict = partial(context_encoder.predict, run.model)
 
     def fill(variables: Variables, images: Array, hole: Array) -> Array:
-        proposal, _, _ = propose(variables, images, hole, jnp.zeros(len(images)))
-        return jnp.where(hole, proposal, images)
+        return jnp.where(hole, predict(variables, images, hole), images)
 
     return jax.jit(fill)

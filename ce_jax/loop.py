@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 
 from ce_jax import completion, images
 from ce_jax.completion import Candidates, Complete, Completion, methods
-from ce_jax.completion.latent import Found
+from ce_jax.completion.found import Found
 from ce_jax.completion.slots import Slots
 from ce_jax.config import Inpainting
 from ce_jax.finishing import Batch, Finished, Unserved
@@ -224,14 +224,12 @@ def _batch_of(
 ) -> Batch:
     """The images of the slots that have ended, with what was found for them."""
     slots = np.array(list(ended))
-    proposal, score, steps, candidates, _ = jax.tree.map(
-        lambda array: np.asarray(array)[slots], found
-    )
+    found = jax.tree.map(lambda array: np.asarray(array)[slots], found)
     pictures, holes = zip(*filter(None, ended.values()), strict=True)
     hole = np.stack(holes)
     known = images.to_float(np.stack([picture.image for picture in pictures]))
-    completed = cast(Array, np.where(hole, proposal, known))  # nobody asks it of the devices
-    return Batch(pictures, hole, Completion(completed, proposal, score, steps, candidates), begun)
+    completed = cast(Array, np.where(hole, found.proposal, known))  # nobody asks it of the devices
+    return Batch(pictures, hole, Completion(completed, *found), begun)
 
 
 class Asked(NamedTuple):

@@ -45,8 +45,8 @@ def alone():
 @pytest.fixture(scope="module")
 def prediction():
     with tiny.quickly():
-        propose = jax.jit(context_encoder.method(GUIDE.model))
-        return np.asarray(propose(GUIDING.generator, *noise(), None)[0])
+        propose = jax.jit(context_encoder.propose, static_argnums=0)
+        return np.asarray(propose(GUIDE.model, GUIDING.generator, *noise(), None)[0])
 
 
 def test_without_weight_and_share_the_search_is_that_of_the_paper(alone):

@@ -47,7 +47,7 @@ def queries(seed=0):
 
 def test_the_nearest_is_what_brute_force_finds(propose, collection):
     image, hole = queries()
-    proposal, score, steps = propose(None, jnp.asarray(image), jnp.asarray(hole), None)
+    proposal, score, steps, *_ = propose(None, jnp.asarray(image), jnp.asarray(hole), None)
     everything = images.to_float(squares(collection)).astype(np.float64)
     for i in range(BATCH):
         known = np.broadcast_to(~hole[i], image[i].shape)
@@ -65,13 +65,13 @@ def test_a_photograph_of_the_collection_finds_itself_and_the_hole_is_not_read(pr
     np.testing.assert_array_equal(found[0], image)
     assert np.max(found[1]) < 2e-3
     other = jnp.asarray(np.where(hole, np.float32(9), image))
-    for one, same in zip(found, propose(None, other, jnp.asarray(hole), None), strict=True):
+    for one, same in zip(found[:3], propose(None, other, jnp.asarray(hole), None), strict=False):
         np.testing.assert_array_equal(one, same)
 
 
 def test_where_nothing_is_known_the_first_is_as_good_as_any(propose, collection):
     image, hole = queries()
-    proposal, score, _ = propose(None, jnp.asarray(image), jnp.ones_like(hole), None)
+    proposal, score, *_ = propose(None, jnp.asarray(image), jnp.ones_like(hole), None)
     np.testing.assert_array_equal(proposal, [images.to_float(squares(collection)[0])] * BATCH)
     assert not score.any()
 

@@ -13,22 +13,17 @@ from typing import NamedTuple
 import jax
 
 from ce_jax.completion import library
-from ce_jax.completion.candidates import Candidates, Trails
+from ce_jax.completion.found import Candidates, Trails
 from ce_jax.config import Inpainting
 
 Array = jax.Array
 
 
 class Completion(NamedTuple):
-    """What a method returns.
+    """What a method returns: images, and what it `found.Found` for them.
 
     Attributes:
         images: [b, s, s, 3], the known pixels of the input and the proposal in the hole.
-        proposal: [b, s, s, 3], the whole image as the method sees it, before compositing.
-        score: [b], the method's own measure of its completion, lower is better; 0 without one.
-        steps: [b] int32, optimisation steps spent.
-        candidates: the best of several proposals, where more than one is to be kept.
-        trails: how the search went, where that is wanted.
     """
 
     images: Array

@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
+from ce_jax.completion.found import Found, in_one_pass
 from ce_jax.config import ContextEncoder, L2Gan
 from ce_jax.models.context_encoder import paste_center
 from ce_jax.state import Variables, apply
@@ -15,17 +16,14 @@ from ce_jax.systems.context_encoder import module_of, paint
 Array = jax.Array
 
 
-def method(
-    model: ContextEncoder | L2Gan,
-) -> Callable[[Variables, Array, Array, Array], tuple[Array, Array, Array]]:
-    """(variables, images, hole, key) -> (proposal, score, steps) for a trained network."""
+def propose(
+    model: ContextEncoder | L2Gan, variables: Variables, images: Array, hole: Array, key: Array
+) -> Found:
+    """What a trained network says; score 0 and 0 steps.
 
-    def propose(variables: Variables, images: Array, hole: Array, key: Array):
-        proposal = predict(model, variables, images, hole)
-        count = images.shape[:1]  # which an exported program need not know
-        return proposal, jnp.zeros(count), jnp.zeros(count, jnp.int32)
-
-    return propose
+    images [b, s, s, 3], hole [b, s, s, 1]; the key [b] is not used.
+    """
+    return in_one_pass(predict(model, variables, images, hole))
 
 
 def predict(

@@ -20,7 +20,8 @@ import optax
 from jax import lax
 
 from ce_jax import holes, losses
-from ce_jax.completion.context_encoder import method as one_pass
+from ce_jax.completion.context_encoder import predict
+from ce_jax.completion.found import Found, Propose
 from ce_jax.completion.texture import Wish, texture_loss, wish
 from ce_jax.config import ConfigError, ContextEncoder, HighResolution
 from ce_jax.models import vgg
@@ -37,10 +38,8 @@ _MEMORY = 5
 """Steps that L-BFGS remembers; more change nothing here."""
 
 
-def method(
-    model: ContextEncoder, size: int, settings: HighResolution
-) -> Callable[[Networks, Array, Array, Array], tuple[Array, Array, Array]]:
-    """((encoder, VGG19 or None), images, hole, key) -> (proposal, score, steps).
+def method(model: ContextEncoder, size: int, settings: HighResolution) -> Propose:
+    """((encoder, VGG19 or None), images, hole, key) -> what is found.
 
     Images are [b, n, n, 3] with n the size of the model times a power of two. The score is the
     objective at the end, at the last scale.
@@ -53,14 +52,13 @@ def method(
             f"method high-resolution needs a context encoder whose model.encoder is convolutions; "
             f"this one is {model.encoder}."
         )
-    complete = one_pass(model)
 
-    def propose(networks: Networks, images: Array, hole: Array, key: Array):
+    def propose(networks: Networks, images: Array, hole: Array, key: Array) -> Found:
         features = features_of(model, size, networks)
         doublings = (images.shape[1] // size).bit_length() - 1
         missing = holes.reduce(hole, factor=2**doublings)
         small = shrink(images, 2**doublings)
-        first, _, _ = complete(networks[0], small, missing, key)
+        first = predict(model, networks[0], small, missing)
         # Where the context encoder has no opinion, there is nothing to refine, but all else is.
         silent = jnp.isnan(first)
 
@@ -80,7 +78,7 @@ def method(
         )
         silent = jnp.repeat(jnp.repeat(silent, 2**doublings, axis=1), 2**doublings, axis=2)
         steps = jnp.full(len(images), settings.steps * (doublings + 1), jnp.int32)
-        return jnp.where(silent & hole, jnp.nan, content), score, steps
+        return Found(jnp.where(silent & hole, jnp.nan, content), score, steps)
 
     return propose
 

@@ -6,7 +6,6 @@ its own, so that it does not matter when the others began. Of several starts of 
 chosen by what is known alone.
 """
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -17,7 +16,7 @@ import optax
 from jax import lax
 
 from ce_jax.completion.beyond import beyond
-from ce_jax.completion.candidates import Candidates, Trails
+from ce_jax.completion.found import Candidates, Found, Propose, Trails
 from ce_jax.completion.guided import shared
 from ce_jax.completion.objective import (
     REDRAWN,
@@ -37,7 +36,6 @@ from ce_jax.systems.dcgan import latent_bound
 from ce_jax.trails import milestones
 
 Array = jax.Array
-Found = tuple[Array, Array, Array, Candidates | None, Trails | None]
 
 
 class Searching(NamedTuple):
@@ -68,8 +66,8 @@ def method(
     *,
     guide: ContextEncoder | None = None,
     keep: int = 1,
-) -> Callable[[Networks, Array, Array, Array], Found]:
-    """(networks, images, hole, key) -> (proposal, score, steps, candidates, trails).
+) -> Propose:
+    """(networks, images, hole, key) -> what is found.
 
     Candidates are given if more than one is to be kept, trails if the settings ask for them.
     """
@@ -225,7 +223,7 @@ def conclude(problem: Problem, searching: Searching, way: Array | None, *, keep:
     proposal, score = ranked(proposal), ranked(score)
     candidates = Candidates(proposal[:, :keep], score[:, :keep], order[:, :keep])
     steps = searching.taken + settings.beyond.steps
-    return proposal[:, 0], score[:, 0], steps, candidates if keep > 1 else None, trails
+    return Found(proposal[:, 0], score[:, 0], steps, candidates if keep > 1 else None, trails)
 
 
 def project(problem: Problem, z: Array, taken: Array) -> Array:

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ce_jax.completion.found import Found, Propose, in_one_pass
 from ce_jax.config import ConfigError, Inpainting
 from ce_jax.pixels import to_float, to_uint8
 
@@ -21,15 +22,15 @@ Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A blanked image [h, w, 3] in [-1, 1] and its hole [h, w], not all of it -> the image filled."""
 
 
-def method(config: Inpainting) -> Callable[[None, Array, Array, Array], tuple[Array, Array, Array]]:
-    """(None, images, hole, key) -> (proposal, score 0, 0 steps); NaN where nothing is known.
+def method(config: Inpainting) -> Propose:
+    """(None, images, hole, key) -> a proposal in one pass; NaN where nothing is known.
 
     Raises:
         ConfigError: the library is not installed.
     """
     fill = METHODS[config.method](config)
 
-    def propose(_: None, images: Array, hole: Array, key: Array) -> tuple[Array, Array, Array]:
+    def propose(_: None, images: Array, hole: Array, key: Array) -> Found:
         def one(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
             return np.full_like(image, np.nan) if hole.all() else fill(image, hole)
 
@@ -37,7 +38,7 @@ def method(config: Inpainting) -> Callable[[None, Array, Array, Array], tuple[Ar
             # Copies: scikit-image refuses arrays that it may not write to.
             pairs = np.array(images), np.array(hole)[..., 0].copy()
             filled = np.stack(list(threads.map(one, *pairs)))
-        return jnp.asarray(filled), jnp.zeros(len(filled)), jnp.zeros(len(filled), jnp.int32)
+        return in_one_pass(jnp.asarray(filled))
 
     return propose
 

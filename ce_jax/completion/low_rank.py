@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from ce_jax.completion.found import Found
 from ce_jax.config import LowRank
 
 Array = jax.Array
@@ -22,9 +23,7 @@ Array = jax.Array
 _FIRST_WEIGHT, _LAST_SHARE, _MU = 1000.0, 1e-5, 1.1
 
 
-def propose(
-    settings: LowRank, _: None, images: Array, hole: Array, key: Array
-) -> tuple[Array, Array, Array]:
+def propose(settings: LowRank, _: None, images: Array, hole: Array, key: Array) -> Found:
     """The completion of all channels; score: what is minimised, their sum; steps: their most.
 
     images [b, h, w, c] in [-1, 1], hole [b, h, w, 1]; the key [b] is not used.
@@ -36,7 +35,7 @@ def propose(
     filled, score, steps = jax.vmap(over_channels)(matrices, ~hole[..., 0])
     proposal = jnp.clip(jnp.moveaxis(filled, 1, -1) / 127.5 - 1, -1, 1)
     lost = hole.all(axis=1, keepdims=True) | hole.all(axis=2, keepdims=True)
-    return jnp.where(lost, jnp.nan, proposal), score.sum(axis=1), steps.max(axis=1)
+    return Found(jnp.where(lost, jnp.nan, proposal), score.sum(axis=1), steps.max(axis=1))
 
 
 def truncated_nuclear_norm(

@@ -23,6 +23,7 @@ from ce_jax.completion import (
     neighbours,
     total_variation,
 )
+from ce_jax.completion.found import Propose
 from ce_jax.completion.framing import frame_of
 from ce_jax.completion.slots import Slots, compile_slots
 from ce_jax.completion.space import Networks, space_of
@@ -42,9 +43,6 @@ from ce_jax.state import Trained
 from ce_jax.systems.context_encoder import embedding, training_holes
 
 Array = jax.Array
-
-Propose = Callable[[Any, Array, Array, Array], tuple[Any, ...]]
-"""(variables, images, hole, key) -> what a Completion holds behind its images: three or all."""
 
 _PROGRAMS = 16
 """That are kept: of a table, whose cells ask for the same over every kind of hole."""
@@ -148,7 +146,7 @@ def _on_device(config: Inpainting, trained: Trained | None) -> tuple[Propose, An
             propose = _made(latent.method, model, config.latent, **options)
             variables = _searched(config, model, trained)
         case "context-encoder", (ContextEncoder() | L2Gan()) as model:
-            propose = _made(context_encoder.method, model)
+            propose = _made(partial, context_encoder.propose, model)
         case "high-resolution", ContextEncoder() as model:
             size = trained.config.data.frame.size
             propose = _made(high_resolution.method, model, size, config.refine)
@@ -195,5 +193,5 @@ def _composite(
     propose: Propose, variables: Any, images: Array, hole: Array, key: Array
 ) -> Completion:
     blank = jnp.where(hole, 0.0, images)  # whatever stood in the hole is gone from here on
-    proposed = propose(variables, blank, hole, key)
-    return Completion(jnp.where(hole, proposed[0], blank), *proposed)
+    found = propose(variables, blank, hole, key)
+    return Completion(jnp.where(hole, found.proposal, blank), *found)

@@ -32,6 +32,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from ce_jax import data, images, sharding
+from ce_jax.completion.found import Found, Propose, in_one_pass
 from ce_jax.config import Frame
 from ce_jax.holes import HoleKind, draw_any
 from ce_jax.state import Variables
@@ -44,8 +45,8 @@ _AT_A_TIME = 2048
 """Photographs that the device is given at a time; 100 MB of floats at 64x64."""
 
 
-def method(source: str, frame: Frame, mesh: Mesh) -> Callable[..., tuple[Array, Array, Array]]:
-    """(nothing, images, hole, key) -> (proposal, score, steps), on the host and on the devices.
+def method(source: str, frame: Frame, mesh: Mesh) -> Propose:
+    """(None, images, hole, key) -> the nearest photograph; on the host and on the devices.
 
     The score is the root of the mean square by which the neighbour misses the known pixels, in
     [0, 2]; 0 where nothing is known. Of equally near neighbours it is the first.
@@ -61,7 +62,7 @@ def method(source: str, frame: Frame, mesh: Mesh) -> Callable[..., tuple[Array, 
     collection = data.collection(source, frame)
     nearer = _compiled(closest, mesh, known=2)
 
-    def propose(variables: None, images_: Array, hole: Array, key: Array):
+    def propose(_: None, images_: Array, hole: Array, key: Array) -> Found:
         distance, index = _search(nearer, (images_, hole), collection)
         known = 3 * np.sum(~np.asarray(hole), axis=(1, 2, 3))
         score = np.sqrt(np.maximum(distance, 0) / np.maximum(known, 1))
@@ -80,7 +81,7 @@ def feature_method(
     kinds: Sequence[HoleKind],
     seed: int,
     batch_size: int,
-) -> Callable[..., tuple[Array, Array, Array]]:
+) -> Propose:
     """As `method`, by features; the score is 1 less the cosine of the angle, in [0, 2].
 
     Args:
@@ -106,7 +107,7 @@ def feature_method(
     there = _encoded(collection, directions, variables, kinds, seed, batch_size)
     nearer = _compiled(most_aligned, mesh, known=1)
 
-    def propose(nothing: None, images_: Array, hole: Array, key: Array):
+    def propose(_: None, images_: Array, hole: Array, key: Array) -> Found:
         query = directions(variables, images_, hole)
         distance, index = _search(nearer, (query,), there)
         return _proposed(collection[index], distance)
@@ -208,6 +209,6 @@ def _search(
     return distance, index
 
 
-def _proposed(photographs: np.ndarray, score: np.ndarray) -> tuple[Array, Array, Array]:
-    proposal = jnp.asarray(images.to_float(photographs))
-    return proposal, jnp.asarray(score), jnp.zeros(len(proposal), jnp.int32)
+def _proposed(photographs: np.ndarray, score: np.ndarray) -> Found:
+    found = in_one_pass(jnp.asarray(images.to_float(photographs)))
+    return found._replace(score=jnp.asarray(score))

@@ -9,14 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from ce_jax.completion.found import Found, in_one_pass
 from ce_jax.config import Neighbours
 
 Array = jax.Array
 
 
-def propose(
-    settings: Neighbours, _: None, images: Array, hole: Array, key: Array
-) -> tuple[Array, Array, Array]:
+def propose(settings: Neighbours, _: None, images: Array, hole: Array, key: Array) -> Found:
     """Σ w_j x_j / Σ w_j with w_j = 1 / d_j^power, over the nearest known pixels; score 0, 0 steps.
 
     All that are as far away as the last of them vote too, so that the answer is unique, and turns
@@ -53,8 +52,7 @@ def propose(
     start = jnp.array(0), jnp.zeros((batch, height, width, channels + 1)), nobody, nobody
     votes = lax.while_loop(unfinished, ask, start)[1]
     weight = jnp.where(votes[..., -1:] > 0, votes[..., -1:], 1)
-    proposal = jnp.where(hole, votes[..., :-1] / weight, images)
-    return proposal, jnp.zeros(batch), jnp.zeros(batch, jnp.int32)
+    return in_one_pass(jnp.where(hole, votes[..., :-1] / weight, images))
 
 
 def _nearest_first(height: int, width: int) -> np.ndarray:

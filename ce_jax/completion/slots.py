@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ce_jax import sharding
+from ce_jax.completion.found import Found
 from ce_jax.completion.latent import (
-    Found,
     Problem,
     Searching,
     advance,

@@ -13,6 +13,7 @@ import numpy as np
 import scipy.fft
 from jax import lax
 
+from ce_jax.completion.found import Found
 from ce_jax.config import TotalVariation
 
 Array = jax.Array
@@ -30,15 +31,13 @@ class _State(NamedTuple):
     step: Array
 
 
-def propose(
-    settings: TotalVariation, _: None, images: Array, hole: Array, key: Array
-) -> tuple[Array, Array, Array]:
+def propose(settings: TotalVariation, _: None, images: Array, hole: Array, key: Array) -> Found:
     """The image of least total variation, which is its score, and the iterations spent.
 
     images [b, h, w, c] in [-1, 1], hole [b, h, w, 1]; the key [b] is not used.
     """
     filled, steps = jax.vmap(partial(inpaint, settings=settings))((images + 1) / 2, hole)
-    return jnp.clip(2 * filled - 1, -1, 1), jax.vmap(total_variation)(filled), steps
+    return Found(jnp.clip(2 * filled - 1, -1, 1), jax.vmap(total_variation)(filled), steps)
 
 
 def total_variation(image: Array) -> Array:

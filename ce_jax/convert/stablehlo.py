@@ -46,11 +46,10 @@ def programs(trained: Trained) -> dict[str, bytes]:
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     hole = jax.ShapeDtypeStruct((1, side, side, 1), jnp.bool_)
     if not isinstance(model, Dcgan | Vae | LatentEncoder):
-        propose = context_encoder.method(model)
 
         def complete(images: Array, hole: Array) -> Array:
-            proposal, *_ = propose(trained.generator, images, hole, jnp.zeros(0))
-            return jnp.where(hole, proposal, images)
+            prediction = context_encoder.predict(model, trained.generator, images, hole)
+            return jnp.where(hole, prediction, images)
 
         return {"completion": _exported(complete, images, hole)}
     networks = Networks(trained.generator, trained.critic)
