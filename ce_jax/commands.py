@@ -139,7 +139,7 @@ def _keep_compiled() -> None:
     caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     try:
         folder = Path(caches, "ce_jax", "xla").expanduser()
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # what is in it is run
         tempfile.TemporaryFile(dir=folder).close()
     except (OSError, RuntimeError):  # a home that is full, read-only, somebody else's, or nowhere
         return

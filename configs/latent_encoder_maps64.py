@@ -1,8 +1,8 @@
 """A guess of z and of the maps beyond it, for faces of 64x64: where a latent search begins.
 
 As configs/latent_encoder_celeba64.py; but a hundred numbers cannot say all that is known of a face,
-so the encoder also says what to add to the innermost maps of the generator, and learns for longer,
-from more photographs.
+so the encoder also says what to add to the innermost maps of the generator, and learns from more
+photographs than drawn faces.
 
     python train.py configs/dcgan_celeba64.py --workdir runs/dcgan \\
         --data.source folder:celeba/train
@@ -22,6 +22,6 @@ def get_config() -> Training:
         data=Data(source="folder:celeba/train", frame=Frame(size=64, box=(12, 25, 76, 89))),
         generator=Adam(rate=1e-3, schedule="cosine"),
         average=0.999,
-        steps=12_000,
+        steps=5000,
         batch_size=64,
     )

@@ -165,7 +165,7 @@ def test_what_was_compiled_is_kept_in_the_cache_of_the_user(monkeypatch, tmp_pat
     assert kept == str(home / ".cache" / "ce_jax" / "xla")
     kept = cache_after_a_start(monkeypatch, HOME=home, XDG_CACHE_HOME=other)
     assert kept == str(other / "ce_jax" / "xla")
-    assert Path(kept).is_dir()
+    assert Path(kept).stat().st_mode & 0o777 == 0o700
     assert not list(Path(kept).iterdir())
     theirs = cache_after_a_start(monkeypatch, HOME=home, JAX_COMPILATION_CACHE_DIR="theirs")
     assert theirs == "theirs"

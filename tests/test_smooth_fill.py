@@ -30,3 +30,22 @@ def test_a_smooth_fill_is_near_the_membrane_and_reads_nothing_of_the_hole(kind):
 def test_a_smooth_fill_of_nothing_known_is_grey():
     everywhere = jnp.ones((4, SIZE, SIZE, 1), bool)
     assert not smooth_fill(jnp.full((4, SIZE, SIZE, 3), jnp.nan), everywhere).any()
+
+
+def test_a_smooth_fill_does_not_depend_on_the_place_in_the_batch():
+    """To the last bit, as compilers optimise it: they treat the last images of a batch otherwise."""
+    random = np.random.default_rng(0)
+    images = random.uniform(-1, 1, (3, SIZE, SIZE, 3)).astype(np.float32)
+    hole = random.random((3, SIZE, SIZE, 1)) < 0.7
+    fill = jax.jit(module.smooth_fill)
+    for count in (2, 3):
+        forth, back = fill(images[:count], hole[:count]), fill(images[:count][::-1], hole[:count][::-1])
+        np.testing.assert_array_equal(forth, back[::-1])
+
+
+@pytest.mark.parametrize("side", [1, 2, 8])
+def test_small_images_are_enlarged_linearly(side):
+    images = jnp.asarray(np.random.default_rng(1).normal(size=(2, side, side, 3)), jnp.float32)
+    enlarged = module._enlarged(module._enlarged(images, axis=1), axis=2)
+    expected = jax.image.resize(images, (2, 2 * side, 2 * side, 3), "linear")
+    np.testing.assert_allclose(enlarged, expected, atol=1e-6)

@@ -65,6 +65,6 @@ Propose = Callable[[Any, Array, Array, Array], Found]
 
 
 def in_one_pass(proposal: Array) -> Found:
-    """What a method finds that takes no steps, and has no measure of its proposal."""
+    """What a method finds that takes no steps and has no measure of its proposal [b, s, s, 3]."""
     count = proposal.shape[:1]  # which an exported program need not know
     return Found(proposal, jnp.zeros(count), jnp.zeros(count, jnp.int32))

@@ -44,7 +44,7 @@ class Problem(NamedTuple):
         """The maps of z, [b * k, d], with what is guessed beside it; k is 1 where that is."""
         if self.guess is None:
             return self.space.features(z)
-        return self.space.features(z, self.guess.added)
+        return self.space.features(z, added=self.guess.added)
 
     def generate(self, z: Array) -> Array:
         """The images of z, [b * k, d] -> [b * k, s, s, 3], with what is guessed beside it."""

@@ -42,8 +42,8 @@ class Space(NamedTuple):
     Attributes:
         dimensions: d.
         prior: what z was drawn from in training.
-        features: (z [b, d], what is added to the innermost maps, if anything) -> the feature maps
-            behind the first layers of the generator.
+        features: z [b, d] -> the feature maps behind the first layers of the generator; what is
+            `added` goes to the innermost ones.
         paint: these feature maps [b, n, n, c] -> images [b, s, s, 3].
         surprise: (z, images) -> the prior loss without its lambda, [b].
         guess: (images, hole) -> where to begin, by a trained encoder; None without one.

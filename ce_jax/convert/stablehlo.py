@@ -58,7 +58,11 @@ def programs(trained: Trained) -> dict[str, bytes]:
     if isinstance(model, LatentEncoder) and model.maps:
         channels = innermost_channels(size=side, width=model.dcgan.width)
         start.append(jax.ShapeDtypeStruct((1, 4, 4, channels), jnp.float32))
-    found = {"generator": _exported(lambda *start: space.paint(space.features(*start)), *start)}
+
+    def generate(z: Array, *added: Array) -> Array:
+        return space.paint(space.features(z, added=added[0]) if added else space.features(z))
+
+    found = {"generator": _exported(generate, *start)}
     if (critic := _critic_of(trained)) is not None:
         layers = frozen.fold_critic(critic, jnp.dtype(jnp.float32))
         found["critic"] = _exported(lambda images: frozen.judge(layers, images), images)

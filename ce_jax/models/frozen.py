@@ -62,7 +62,7 @@ def generate(layers: Sequence[Layer], z: Array) -> Array:
 
 
 def features(
-    layers: Sequence[Layer], z: Array, added: Array | None = None, *, depth: int = 1
+    layers: Sequence[Layer], z: Array, *, added: Array | None = None, depth: int = 1
 ) -> Array:
     """The feature maps of a generator behind its first `depth` layers: [b, d] -> [b, n, n, c].
 
