@@ -1,3 +1,5 @@
+"""Files of every kind become pixels, or one clear line; pixels become files."""
+
 import io
 import os
 import struct
@@ -205,96 +207,6 @@ def test_all_256_levels_come_back(xp):
 def test_bytes_are_rounded_and_clipped(xp):
     values = xp.asarray([-7.0, -1.0, 0.4 / 127.5 - 1, 0.6 / 127.5 - 1, 0.0, 1.0, 7.0], np.float32)
     np.testing.assert_array_equal(images.to_uint8(values), [0, 0, 0, 1, 128, 255, 255])
-
-
-def test_a_picture_of_the_right_size_is_framed_untouched():
-    picture = _photograph(64, 64)
-    assert images.frame(picture, size=64, shorter_side=80, at=(0, 1)) is picture
-
-
-def test_the_usual_frame_of_celeba_is_a_pure_crop():
-    picture = _photograph(109, 89)
-    framed = images.frame(picture, box=(12, 25, 76, 89), size=64)
-    np.testing.assert_array_equal(framed, picture[25:89, 12:76])
-
-
-def test_the_crop_is_central_unless_told_otherwise():
-    picture = _photograph(8, 13)
-    np.testing.assert_array_equal(images.frame(picture, size=8), picture[:, 2:10])
-    np.testing.assert_array_equal(images.frame(picture, size=8, at=(1, 0)), picture[:, :8])
-    np.testing.assert_array_equal(images.frame(picture, size=8, at=(0, 1)), picture[:, 5:])
-    tall = picture.swapaxes(0, 1)
-    np.testing.assert_array_equal(images.frame(tall, size=8, at=(0.2, 0)), tall[1:9])
-
-
-@pytest.mark.parametrize("height, width", [(40, 30), (30, 41), (9, 11), (16, 16), (1, 200)])
-@pytest.mark.parametrize("size, shorter_side", [(16, None), (16, 23), (32, None)])
-def test_any_photograph_and_its_hole_become_squares(height, width, size, shorter_side):
-    options = {"size": size, "shorter_side": shorter_side, "at": (0.3, 0.9)}
-    assert images.frame(_photograph(height, width), **options).shape == (size, size, 3)
-    hole = np.random.default_rng(1).random((height, width, 1)) < 0.5
-    framed = images.frame(hole, nearest=True, **options)
-    assert framed.shape == (size, size, 1)
-    assert framed.dtype == bool
-
-
-def test_resizing_is_pillows_antialiased_bicubic():
-    picture = _photograph(60, 45)
-    resized = Image.fromarray(picture).resize((30, 40), Image.Resampling.BICUBIC)
-    expected = np.asarray(resized)[5:35]
-    np.testing.assert_array_equal(images.frame(picture, size=30), expected)
-    checkers = np.indices((64, 64)).sum(axis=0) % 2 * np.uint8(255)
-    framed = images.frame(np.stack([checkers] * 3, axis=-1).astype(np.uint8), size=16)
-    np.testing.assert_allclose(framed, 127.5, atol=8)
-
-
-def test_a_hole_follows_its_photograph_through_the_frame():
-    hole = np.zeros((40, 60, 1), bool)
-    hole[10:30, 20:50] = True
-    picture = np.where(hole, np.uint8(255), np.uint8(0)).repeat(3, axis=-1)
-    options = {"size": 16, "box": (6, 4, 56, 36), "shorter_side": 20, "at": (0.5, 0.25)}
-    framed = images.frame(hole, nearest=True, **options)
-    assert 0 < framed.sum() < framed.size
-    np.testing.assert_array_equal(framed, images.frame(picture, **options)[..., :1] >= 128)
-
-
-@pytest.mark.parametrize(
-    "box", [(-1, 0, 8, 8), (0, 0, 11, 8), (0, 0, 10, 9), (4, 4, 4, 8), (0, 8, 8, 4)]
-)
-def test_a_box_outside_the_picture_is_refused(box):
-    with pytest.raises(ValueError, match=r"not inside the picture of 10 x 8 pixels"):
-        images.frame(_photograph(8, 10), size=4, box=box)
-
-
-def test_a_frame_that_cannot_be_is_refused():
-    picture = _photograph(8, 10)
-    with pytest.raises(ValueError, match="shorter_side is 3; it must be at least size, 4"):
-        images.frame(picture, size=4, shorter_side=3)
-    with pytest.raises(ValueError, match="both fractions"):
-        images.frame(picture, size=4, at=(0.5, 1.5))
-    with pytest.raises(ValueError, match="nearest=True"):
-        images.frame(picture[..., :1] > 9, size=4)
-    with pytest.raises(images.UnreadableImage, match="too elongated"):
-        images.frame(_photograph(1, 300), size=4)
-
-
-def test_a_grid_shows_every_picture_once_on_white():
-    pictures = np.stack([np.full((4, 6, 3), 10 * index, np.uint8) for index in range(5)])
-    picture = images.grid(pictures)
-    assert picture.shape == (2 * 4 + 2, 3 * 6 + 2 * 2, 3)
-    for index in range(5):
-        assert (picture == 10 * index).all(axis=-1).sum() == 4 * 6
-    np.testing.assert_array_equal(picture[6:, 8:14], pictures[4])
-    assert (picture[6:, 16:] == 255).all()
-    assert (picture[4:6] == 255).all()
-
-
-def test_a_grid_keeps_to_its_columns_and_gap():
-    pictures = np.zeros((5, 4, 6, 3), np.uint8)
-    assert images.grid(pictures, columns=5, gap=0).shape == (4, 30, 3)
-    assert images.grid(pictures, columns=1, gap=1).shape == (24, 6, 3)
-    with pytest.raises(ValueError, match="at least one image"):
-        images.grid(pictures[:0])
 
 
 def jpeg(image, **options):

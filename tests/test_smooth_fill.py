@@ -33,13 +33,16 @@ def test_a_smooth_fill_of_nothing_known_is_grey():
 
 
 def test_a_smooth_fill_does_not_depend_on_the_place_in_the_batch():
-    """To the last bit, as compilers optimise it: they treat the last images of a batch otherwise."""
+    """To the last bit, as compilers optimise it, who treat the last images of a batch otherwise."""
     random = np.random.default_rng(0)
     images = random.uniform(-1, 1, (3, SIZE, SIZE, 3)).astype(np.float32)
     hole = random.random((3, SIZE, SIZE, 1)) < 0.7
     fill = jax.jit(module.smooth_fill)
     for count in (2, 3):
-        forth, back = fill(images[:count], hole[:count]), fill(images[:count][::-1], hole[:count][::-1])
+        forth, back = (
+            fill(images[:count], hole[:count]),
+            fill(images[:count][::-1], hole[:count][::-1]),
+        )
         np.testing.assert_array_equal(forth, back[::-1])
 
 
