@@ -258,7 +258,9 @@ def test_the_features_of_an_image_are_its_own(trained, passes, photographs):
     found, _ = passes(photographs)
     others = np.array([0, 2, 2])
     with_others, _ = passes(photographs[others])
-    np.testing.assert_array_equal(found[others], with_others)
+    np.testing.assert_array_equal(found[::2], with_others[::2])
+    # On some processors XLA's own convolutions round the rest of a batch otherwise than its body.
+    np.testing.assert_allclose(found[2], with_others[1], rtol=1e-6)
     one = jax.jit(partial(features, trained[1]), compiler_options=tiny.QUICKLY)
     alone = jnp.concatenate([one(photograph[None]) for photograph in photographs])
     np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-4 * found.max())
