@@ -28,10 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     torch.compiler.config.force_disable_caches = True
     ours, theirs = jax.default_backend(), pytorch.device().type
     if (ours == "cpu") != (theirs == "cpu"):
-        sys.exit(
+        print(
             f"JAX runs on {ours} and PyTorch on {theirs}; install the other for the GPU too, or "
-            "keep both off it: JAX_PLATFORMS=cpu CUDA_VISIBLE_DEVICES= python -m benchmarks ..."
+            "keep both off it: JAX_PLATFORMS=cpu CUDA_VISIBLE_DEVICES= python -m benchmarks ...",
+            file=sys.stderr,
         )
+        sys.exit(2)
 
     def wanted(name: str) -> bool:
         return name == figures.CEILING or options.only in name

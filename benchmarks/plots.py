@@ -22,35 +22,37 @@ def ratios(report: Mapping[str, Any]) -> str:
 
     Where the sides do not do the same, as works say, there is none.
     """
-    rows = [
-        (f"{work['name']}, {work['setting']}", name, side["times_ours"])
+    works = {
+        f"{work['name']}, {work['setting']}": sides
         for work in report["works"]
-        if work["name"] != SIZES and work["alike"]
-        for name, side in work["sides"].items()
-        if "times_ours" in side
-    ]
-    left, right, top, step = 860, 360, 40, 22
-    height = top + step * len(rows) + 40
-    values = [value for *_, ratio in rows for value in (ratio["median"], *ratio["quartiles"])]
+        if work["name"] != SIZES
+        and work["alike"]
+        and (sides := {k: s["times_ours"] for k, s in work["sides"].items() if "times_ours" in s})
+    }
+    every = [ratio for sides in works.values() for ratio in sides.values()]
+    left, right, top, step = 240, 560, 40, 22
+    height = top + step * (len(works) + len(every)) + 40
+    values = [value for ratio in every for value in (ratio["median"], *ratio["quartiles"])]
     low, high = min([*values, 0.8]) / 1.1, max([*values, 1.5]) * 1.1
 
     def x(value: float) -> float:
         return left + right * math.log(value / low) / math.log(high / low)
 
-    drawn, names = [], list(dict.fromkeys(name for _, name, _ in rows))
+    drawn, names = [], list(dict.fromkeys(name for sides in works.values() for name in sides))
     for tick in _ticks(low, high):
         weight = 2 if tick == 1 else 0.5
         drawn.append(_line(x(tick), top - 8, x(tick), height - 34, "#999", weight))
         drawn.append(_text(x(tick), height - 18, f"{tick:g}", "middle"))
-    before = None
-    for i, (title, name, ratio) in enumerate(rows):
-        y, colour = top + step * i + 6, _colour(names, name)
-        lower, upper = map(x, ratio["quartiles"])
-        drawn.append(_text(8, y + 4, title if title != before else "", "start"))
-        drawn.append(_text(left - 8, y + 4, name, "end", colour))
-        drawn.append(_line(lower, y, upper, y, colour, 3))
-        drawn.append(_dot(x(ratio["median"]), y, colour))
-        before = title
+    y = top + 6
+    for title, sides in works.items():
+        drawn.append(_text(8, y + 4, title, "start"))
+        for name, ratio in sides.items():
+            y, colour = y + step, _colour(names, name)
+            lower, upper = map(x, ratio["quartiles"])
+            drawn.append(_text(left - 8, y + 4, name, "end", colour))
+            drawn.append(_line(lower, y, upper, y, colour, 3))
+            drawn.append(_dot(x(ratio["median"]), y, colour))
+        y += step
     head = _text(left + right / 2, 18, "times as long as ours (log scale)", "middle")
     return _svg(left + right + 30, height, [head, *drawn])
 
