@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ce_jax import config as configuration
-from ce_jax import hole_files, loading, loop, packing, perceptual, planning, sharding, shards
+from ce_jax import data, hole_files, loading, loop, packing, perceptual, planning, sharding, shards
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import ConfigError, Inpainting
 from ce_jax.finishing import Finished, captions_of, finish
@@ -126,6 +126,8 @@ def _prepare(config: Inpainting) -> _Job:
     work = loop.work_of(loop.build(config, trained, mesh), config, drawn, size=frame.size)
     whole = _returns_photographs(config, holes)
     perception = perceptual.load(config.perceptual, mesh, batch_size=config.batch_size)
+    if config.frame is None:  # it is the model's
+        data.warn_of_box(source, frame, option="--frame.box")
     pairing = pair(config, source, frame, holes, whole=whole)
     return _Job(config, shard, trained, work, perception, pairing)
 

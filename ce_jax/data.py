@@ -12,6 +12,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import grain
 import jax
@@ -26,6 +27,9 @@ from ce_jax.sources import Source, SourceError, open_source
 _log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
 _READERS = 8
+
+_SMALL_PART = 1 / 6
+"""Of a photograph, that a box is hardly meant to cut out."""
 
 
 def framed(image: np.ndarray, frame: Frame, *, nearest: bool = False) -> np.ndarray:
@@ -66,11 +70,36 @@ def read_ahead(
 
 
 def check(config: Training, source: Source) -> None:
-    """Raises SourceError for fewer images than one batch."""
+    """Raises SourceError for fewer images than one batch; warns of a box that fits others."""
     if len(source) < config.batch_size:
         raise SourceError(
             f"{config.data.source} has {len(source)} images, fewer than one batch of "
             f"{config.batch_size}; lower --batch-size or name a larger source."
+        )
+    warn_of_box(source, config.data.frame, option="--data.frame.box")
+
+
+def warn_of_box(source: Source, frame: Frame, *, option: str) -> None:
+    """Tells of a box that cuts so little out of the first photograph that it is made for others.
+
+    CelebA's at half resolution, of which the boxes in `configs/` keep two fifths, is one thing; a
+    folder of somebody's own photographs, of which they would show a corner, another.
+    """
+    if frame.box is None:
+        return
+    with suppress(ValueError):  # of what cannot be read, whoever needs it tells
+        _warn_of_box(source.names[0], source[0].shape, frame, option)
+
+
+def _warn_of_box(name: str, shape: Sequence[int], frame: Frame, option: str) -> None:
+    assert frame.box is not None
+    (height, width, _), (left, top, right, bottom) = shape, frame.box
+    if (height, width) == (frame.size, frame.size):
+        return
+    if (part := (right - left) * (bottom - top) / (height * width)) < _SMALL_PART:
+        _warn_once(
+            f"{option} {left} {top} {right} {bottom} cuts {part:.0%} out of {name} "
+            f"({width}x{height} pixels); {option} None takes the whole middle."
         )
 
 

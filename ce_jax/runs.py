@@ -16,13 +16,14 @@ from ce_jax.checkpointing import CheckpointError
 from ce_jax.config import Dcgan, Model, Training
 from ce_jax.curves import Curves
 
-_INPAINTS = {
+INPAINTS = {
     "Dcgan": "configs/latent_search.py",
     "Vae": "configs/latent_search.py",
-    "LatentEncoder": "configs/latent_search_fast.py",
+    "LatentEncoder": "configs/latent_search_beyond.py",
     "ContextEncoder": "configs/context_encoder.py",
     "L2Gan": "configs/context_encoder.py",
 }
+"""The experiment that inpaints with a model, by its kind."""
 
 # Seconds without a word after which a run that has not said that it ended is not called running.
 _SILENCE = 15 * 60
@@ -142,7 +143,7 @@ def commands(run: Run) -> dict[str, str]:
     found = {}
     if command := run.began.get("command"):
         found["made with" if state(run).word == "finished" else "to go on"] = command
-    if experiment := _INPAINTS.get(run.plain["model"].get("kind", "")):
+    if experiment := INPAINTS.get(run.plain["model"].get("kind", "")):
         found["to inpaint with it"] = (
             f"python inpaint.py {experiment} --model {shlex.quote(str(run.workdir))} "
             "--images folder:broken --holes holes/ --output completed"

@@ -53,26 +53,31 @@ def _side_by_side(group: Sequence[Result], count: int) -> Iterator[Row]:
     """
     tried = {one["name"] for result in group for one in Manifest(result.cell.folder).records()}
     asked_for = evenly(sorted(tried), count)
-    shown = {result.cell.method: _shown(result) for result in group if result.done}
-    common = set.intersection(*map(set, shown.values())) if shown else set()
+    able = [(result, _with_panel(result)) for result in group if result.done]
+    common = set.intersection(*(set(records) for _, records in able)) if able else set()
     taken = sorted(common, key=lambda name: (name not in asked_for, name))[:count]
     for name in sorted(taken):
         pictures, completions = {}, {}
-        for method, rows in shown.items():
-            pictures = rows[name].pictures
-            psnr = rows[name].scores.get("hole/psnr", math.nan)
+        for result, records in able:
+            row = row_of(Manifest(result.cell.folder), records[name], result.captions)
+            assert row is not None  # it has a panel
+            pictures = row.pictures
+            psnr = row.scores.get("hole/psnr", math.nan)
             known = "" if math.isnan(psnr) else f", {psnr:.1f} dB"
-            completions[method + known] = pictures["completion"]
+            completions[result.cell.method + known] = pictures["completion"]
         truth = {"truth": pictures["truth"]} if "truth" in pictures else {}
         pictures = {"hole": pictures["hole"], **completions, **truth}
         yield Row(name, pictures)
 
 
-def _shown(result: Result) -> dict[str, Row]:
-    """The images of a cell that have a panel, by name."""
+def _with_panel(result: Result) -> dict[str, Record]:
+    """What is said of the images of a cell that have a panel, by name."""
     manifest = Manifest(result.cell.folder)
-    rows = (row_of(manifest, record, result.captions) for record in _completed(manifest))
-    return {row.name: row for row in rows if row is not None}
+    return {
+        record["name"]: record
+        for record in _completed(manifest)
+        if manifest.file("panels", record["name"]).is_file()
+    }
 
 
 def _worst(method: str, results: Sequence[Result], count: int) -> Iterator[Row]:

@@ -8,7 +8,8 @@ nose and mouth in the same places.
     python inpaint.py configs/demo.py
 """
 
-from ce_jax.config import Beyond, Entry, Frame, Inpainting, LatentSearch, Table
+from ce_jax.config import Entry, Frame, Inpainting, Table
+from configs.latent_search_beyond import SEARCH
 
 SEARCHED, CONTEXT_ENCODER = "celeba64", "celeba64-context-encoder"
 SAMPLES = f"samples:{SEARCHED}"
@@ -16,15 +17,7 @@ SAMPLES = f"samples:{SEARCHED}"
 
 def get_config() -> Table:
     """The same methods on both."""
-    search = LatentSearch(
-        start="encoder",
-        steps=15,
-        rate=0.05,
-        schedule="cosine",
-        prior_every=10,
-        beyond=Beyond(steps=15),
-    )
-    latent = {"method": "latent", "model": SEARCHED, "latent": search}
+    latent = {"method": "latent", "model": SEARCHED, "latent": SEARCH}
     methods = {
         "context encoder": {"method": "context-encoder", "model": CONTEXT_ENCODER},
         "latent search": latent,

@@ -216,3 +216,23 @@ def test_a_box_outside_of_all_pictures_is_refused_and_explained(caplog):
     with pytest.raises(SourceError, match="none of the first 2 images"):
         data.examples(Numbered(2), Frame(size=32, box=(0, 0, 50, 50)), 64)
     assert "left out picture 0: box (0, 0, 50, 50)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("side", "box", "told"),
+    [
+        (100, (0, 0, 40, 40), "cuts 16% out of picture 0 (100x100 pixels)"),
+        (90, (0, 0, 40, 40), ""),
+        (100, None, ""),
+        (32, (0, 0, 8, 8), ""),
+    ],
+)
+def test_a_box_that_shows_a_corner_of_the_photographs_is_told_of(caplog, side, box, told):
+    data.warn_of_box(Numbered(3, side=side), replace(FRAME, box=box), option="--frame.box")
+    assert told in caplog.text
+    assert bool(caplog.text) == bool(told)
+
+
+def test_of_a_first_photograph_that_cannot_be_read_no_box_is_told(caplog):
+    data.warn_of_box(Numbered(3, (0,)), Frame(size=32, box=(0, 0, 4, 4)), option="--frame.box")
+    assert not caplog.text

@@ -95,7 +95,7 @@ class LatentSearch:
     """With a `guide`: what a pixel that it predicts counts in the context loss, where a known one beside the hole counts up to 1."""
     guide_share: float = 1.0
     """With a `guide`: its share in what is coarse of the proposal for the hole (Gaussian of sigma 1 pixel); what the search has found has the rest."""
-    guide_detail: float = 0.5
+    guide_detail: float = 0.7
     """With a `guide`: its share in what is finer than that."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What the networks compute in; z and what the optimiser remembers are float32."""

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from ce_jax import systems
-from ce_jax.config import ContextEncoder, L2Gan
 from ce_jax.releases import Precision, rounded
+from ce_jax.runs import INPAINTS
 from ce_jax.state import Trained
 
 _PICTURES = 16
@@ -48,11 +48,10 @@ def card(trained: Trained, *, path: Path, sha256: str, precision: Precision, cos
     """
     config, model = trained.config, trained.config.model
     size = config.data.frame.size
-    one_pass = isinstance(model, ContextEncoder | L2Gan)
-    how = "context_encoder" if one_pass else "latent_search"
+    kind = type(model).__name__
     weights = sum(leaf.size for leaf in jax.tree.leaves((trained.generator, trained.critic)))
     facts = {
-        "kind": type(model).__name__,
+        "kind": kind,
         "images": f"{size}x{size}",
         "trained on": f"`{config.data.source}`",
         "steps": f"{trained.step}, of {config.batch_size} images" if trained.step else "unknown",
@@ -63,7 +62,7 @@ def card(trained: Trained, *, path: Path, sha256: str, precision: Precision, cos
     return f"""# {path.stem}
 
 ```
-python inpaint.py configs/{how}.py --model {path.name} \\
+python inpaint.py {INPAINTS[kind]} --model {path.name} \\
     --images folder:broken --holes holes/ --output completed
 ```
 
