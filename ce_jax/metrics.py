@@ -18,6 +18,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 _RADIUS = 5  # of the 11x11 window
+_INDICES = 2**20  # that are drawn together in resampling
 
 
 def figures(completion: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> dict[str, np.ndarray]:
@@ -110,9 +111,11 @@ def _estimate(values: np.ndarray, random: np.random.Generator, resamples: int) -
         return Estimate(np.nan, np.nan, np.nan, 0)
     if n == 1:
         return Estimate(float(values[0]), np.nan, np.nan, 1)
-    # Drawn one by one: all indices at once are a gigabyte for a hundred thousand images.
-    means = [values[random.integers(n, size=n)].mean() for _ in range(resamples)]
-    low, high = np.percentile(means, [2.5, 97.5])
+    # Some at a time: all indices at once are a gigabyte for a hundred thousand images.
+    together = max(1, _INDICES // n)
+    counts = [min(together, resamples - first) for first in range(0, resamples, together)]
+    means = [values[random.integers(n, size=(count, n))].mean(axis=1) for count in counts]
+    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
     return Estimate(float(values.mean()), float(low), float(high), n)
 
 

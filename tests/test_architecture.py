@@ -22,7 +22,7 @@ ORDER = [module for layer in LAYERS for module in layer.split()]
 
 COMPILE = {
     *("sharding", "arithmetic", "hosts", "training", "completion", "hole_sets", "perceptual"),
-    "convert",
+    *("convert", "sources"),
 }
 """Modules that may call `jax.jit` or `jax.pmap`; everything else is a function to be compiled."""
 WORLDLESS = {

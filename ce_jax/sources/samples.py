@@ -49,4 +49,5 @@ def _drawn(location: str, place: str, version: Hashable) -> np.ndarray:
     generator, _ = modules(model, size=trained.config.data.frame.size)
     key = jax.random.split(jax.random.key(0), _COUNT)
     z = draw_latent(key, dimensions=model.latent, prior=model.prior)
-    return np.asarray(pixels.to_uint8(apply(generator, variables, z)))
+    draw = jax.jit(lambda variables, z: pixels.to_uint8(apply(generator, variables, z)))
+    return np.asarray(draw(variables, z))
