@@ -5,12 +5,12 @@ of one that comes with the package. What is there under this name goes before th
 """
 
 import os
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 
 from ce_jax import checkpointing, files, releases, sharding
 from ce_jax.checkpointing import CheckpointError
-from ce_jax.config import ConfigError, ContextEncoder, Inpainting, LatentEncoder, Training
+from ce_jax.config import ConfigError, ContextEncoder, Frame, Inpainting, LatentEncoder, Training
 from ce_jax.releases import Released
 from ce_jax.state import Game, GuessingGame, Searched, Trained
 
@@ -93,31 +93,57 @@ def version_of(model: str | os.PathLike) -> Hashable:
     return max(checkpointing.saved_steps(model), default=None)
 
 
-def searched(config: Training, workdir: os.PathLike | str) -> Searched | None:
-    """The DCGAN that a new run begins with, where its config asks for one.
+def head_start(config: Training, workdir: os.PathLike | str) -> Callable[[Game], Game]:
+    """What gives step 0 of a new run the networks of others that its config asks for.
+
+    A run that has begun already has them.
 
     Raises:
-        CheckpointError: there is none, or something else was trained there.
+        CheckpointError: there are none, or they are not those of this config.
+        ReleaseError: a file that is damaged, or does not hold a model.
     """
-    model, frame = config.model, config.data.frame
-    if not isinstance(model, LatentEncoder) or checkpointing.saved_steps(workdir):
-        return None
-    trained = load(model.run)
-    theirs = trained.config
-    if (theirs.model, theirs.data.frame) != (model.dcgan, frame) or trained.critic is None:
+    if checkpointing.saved_steps(workdir):
+        return lambda game: game
+    if config.start_from is not None:
+        known = _further(config.start_from, config)
+        return lambda game: sharding.spread(game.knowing(known.generator, known.critic), game)
+    if isinstance(config.model, LatentEncoder):
+        searched = _searched(config.model, config.data.frame)
+        return lambda game: sharding.spread(_searching(game, searched), game)
+    return lambda game: game
+
+
+def _further(model: str, config: Training) -> Trained:
+    """What this experiment is to train further."""
+    trained = load(model)
+    mine, theirs = type(config.model).__name__, type(trained.config.model).__name__
+    if mine != theirs:
+        raise CheckpointError(f"{model} is a {theirs}, but this config trains a {mine}.")
+    if misfit := releases.misfit(trained, config):
         raise CheckpointError(
-            f"{model.run} trained {theirs.model} on {theirs.data.frame}, but this config says "
+            f"{model}: {misfit}; choose the --model fields that it was trained with, or another "
+            "--start-from."
+        )
+    return trained
+
+
+def _searched(model: LatentEncoder, frame: Frame) -> Searched:
+    """The DCGAN that an encoder learns to guess for; also one that another encoder has along."""
+    trained = load(model.run)
+    theirs, generator, critic = trained.config.model, trained.generator, trained.critic
+    if isinstance(theirs, LatentEncoder):
+        theirs, (generator, critic) = theirs.dcgan, generator["searched"]
+    if (theirs, trained.config.data.frame) != (model.dcgan, frame) or critic is None:
+        raise CheckpointError(
+            f"{model.run} trained {theirs} on {trained.config.data.frame}, but this config says "
             f"model.dcgan = {model.dcgan} and data.frame = {frame}; change it, or --model.run."
         )
-    return Searched(trained.generator, trained.critic)
+    return Searched(generator, critic)
 
 
-def with_searched(state: Game, networks: Searched | None) -> Game:
-    """The state in which a run begins, with the DCGAN of another run if there is one."""
-    if networks is None:
-        return state
-    assert isinstance(state, GuessingGame)
-    return replace(state, searched=sharding.spread(networks, state.searched))
+def _searching(game: Game, searched: Searched) -> Game:
+    assert isinstance(game, GuessingGame)
+    return replace(game, searched=searched)
 
 
 def _released(model: str | os.PathLike) -> Released | None:

@@ -17,6 +17,7 @@ has the SHA-256 of each file by its name.
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePath
@@ -101,7 +102,9 @@ def without_paths(config: Training, *, source: str) -> Training:
     model = config.model
     if isinstance(model, LatentEncoder):
         model = replace(model, run=PurePath(model.run).name)
-    return replace(config, data=replace(config.data, source=source, validation=None), model=model)
+    data = replace(config.data, source=source, validation=None)
+    start = config.start_from and PurePath(config.start_from).name
+    return replace(config, data=data, model=model, start_from=start)
 
 
 def pack(trained: Trained, *, precision: Precision = "float32") -> bytes:
@@ -140,16 +143,21 @@ def read(path: str | os.PathLike, *, sha256: str | None = None) -> Trained:
     layout = shapes(config)
     if not any(name.startswith("critic.") for name in arrays):
         layout = layout._replace(critic=None)
-    wanted = _leaves(layout)
-    for name in [*wanted, *arrays]:
-        there, fitting = arrays.get(name), wanted.get(name)
-        if there is None or fitting is None or there.shape != fitting.shape:
-            raise ReleaseError(
-                f"{path}: {name} holds {_shape(there)}; in the network of its config it holds "
-                f"{_shape(fitting)}."
-            )
+    if (wrong := _misfit(arrays, _leaves(layout), of="its")) is not None:
+        raise ReleaseError(f"{path}: {wrong}.")
     trained = _filled(layout, {name: array.astype(np.float32) for name, array in arrays.items()})
     return trained._replace(step=step, sha256=found)
+
+
+def misfit(trained: Trained, config: Training) -> str | None:
+    """The first array that is not what the networks of an experiment hold; None if all are.
+
+    A critic that only one of both has is no misfit.
+    """
+    layout = shapes(config)
+    if trained.critic is None or layout.critic is None:
+        trained, layout = trained._replace(critic=None), layout._replace(critic=None)
+    return _misfit(_leaves(trained), _leaves(layout), of="this")
 
 
 def read_config(path: str | os.PathLike) -> Training:
@@ -211,6 +219,17 @@ def _leaves(trained: Trained) -> dict[str, Any]:
     """Every array of some networks, by the dotted name of its place."""
     leaves = jax.tree_util.tree_leaves_with_path(_networks(trained))
     return {_name(path): leaf for path, leaf in leaves}
+
+
+def _misfit(found: Mapping[str, Any], wanted: Mapping[str, Any], *, of: str) -> str | None:
+    for name in [*wanted, *found]:
+        there, fitting = found.get(name), wanted.get(name)
+        if there is None or fitting is None or there.shape != fitting.shape:
+            return (
+                f"{name} holds {_shape(there)}; in the network of {of} config it holds "
+                f"{_shape(fitting)}"
+            )
+    return None
 
 
 def _filled(layout: Trained, arrays: dict[str, np.ndarray]) -> Trained:

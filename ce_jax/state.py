@@ -5,7 +5,7 @@ has learned; a `Game` is two players against each other.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import jax
@@ -34,6 +34,10 @@ class Player:
         """What is needed to use the network, without what is needed to go on training it."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
+    def knowing(self, variables: Variables) -> "Player":
+        """This player, as if it had learned these; its optimiser remembers nothing of it."""
+        return replace(self, params=variables["params"], batch_stats=variables["batch_stats"])
+
 
 @struct.dataclass
 class Game:
@@ -48,6 +52,19 @@ class Game:
     def exhibit(self) -> Variables:
         """The generator to show and to complete with: the running average where one is kept."""
         return self.generator.variables if self.average is None else self.average
+
+    def knowing(self, exhibit: Variables, critic: Variables | None) -> "Game":
+        """This game with networks that have learned elsewhere: the inverse of `exhibit`.
+
+        A critic of which nothing is known stays as it is.
+        """
+        judge = self.critic
+        return replace(
+            self,
+            generator=self.generator.knowing(exhibit),
+            critic=judge if judge is None or critic is None else judge.knowing(critic),
+            average=None if self.average is None else exhibit,
+        )
 
 
 @struct.dataclass
@@ -92,6 +109,11 @@ class RefinedGame(Game):
         """Both networks: what a completion needs."""
         return {"recovery": self.recovery.variables, "refiner": super().exhibit}
 
+    def knowing(self, exhibit: Variables, critic: Variables | None) -> Game:
+        """As every game does, with both networks."""
+        recovery = self.recovery.knowing(exhibit["recovery"])
+        return replace(super().knowing(exhibit["refiner"], critic), recovery=recovery)
+
 
 class Searched(NamedTuple):
     """The networks of the DCGAN in whose z is searched."""
@@ -110,6 +132,11 @@ class GuessingGame(Game):
     def exhibit(self) -> Variables:
         """All three networks: what a latent search needs."""
         return {"encoder": super().exhibit, "searched": self.searched}
+
+    def knowing(self, exhibit: Variables, critic: Variables | None) -> Game:
+        """As every game does, with all three networks."""
+        searched = Searched(*exhibit["searched"])
+        return replace(super().knowing(exhibit["encoder"], critic), searched=searched)
 
 
 def parameters(game: Game) -> dict[str, int]:

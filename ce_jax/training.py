@@ -28,7 +28,7 @@ from ce_jax.checkpointing import Checkpoints
 from ce_jax.config import Training
 from ce_jax.logbook import Logbook, Onlooker
 from ce_jax.sources import Source
-from ce_jax.state import Game, Scalars, Searched, Variables, parameters
+from ce_jax.state import Game, Scalars, Variables, parameters
 from ce_jax.systems import System
 
 Array = jax.Array
@@ -112,28 +112,28 @@ def _prepared(config: Training, workdir: epath.Path, mesh: Mesh) -> tuple[Source
     """Whatever may refuse to begin; then the work directory is taken, and the game restored."""
     hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)))
     with hosts.together():
-        source, searched, scene = _opened(config, workdir, mesh)
+        source, head_start, scene = _opened(config, workdir, mesh)
     program = _compiled(config, mesh, len(source), scene)
     with hosts.together():
         if hosts.is_first():
             checkpointing.claim(workdir, config)  # after everything that may refuse to begin
     hosts.require_shared(workdir)
-    game = loading.with_searched(program.begin(), searched)
+    game = head_start(program.begin())
     return source, program, checkpointing.restore(workdir, game)
 
 
 def _opened(
     config: Training, workdir: epath.Path, mesh: Mesh
-) -> tuple[Source, Searched | None, np.ndarray | None]:
-    """The source; the DCGAN to begin with, if any; and what the first process shows all along."""
+) -> tuple[Source, Callable[[Game], Game], np.ndarray | None]:
+    """The source; what a new run knows already; and what the first process shows all along."""
     sharding.check_batch(config.batch_size, mesh, parts=config.microbatches)
     source = sources.open_source(config.data.source)
     sources.keep_apart(config.data.source, workdir)
     data.check(config, source)
-    searched, scene = loading.searched(config, workdir), None
+    head_start, scene = loading.head_start(config, workdir), None
     if hosts.is_first():
         scene = images.to_float(data.examples(source, config.data.frame, _PREVIEWS))
-    return source, searched, scene
+    return source, head_start, scene
 
 
 def _compiled(config: Training, mesh: Mesh, count: int, scene: np.ndarray | None) -> _Program:

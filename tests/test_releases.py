@@ -238,5 +238,5 @@ def test_an_encoder_learns_beside_a_dcgan_in_a_file(trained, tmp_path):
     (path := tmp_path / "dcgan.safetensors").write_bytes(releases.pack(trained))
     config = tiny.latent_encoder()
     config = replace(config, model=replace(config.model, run=str(path)))
-    found = loading.searched(config, tmp_path / "new")
-    jax.tree.map(np.testing.assert_array_equal, found.generator, trained.generator)
+    game = loading.head_start(config, tmp_path / "new")(untrained.game(config))
+    jax.tree.map(np.testing.assert_array_equal, game.searched.generator, trained.generator)

@@ -70,6 +70,8 @@ class Training:
     precision: Literal["float32", "bfloat16"] = "float32"
     """What convolutions and matrix products multiply in; weights, BatchNorm statistics, losses and optimisers are float32, as is everything that looks at a network: pictures, validation, completions."""
     sharding: Sharding = Sharding()
+    start_from: str | None = None
+    """Networks that the run begins with and trains further, as --model names them for inpaint.py: a run, a file, or one that comes with the package; their layers must be those of this config. Read when training begins, and not needed any more from then on. None: random weights."""
     seed: int = 0
     """Seed of the weights, of the order of the images, and of everything drawn on the way."""
     steps_per_call: int = 5
