@@ -18,7 +18,7 @@ from ce_jax.config import ConfigError, Inpainting, LatentSearch
 RUN, GUIDE = tiny.dcgan(), tiny.context_encoder_alone()
 TRAINED, GUIDING = untrained.networks(RUN), untrained.networks(GUIDE)
 NETWORKS = Networks(TRAINED.generator, TRAINED.critic, guide=GUIDING.generator)
-SEARCH = LatentSearch(steps=20, rate=0.05, guide_weight=0.0, guide_share=0.0, guide_detail=0.0)
+SEARCH = LatentSearch(steps=20, rate=0.05, guide_weight=0.0)
 COUNT = 4
 
 
@@ -49,16 +49,13 @@ def prediction():
         return np.asarray(propose(GUIDE.model, GUIDING.generator, *noise(), None)[0])
 
 
-def test_without_weight_and_share_the_search_is_that_of_the_paper(alone):
-    np.testing.assert_allclose(found(SEARCH), alone, atol=1e-5)
-
-
-def test_the_proposal_is_shared_between_both(alone, prediction):
-    """Coarse and fine, in shares of their own; beside SciPy's filter."""
-    shared = found(replace(SEARCH, guide_share=0.9, guide_detail=0.3))
+@pytest.mark.parametrize("detail", [0.0, 0.3])
+def test_the_proposal_is_shared_between_both(alone, prediction, detail):
+    """Without a weight the search is that of the paper; beside SciPy's filter."""
+    shared = found(replace(SEARCH, guide_detail=detail))
     difference = prediction - alone
     coarse = gaussian_filter(difference, (0, 1, 1, 0), mode="reflect")
-    expected = alone + 0.9 * coarse + 0.3 * (difference - coarse)
+    expected = alone + coarse + detail * (difference - coarse)
     np.testing.assert_allclose(shared, expected.clip(-1, 1), atol=1e-4)
 
 

@@ -13,18 +13,17 @@ _RADIUS = 4
 """Of the Gaussian that tells coarse from fine, in pixels: four standard deviations."""
 
 
-def shared(found: Array, predicted: Array, *, coarse: float, fine: float) -> Array:
-    """A share of the prediction, the rest of what was found: [b, s, s, 3], both in [-1, 1].
+def shared(found: Array, predicted: Array, *, detail: float) -> Array:
+    """What is coarse of the prediction, and a share of what is fine: [b, s, s, 3] in [-1, 1].
 
     Args:
         found: by the search.
         predicted: by its guide.
-        coarse: the guide's share in what a Gaussian of sigma 1 pixel lets through.
-        fine: its share in the rest.
+        detail: the guide's share in what a Gaussian of sigma 1 pixel does not let through.
     """
     difference = predicted - found
     smooth = _blurred(_blurred(difference).swapaxes(1, 2)).swapaxes(1, 2)
-    return jnp.clip(found + coarse * smooth + fine * (difference - smooth), -1, 1)
+    return jnp.clip(found + smooth + detail * (difference - smooth), -1, 1)
 
 
 def _blurred(images: Array) -> Array:

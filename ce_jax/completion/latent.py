@@ -205,8 +205,7 @@ def conclude(problem: Problem, searching: Searching, way: Array | None, *, keep:
 
     if problem.prediction is not None:
         prediction = jnp.repeat(problem.prediction, k, axis=0)
-        shares = {"coarse": settings.guide_share, "fine": settings.guide_detail}
-        proposal = shared(proposal, prediction, **shares)
+        proposal = shared(proposal, prediction, detail=settings.guide_detail)
 
     # The objective has nothing of the truth in it, and neither has what is held out.
     order = jnp.argsort(score.reshape(b, k), axis=1)

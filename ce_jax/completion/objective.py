@@ -44,7 +44,7 @@ class Problem(NamedTuple):
         """The maps of z, [b * k, d], with what is guessed beside it; k is 1 where that is."""
         if self.guess is None:
             return self.space.features(z)
-        return self.space.features(z, added=self.guess.added)
+        return self.space.features(z, maps=self.guess.maps)
 
     def generate(self, z: Array) -> Array:
         """The images of z, [b * k, d] -> [b * k, s, s, 3], with what is guessed beside it."""
@@ -68,10 +68,10 @@ def pose(images: Array, hole: Array, key: Array, space: Space, settings: LatentS
 
 def _heeded(guess: Guess, hole: Array) -> Guess:
     """A guess that adds nothing where nothing is known: searches begin anywhere there."""
-    if guess.added is None:
+    if guess.maps is None:
         return guess
     known = jnp.any(~hole, axis=(1, 2, 3), keepdims=True)
-    return guess._replace(added=jnp.where(known, guess.added, 0.0))
+    return guess._replace(maps=jnp.where(known, guess.maps, 0.0))
 
 
 class Opinion(NamedTuple):

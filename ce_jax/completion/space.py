@@ -42,8 +42,8 @@ class Space(NamedTuple):
     Attributes:
         dimensions: d.
         prior: what z was drawn from in training.
-        features: z [b, d] -> the feature maps behind the first layers of the generator; what is
-            `added` goes to the innermost ones.
+        features: z [b, d] -> the feature maps behind the first layers of the generator; `maps`
+            are added to the innermost ones.
         paint: these feature maps [b, n, n, c] -> images [b, s, s, 3].
         surprise: (z, images) -> the prior loss without its lambda, [b].
         guess: (images, hole) -> where to begin, by a trained encoder; None without one.

@@ -59,8 +59,8 @@ def programs(trained: Trained) -> dict[str, bytes]:
         channels = innermost_channels(size=side, width=model.dcgan.width)
         start.append(jax.ShapeDtypeStruct((1, 4, 4, channels), jnp.float32))
 
-    def generate(z: Array, *added: Array) -> Array:
-        return space.paint(space.features(z, added=added[0]) if added else space.features(z))
+    def generate(z: Array, *maps: Array) -> Array:
+        return space.paint(space.features(z, maps=maps[0]) if maps else space.features(z))
 
     found = {"generator": _exported(generate, *start)}
     if (critic := _critic_of(trained)) is not None:
@@ -69,8 +69,8 @@ def programs(trained: Trained) -> dict[str, bytes]:
     if (guess := space.guess) is not None:
 
         def encode(images: Array, hole: Array):
-            z, added = guess(images, hole)
-            return z if added is None else (z, added)
+            z, maps = guess(images, hole)
+            return z if maps is None else (z, maps)
 
         found["encoder"] = _exported(encode, images, hole)
     return found

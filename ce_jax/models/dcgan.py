@@ -20,7 +20,7 @@ Array = jax.Array
 class Generator(nn.Module):
     """z [b, latent] -> images [b, size, size, 3] in [-1, 1].
 
-    What is `added`, [b, 4, 4, 512], goes to the maps behind the first layer, which are those of z.
+    Maps, [b, 4, 4, 512], are added to those that the first layer makes of z.
     """
 
     size: int = 64
@@ -30,13 +30,13 @@ class Generator(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     @nn.compact
-    def __call__(self, latent: Array, added: Array | None = None, *, train: bool) -> Array:
+    def __call__(self, latent: Array, maps: Array | None = None, *, train: bool) -> Array:
         channels = innermost_channels(size=self.size, width=self.width)
         dense = nn.Dense(16 * channels, use_bias=False, dtype=self.dtype, kernel_init=KERNEL_INIT)
         x = dense(latent)
         x = x.reshape(-1, 4, 4, channels)  # [b, 4, 4, 512]
         x = nn.relu(BatchNorm(train, self.axis)(x))
-        x = x if added is None else x + added.astype(self.dtype)
+        x = x if maps is None else x + maps.astype(self.dtype)
         while x.shape[1] < self.size // 2:
             # [b, 8, 8, 256], [b, 16, 16, 128], [b, 32, 32, 64]
             x = Upsample(x.shape[-1] // 2, self.kernel)(x)

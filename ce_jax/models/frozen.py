@@ -62,17 +62,17 @@ def generate(layers: Sequence[Layer], z: Array) -> Array:
 
 
 def features(
-    layers: Sequence[Layer], z: Array, *, added: Array | None = None, depth: int = 1
+    layers: Sequence[Layer], z: Array, *, maps: Array | None = None, depth: int = 1
 ) -> Array:
     """The feature maps of a generator behind its first `depth` layers: [b, d] -> [b, n, n, c].
 
-    What is `added`, [b, 4, 4, c], goes to those behind the first.
+    Maps, [b, 4, 4, c], are added to those behind the first.
     """
     dense, *others = layers[:depth]
     kernel, shift = dense
     x = jnp.tensordot(z.astype(kernel.dtype), kernel, 1) + _last(shift, 4)
     x = jax.nn.relu(x)
-    return _up(x if added is None else x + added.astype(x.dtype), others)
+    return _up(x if maps is None else x + maps.astype(x.dtype), others)
 
 
 def paint(layers: Sequence[Layer], features: Array, *, depth: int = 1) -> Array:

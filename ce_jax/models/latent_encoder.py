@@ -21,11 +21,11 @@ class Guess(NamedTuple):
 
     Attributes:
         z: [b, d].
-        added: to the maps behind the generator's first layer, [b, 4, 4, c]; None: nothing.
+        maps: added to those behind the generator's first layer, [b, 4, 4, c]; None: nothing is.
     """
 
     z: Array
-    added: Array | None = None
+    maps: Array | None = None
 
 
 class LatentEncoder(Trunk):
