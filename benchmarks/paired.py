@@ -50,7 +50,7 @@ def compared(ours: Mapping[str, Mapping], theirs: Mapping[str, Mapping]) -> list
         estimate = metrics.summary({figure: difference.tolist()})[figure]
         better = difference < 0 if figure in _LESS_IS_BETTER else difference > 0
         rows.append(
-            f"| {figure} | {estimate.mean:+.4f} ({estimate.low:.4f} to {estimate.high:.4f}) "
+            f"| {figure} | {estimate.mean:+.3g} ({estimate.low:.3g} to {estimate.high:.3g}) "
             f"| {np.mean(better):.0%} | {estimate.n} |"
         )
     return rows
