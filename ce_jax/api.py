@@ -38,7 +38,7 @@ class Incomplete(ValueError):
     """Some images have no completion; the message says which one is the first, and why.
 
     Attributes:
-        completed: what was to be returned, as a list; None in the place of those.
+        completed: what was to be returned, as a list; None in the place of those that failed.
     """
 
     def __init__(self, message: str, completed: list[Any]) -> None:
@@ -52,7 +52,8 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
 
     An image is completed at the scale of the model in a square around its hole, and the hole is
     put back at its own size; known pixels do not change. Networks are loaded and compiled by the
-    first call, and kept for the next ones with the same fields.
+    first call, and kept for the next ones with the same fields. Random starts follow from `seed`
+    and the place of an image in `images`.
 
         >>> import numpy as np
         >>> import ce_jax
@@ -66,8 +67,9 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
     Args:
         images: one or several: uint8 [h, w] or [h, w, c] (grey, RGB, either with alpha), uint16
             [h, w], a PIL image; a list of these, or an array [b, h, w, c].
-        holes: of the size of its image each, or one for all; bool or uint8 [h, w] or [h, w, 1], a
-            PIL image; a list of these, or an array [b, h, w, 1].
+        holes: of the size of its image each, or one for all: bool, True where pixels are missing,
+            or uint8, where they are from 128 on; [h, w] or [h, w, 1], a PIL image; a list of
+            these, or an array [b, h, w, 1].
         **fields: of `config.Inpainting` those that say how, above all `model`, `method`, `blend`,
             `seed` and the settings of the method: `inpaint(..., latent=LatentSearch(...))`.
             Without `batch_size`, up to 64 images are one batch.
@@ -76,9 +78,13 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
         The completed images in the form of `images`.
 
     Raises:
-        UnreadableImage, HoleError: something is no image, or no hole for its image.
-        ConfigError, CheckpointError, ReleaseError, DeviceError: as the command.
-        Incomplete: some images have no completion.
+        UnreadableImage: an image is of none of these kinds.
+        HoleError: a hole is of none of these kinds or of another size, or there are too few.
+        ConfigError: a field is unknown or out of range, or does not suit the model.
+        CheckpointError, ReleaseError: the model cannot be loaded.
+        SourceError, FeatureFileError: the collection, or the weights of VGG19, cannot be read.
+        DeviceError: the devices cannot share `batch_size`.
+        Incomplete: some images have no completion; it holds the others.
     """
     if meaningless := sorted(fields.keys() - _FIELDS):
         raise ConfigError(f"{meaningless[0]} means nothing here; known are {', '.join(_FIELDS)}.")
@@ -97,8 +103,12 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
     # Only a pool and PatchMatch are made with the seed; everything else is asked with it.
     seeded = config.latent.start == "pool" or config.method == "patchmatch"
     alike = config if seeded else replace(config, seed=0)
-    completed = _inpainter(alike, version)(opened, missing, config.seed)
-    returned = [_like(*pair) for pair in zip(each, opened, completed, strict=True)]
+    kept = _inpainter(alike, version)(opened, missing, config.seed)
+    returned = [_like(*pair) for pair in zip(each, opened, kept.pixels, strict=True)]
+    if kept.failures:
+        name, reason, _ = kept.failures[0]
+        others = f" (and {len(kept.failures) - 1} others)" if len(kept.failures) > 1 else ""
+        raise Incomplete(f"image {int(name)} has no completion: {reason}{others}", returned)
     if isinstance(images, np.ndarray):
         return np.stack(returned) if images.ndim == 4 else returned[0]
     return returned[0] if isinstance(images, Image.Image) else returned
@@ -119,17 +129,13 @@ class _Inpainter:
 
     def __call__(
         self, opened: Sequence[Image.Image], holes: Sequence[np.ndarray], seed: int
-    ) -> list[np.ndarray]:
-        """The pixels of pictures with their holes, bool [h, w, 1], filled."""
+    ) -> "_Kept":
+        """Pictures with their holes, bool [h, w, 1], filled."""
         kept, config = _Kept(opened, self._config.blend), replace(self._config, seed=seed)
         work = loop.work_of(self._method, config, None, size=self._size)
         through = loop.Loop(config, work, self._finish, kept)
         through.run(self._groups(opened, holes), stopped=lambda: False)
-        if kept.failures:
-            name, reason, _ = kept.failures[0]
-            others = f" (and {len(kept.failures) - 1} others)" if len(kept.failures) > 1 else ""
-            raise Incomplete(f"image {int(name)} has no completion: {reason}{others}", kept.pixels)
-        return kept.pixels
+        return kept
 
     def _groups(
         self, opened: Sequence[Image.Image], holes: Sequence[np.ndarray]
@@ -219,8 +225,10 @@ def _hole(hole: Any) -> np.ndarray:
     return missing if missing.ndim == 3 else missing[..., np.newaxis]
 
 
-def _like(given: Any, image: Image.Image, pixels: np.ndarray) -> Any:
-    """Pixels in the form of what was given."""
+def _like(given: Any, image: Image.Image, pixels: np.ndarray | None) -> Any:
+    """Pixels in the form of what was given; None of none."""
+    if pixels is None:
+        return None
     if isinstance(given, Image.Image):
         returned = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
         returned.info = {k: v for k, v in image.info.items() if k in ("icc_profile", "exif")}

@@ -44,6 +44,11 @@ def poisson(images: np.ndarray, proposal: np.ndarray, hole: np.ndarray) -> np.nd
     y = `images` and G(ẑ) = `proposal`. Writing x = G(ẑ) + u leaves ||∇u||² with u = y - G(ẑ) known
     outside the hole, so u is the harmonic extension of that difference.
 
+        >>> images, hole = np.full((1, 4, 4, 3), 0.5), np.zeros((1, 4, 4, 1), bool)
+        >>> hole[:, 1:3, 1:3] = True
+        >>> bool(np.allclose(poisson(images, np.zeros_like(images), hole), images))  # flat is flat
+        True
+
     Args:
         images: floating point `[b, h, w, c]` in [-1, 1], finite where known. Never read inside the
             hole.
@@ -53,10 +58,11 @@ def poisson(images: np.ndarray, proposal: np.ndarray, hole: np.ndarray) -> np.nd
     Returns:
         Completed images of the shape and dtype of `images`: known pixels bit-equal, the hole
         clipped to [-1, 1]. An empty hole gives the image itself; where nothing is known the
-        solution is free up to a constant, and the proposal itself is returned.
+        solution is free up to a constant, and the proposal itself is returned, clipped.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or the proposal is not finite.
+        ValueError: shapes do not agree, `hole` is not bool, another array is not floating point,
+            or the proposal is not finite.
     """
     _check(hole, images=images, proposal=proposal)
     _refuse_non_finite(proposal)
@@ -83,7 +89,8 @@ def overlay(images: np.ndarray, proposal: np.ndarray, hole: np.ndarray) -> np.nd
         Completed images of the shape and dtype of `images`, known pixels bit-equal.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or the proposal is not finite inside the hole.
+        ValueError: shapes do not agree, `hole` is not bool, another array is not floating point,
+            or the proposal is not finite inside the hole.
     """
     _check(hole, images=images, proposal=proposal)
     _refuse_non_finite(np.where(hole, proposal, 0))

@@ -153,11 +153,13 @@ def test_images_that_have_no_completion_do_not_take_the_others_with_them():
 
 def test_a_hole_that_cannot_be_placed_fails_alone():
     long = np.zeros((9000, 4, 3), np.uint8)
-    given, holes = [photograph(0, 40, 40, 3), long], [hole_of(40, 40), np.ones((9000, 4), bool)]
+    given = [Image.fromarray(photograph(0, 40, 40, 3)), long]
+    holes = [hole_of(40, 40), np.ones((9000, 4), bool)]
     with pytest.raises(ce_jax.Incomplete, match="image 1 has no completion: the hole is") as caught:
         ce_jax.inpaint(given, holes, method="laplace", batch_size=8)
-    assert caught.value.completed[0].shape == (40, 40, 3)
-    assert caught.value.completed[1] is None
+    completed, none = caught.value.completed
+    assert isinstance(completed, Image.Image) and completed.size == (40, 40), "not as it was given"
+    assert none is None
 
 
 def test_fields_that_mean_nothing_are_refused_and_no_images_are_none():

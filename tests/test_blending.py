@@ -1,12 +1,18 @@
 """The blend is held against a dense solution of the same equations, written out pixel by pixel."""
 
+import doctest
+
 import numpy as np
 import pytest
 
-from ce_jax import membranes
+from ce_jax import blending, membranes
 from ce_jax.blending import harmonic, overlay, poisson
 
 SIZE = (12, 9)
+
+
+def test_the_example_in_the_docs_runs():
+    assert doctest.testmod(blending) == doctest.TestResults(failed=0, attempted=3)
 
 
 def neighbours(pixel):

@@ -21,6 +21,13 @@ class Generator(nn.Module):
     """z [b, latent] -> images [b, size, size, 3] in [-1, 1].
 
     Maps, [b, 4, 4, 512], are added to those that the first layer makes of z.
+
+    Attributes:
+        size: side of the images in pixels, a power of two from 8 on.
+        width: channels of the layer next to the image; each layer inwards has twice as many.
+        axis: names the devices over which BatchNorm averages under `jax.pmap`.
+        kernel: side of the kernels, 4 or 5.
+        dtype: what it computes in; weights and images are float32.
     """
 
     size: int = 64
@@ -51,7 +58,10 @@ def innermost_channels(*, size: int, width: int) -> int:
 
 
 class Trunk(nn.Module):
-    """The layers that critics and encoders have in common; each ends in one of its own."""
+    """The layers that critics and encoders have in common; each ends in one of its own.
+
+    Attributes: those of the generator.
+    """
 
     width: int = 64
     axis: str | None = None
@@ -59,14 +69,16 @@ class Trunk(nn.Module):
     dtype: DTypeLike = jnp.float32
 
     def trunk(self, images: Array, *, train: bool) -> Array:
-        """What of an image they judge by, [b, s, s, c] -> [b, d].
+        """What of an image they judge by, [b, s, s, c] -> [b, 4 * 4 * 512].
 
         It comes back in float32, so that the last layer, which is small, says what it means
         exactly.
         """
-        x = leaky_relu(Downsample(self.width, self.kernel)(images.astype(self.dtype)))
+        x = images.astype(self.dtype)
+        # No BatchNorm next to the image: there it made the critic unstable (Radford, section 3).
+        x = leaky_relu(Downsample(self.width, self.kernel)(x))  # [b, 32, 32, 64]
         while x.shape[1] > 4:
-            # [b, 32, 32, 64], [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
+            # [b, 16, 16, 128], [b, 8, 8, 256], [b, 4, 4, 512]
             x = Downsample(2 * x.shape[-1], self.kernel)(x)
             x = leaky_relu(BatchNorm(train, self.axis)(x))
         return x.reshape(x.shape[0], -1).astype(jnp.float32)

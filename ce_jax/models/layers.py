@@ -13,10 +13,14 @@ from ce_jax.models.convolution import downsample, upsample
 Array = jax.Array
 
 KERNEL_INIT = nn.initializers.normal(0.02)
+"""Of all weights (Radford et al. 2016, section 4)."""
 
 
 class Downsample(nn.Module):
-    """Halves height and width: a convolution at stride 2 without bias, 4x4 or 5x5."""
+    """Halves height and width: a convolution at stride 2 without bias, 4x4 or 5x5.
+
+    [b, h, w, c] -> [b, h/2, w/2, features].
+    """
 
     features: int
     side: int = 4
@@ -29,7 +33,10 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Doubles height and width: a transposed convolution at stride 2 without bias, 4x4 or 5x5."""
+    """Doubles height and width: a transposed convolution at stride 2 without bias, 4x4 or 5x5.
+
+    [b, h, w, c] -> [b, 2h, 2w, features].
+    """
 
     features: int
     side: int = 4
@@ -63,7 +70,7 @@ def _around_one(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float
 
 
 class BatchNorm(nn.Module):
-    """Batch normalisation with the constants of the DCGAN paper: gain N(1, 0.02), decay 0.9.
+    """Batch normalisation with the gain of DCGAN's code, N(1, 0.02), and Torch's decay of 0.9.
 
     `train=False` normalises by the stored statistics, so that an image does not depend on its
     batch-mates. `axis` names the device axis to average over under `jax.pmap`; under `jax.jit`

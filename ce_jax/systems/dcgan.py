@@ -51,18 +51,30 @@ def step(
     """The critic learns from a batch, then the generator from the critic (Radford et al. 2016).
 
     A generator that learns several times does so on the same z; its loss is that of the last time.
-    images [b, s, s, 3] in [-1, 1], key [b].
+
+    Args:
+        game: where both stand.
+        images: photographs, [b, s, s, 3] in [-1, 1].
+        key: [b]; the z of an image, and how it is varied, follow from its own.
+        generator: z -> images.
+        critic: images -> logits.
+        model: how z is drawn, how images are varied, how often the generator learns.
+        average: decay of the running average, if the game has one.
+
+    Returns:
+        The game after the step; both losses, and the mean of D on photographs and on drawn images.
     """
     assert game.critic is not None
     z = draw_latent(key, dimensions=model.latent, prior=model.prior)
 
+    # Photographs are varied in turn 0, drawn images for the critic in 1, for the generator from 2.
     def shown(images: Array, turn: int) -> Array:
         if not model.augmentation:
             return images
         own = jax.vmap(jax.random.fold_in, (0, None))(key, turn)
         return augment(images, own, model.augmentation)
 
-    def fool(player: Player, turn: int, fakes: Array) -> Array:
+    def fool(fakes: Array, player: Player, turn: int) -> Array:
         return adversarial(critic, player, shown(fakes, turn))
 
     def generate(player: Player):
@@ -73,11 +85,13 @@ def step(
         )
 
     # One forward pass of the generator serves both players: its pull-back waits for the critic.
-    next_generator, generated = game.generator, generate(game.generator)
-    next_critic, scalars = judge(critic, game.critic, shown(images, 0), shown(generated[0], 1))
+    next_generator = game.generator
+    fakes, pull_back, batch_stats = generate(next_generator)
+    next_critic, scalars = judge(critic, game.critic, shown(images, 0), shown(fakes, 1))
     for again in range(model.generator_steps):
-        fakes, pull_back, batch_stats = generate(next_generator) if again else generated
-        loss, gradient = jax.value_and_grad(partial(fool, next_critic, 2 + again))(fakes)
+        if again:
+            fakes, pull_back, batch_stats = generate(next_generator)
+        loss, gradient = jax.value_and_grad(fool)(fakes, next_critic, 2 + again)
         next_generator = generator.learn(next_generator, pull_back(gradient)[0], batch_stats)
         scalars["loss/generator"] = loss
     return proceed(game, next_generator, next_critic, average), mean_over(generator.axis, scalars)
@@ -87,9 +101,9 @@ def build(config: Training, model: Dcgan, axis: str | None) -> System:
     """The system of a config with this model."""
     size = config.data.frame.size
     parts, learned = config.microbatches, config.steps * model.generator_steps
-    learning = modules(model, size=size, axis=axis, dtype=config.precision)
-    generator = network(learning[0], config.generator, axis, steps=learned, parts=parts)
-    critic = network(learning[1], config.critic, axis, steps=config.steps, parts=parts)
+    learning, judging = modules(model, size=size, axis=axis, dtype=config.precision)
+    generator = network(learning, config.generator, axis, steps=learned, parts=parts)
+    critic = network(judging, config.critic, axis, steps=config.steps, parts=parts)
     shown, _ = modules(model, size=size)
     update = partial(step, generator=generator, critic=critic, model=model, average=config.average)
 

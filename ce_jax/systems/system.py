@@ -45,12 +45,12 @@ class System(NamedTuple):
 def network(
     module: nn.Module, adam: Adam, axis: str | None, *, steps: int, parts: int = 1
 ) -> Network:
-    """A module and the optimiser that trains it, so often in a run, on batches in so many parts."""
+    """A module with its optimiser: `steps` of it in a run, on batches seen in `parts`."""
     return Network(module, optimizer(adam, steps=steps), axis, parts)
 
 
 def begin(generator: Player, critic: Player | None, config: Training) -> Game:
-    """Step 0 of a game."""
+    """Step 0 of a game; the average is a copy, since a step gives its state's memory away."""
     average = jax.tree.map(jnp.copy, generator.variables) if config.average else None
     return Game(generator, critic, average, jnp.zeros((), jnp.int32))
 
@@ -102,13 +102,16 @@ def play_jointly(
 
     Args:
         game: where they stand.
-        inputs: what the generator is shown.
-        truth: what the critic takes for real.
+        inputs: what the generator is shown, [b, h, w, c].
+        truth: what the critic takes for real, [b, h, w, 3] in [-1, 1].
         generator: predicts.
         critic: None without an adversarial loss.
         weight: of the adversarial loss; the reconstruction gets the rest.
         reconstruct: prediction -> scalars, with `loss/reconstruction` among them.
         judged: prediction -> what of it the critic sees.
+
+    Returns:
+        Both players, and the scalars of `reconstruct`, with all losses among them.
     """
 
     def joint(prediction: Array, player: Player | None) -> tuple[Array, Scalars]:
