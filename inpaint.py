@@ -43,18 +43,19 @@ def main(arguments: list[str]) -> int:
     hosts.leave()
     with commands.interruptible() as stopped:
         if isinstance(config, Table):
-            outcome = tabulate(config, stopped=stopped, tell=_tell)
+            outcome, refused = tabulate(config, stopped=stopped, tell=_tell)
         else:
-            outcome = inpaint(config, stopped=stopped, tell=_tell)
+            outcome, refused = inpaint(config, stopped=stopped, tell=_tell), 0
     report = Path(config.output, "report.html")
+    cells = f"; cells that could not begin: {refused}" if refused else ""
     print(
-        f"{outcome.done} of {outcome.total} images completed, {outcome.failed} failed; "
+        f"{outcome.done} of {outcome.total} images completed, {outcome.failed} failed{cells}; "
         + (f"report: {report}" if report.is_file() else "no report before all shards are done")
     )
     if outcome.stopped:
         print("stopped early; the same command continues")
         return commands.STOPPED
-    if outcome.failed:
+    if outcome.failed or refused:
         return commands.SOME_FAILED if outcome.done else commands.ALL_FAILED
     return commands.DONE
 

@@ -42,13 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     bench = suite.Bench(budget, repetitions=options.repetitions, say=_say)
     setting = Setting(size=options.size, width=options.width, steps=options.steps)
     works = suite.plans(setting, options.batch_sizes, host.works(wanted=wanted, begin=budget.begin))
-    # No variable holds a work, so that it ends before the next one is built.
-    results = list(map(bench.time, filter(lambda work: wanted(work.name), works)))
     given = {name: value for name, value in vars(options).items() if name != "out"}
-    report = figures.report(results, machine=machine, setting=given)
-    page.publish(options.out, "benchmark", report, page.markdown(report))
-    (options.out / "ratios.svg").write_text(plots.ratios(report))
-    (options.out / "cost.svg").write_text(plots.costs(report))
+    results = []
+    # No variable holds a work, so that it ends before the next one is built.
+    for result in map(bench.time, filter(lambda work: wanted(work.name), works)):
+        results.append(result)
+        # After each, since a machine may be taken away before the last.
+        report = figures.report(results, machine=machine, setting=given)
+        page.write(options.out, "benchmark", report, page.markdown(report))
+        (options.out / "ratios.svg").write_text(plots.ratios(report))
+        (options.out / "cost.svg").write_text(plots.costs(report))
+    print((options.out / "benchmark.md").read_text(), end="")
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -27,7 +27,7 @@ from benchmarks.pytorch.networks import frozen
 from benchmarks.pytorch.running import Mode
 from benchmarks.setting import Setting
 from benchmarks.work import Side, Work
-from ce_jax import batch, checkpointing, loop, sharding
+from ce_jax import batch, checkpointing, loop, sharding, workdirs
 from ce_jax.completion.space import Networks
 from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.images import to_float, to_uint8
@@ -50,7 +50,7 @@ def works(*, files: int, width: int, steps: int, batch_size: int) -> Iterator[Wo
         photographs.write(place / "images", files, height=_SIZE, width=_SIZE, suffix=".png")
         setting = Setting(size=_SIZE, width=width, batch_size=batch_size)
         game = ours.start(setting.dcgan)
-        checkpointing.claim(place / "model", setting.dcgan)
+        workdirs.claim(place / "model", setting.dcgan)
         with checkpointing.Checkpoints(place / "model") as checkpoints:
             checkpoints.save(0, game)
         config = Inpainting(

@@ -13,10 +13,15 @@ HEADER = (
 
 def publish(folder: Path, name: str, figures: object, page: str) -> None:
     """Writes the figures as JSON and the page as Markdown, and prints the page."""
+    write(folder, name, figures, page)
+    print(page, end="")
+
+
+def write(folder: Path, name: str, figures: object, page: str) -> None:
+    """Writes the figures as JSON and the page as Markdown."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.json").write_text(json.dumps(figures, indent=2) + "\n")
     (folder / f"{name}.md").write_text(page)
-    print(page, end="")
 
 
 def markdown(report: Mapping[str, Any]) -> str:

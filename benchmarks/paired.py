@@ -43,7 +43,8 @@ def compared(ours: Mapping[str, Mapping], theirs: Mapping[str, Mapping]) -> list
         raise ValueError(f"{differing[0]} was measured in one of the folders and not in the other")
     rows = []
     for figure in _FIGURES:
-        pairs = [(ours[name][figure], theirs[name][figure]) for name in sorted(ours)]
+        # A figure that is no number, as the PSNR of equal images, is not written down.
+        pairs = [[of[name].get(figure, np.nan) for of in (ours, theirs)] for name in sorted(ours)]
         mine, other = np.asarray(pairs, np.float64).T
         both = np.isfinite(mine) & np.isfinite(other)
         difference = (mine - other)[both]

@@ -18,7 +18,7 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     releases                                 networks in one file, and by name
     sharding arithmetic profiling            the devices, and how fast they are
     hosts                                    the processes that share them
-    checkpointing loading                    what a run keeps; networks, wherever they are
+    workdirs checkpointing loading           what a run keeps; networks, wherever they are
     hole_sets shards                         holes for everybody; parts of a data set
     sources data hole_files pairing          images and holes into batches
     feature_files                            networks of others from files

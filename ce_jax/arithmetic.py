@@ -16,10 +16,12 @@ import jax.numpy as jnp
 from ce_jax import sharding, systems
 from ce_jax.config import Training
 
+_PRODUCTS = 5  # the fastest of which is what the devices can do
 
-def native(function: Callable, *arguments: Any, platform: str = "tpu") -> jax.stages.Lowered:
+
+def native(function: Callable, *arguments: Any) -> jax.stages.Lowered:
     """A jitted function, lowered for an accelerator that need not be there."""
-    return cast(Any, function).trace(*arguments).lower(lowering_platforms=(platform,))
+    return cast(Any, function).trace(*arguments).lower(lowering_platforms=("tpu",))
 
 
 class Cost(NamedTuple):
@@ -64,7 +66,7 @@ def product_side() -> int:
     return 2048 if jax.default_backend() == "cpu" else 8192
 
 
-def ceiling(precision: str, *, repetitions: int = 5) -> float:
+def ceiling(precision: str) -> float:
     """FLOP/s at which all devices together multiply large matrices of this precision."""
     mesh, n = sharding.make_mesh(), product_side()
     shared = sharding.split(mesh)
@@ -76,7 +78,7 @@ def ceiling(precision: str, *, repetitions: int = 5) -> float:
     left = jax.jit(factors, out_shardings=shared)()
     product = jax.jit(jnp.matmul, out_shardings=shared)
     chain, seconds = jax.block_until_ready(product(left, left)), []
-    for _ in range(repetitions):
+    for _ in range(_PRODUCTS):
         start = time.perf_counter()
         chain = jax.block_until_ready(product(chain, left))
         seconds.append(time.perf_counter() - start)

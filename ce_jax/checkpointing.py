@@ -1,4 +1,4 @@
-"""What a run keeps on disk, in its work directory: `config.json` and `checkpoints/STEP`.
+"""What a run keeps on disk of its state: `checkpoints/STEP` in its work directory.
 
 A checkpoint is the state, written by orbax while the device works on. Its step says where a run
 stands in its data too, so that one that was stopped continues as if it had not been, on whatever
@@ -6,7 +6,6 @@ number of devices and hosts. A work directory may lie in an object store; that o
 hosts is one that all of them see.
 """
 
-import json
 import logging
 import os
 import textwrap
@@ -21,92 +20,11 @@ import jax
 from etils import epath
 from orbax.checkpoint.experimental import v1 as ocp
 
-from ce_jax import config as configuration
 from ce_jax import files, hosts, sharding, systems
-from ce_jax.config import Training
 from ce_jax.state import Game, Trained
+from ce_jax.workdirs import CheckpointError, read_config, saved_steps
 
 _log = logging.getLogger(__name__)
-_FREE_TO_CHANGE = {
-    "steps_per_call",
-    "log_every",
-    "picture_every",
-    "checkpoint_every",
-    "sharding.mode",
-    "keep_last",
-    "keep_every",
-    "data.threads",
-    "data.cache",
-}
-# Object stores cannot rename folders: there, orbax says with this file that one is complete.
-_COMPLETE = "commit_success.txt"
-
-
-class CheckpointError(ValueError):
-    """A work directory that does not hold what is asked of it."""
-
-
-def claim(workdir: os.PathLike | str, config: Training) -> None:
-    """Makes `workdir` the home of this run, or finds that it already is.
-
-    Raises:
-        CheckpointError: it holds checkpoints of another run, or somebody's files.
-    """
-    workdir = files.place(workdir)
-    record = workdir / "config.json"
-    if not record.exists():
-        if workdir.exists() and any(workdir.iterdir()):
-            raise CheckpointError(
-                f"{workdir} is not empty and holds no training run; choose another --workdir."
-            )
-        workdir.mkdir(parents=True, exist_ok=True)
-    elif saved_steps(workdir):
-        before = read_config(workdir)
-        changed = _differences(configuration.to_dict(before), configuration.to_dict(config))
-        cosine = "cosine" in (config.generator.schedule, config.critic.schedule)
-        allowed = _FREE_TO_CHANGE if cosine else {*_FREE_TO_CHANGE, "steps"}
-        if refused := sorted(changed.keys() - allowed):
-            name = refused[0]
-            old, new = changed[name]
-            raise CheckpointError(
-                f"{workdir} holds a run with another {' and '.join(refused)} "
-                f"({name}: {old!r} there, {new!r} now); choose another --workdir."
-            )
-    files.write_text(record, json.dumps(configuration.to_dict(config), indent=2) + "\n")
-
-
-def read_config(workdir: os.PathLike | str) -> Training:
-    """The config of the run in `workdir`.
-
-    Raises:
-        CheckpointError: there is none, or it cannot be read.
-    """
-    record = record_of(workdir)
-    try:
-        return configuration.training_from_dict(json.loads(record.read_text()))
-    except ValueError as error:
-        raise CheckpointError(f"{record} cannot be read: {error}") from error
-
-
-def record_of(workdir: os.PathLike | str) -> epath.Path:
-    """The file with the config of the run in `workdir`.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    record = files.place(workdir) / "config.json"
-    if not record.is_file():
-        raise CheckpointError(f"{workdir} holds no training run (no config.json in it).")
-    return record
-
-
-def saved_steps(workdir: os.PathLike | str) -> list[int]:
-    """The steps of which `workdir` has a complete checkpoint."""
-    folder = files.place(workdir) / "checkpoints"
-    found = [path for path in folder.iterdir() if path.name.isdecimal()] if folder.exists() else []
-    if files.is_remote(folder):
-        found = [path for path in found if (path / _COMPLETE).exists()]
-    return sorted(int(path.name) for path in found)
 
 
 class Checkpoints:
@@ -179,8 +97,7 @@ def load(workdir: os.PathLike | str) -> Trained:
         raise CheckpointError(f"{workdir} has no checkpoint yet; train first.")
     shapes = jax.eval_shape(systems.build(config).init, jax.random.key(0))
     step, game = _newest(workdir, shapes)
-    critic = None if game.critic is None else game.critic.variables
-    return Trained(config, game.exhibit, critic, step)
+    return Trained.of(config, game, step)
 
 
 def _newest(workdir: os.PathLike | str, shapes: Any, *, until: int | None = None) -> Any:
@@ -262,15 +179,3 @@ def _shapes(state: Any) -> set[tuple[str, tuple[int, ...]]]:
     leaves = jax.tree_util.tree_leaves_with_path(state, is_leaf=lambda x: hasattr(x, "shape"))
     keystr = partial(jax.tree_util.keystr, simple=True, separator=".")
     return {(keystr(path), tuple(leaf.shape)) for path, leaf in leaves}
-
-
-def _differences(before: dict, after: dict, prefix: str = "") -> dict[str, tuple[Any, Any]]:
-    """Fields (dotted) whose value is not the same: name -> (before, after)."""
-    changed = {}
-    for name in before.keys() | after.keys():
-        old, new = before.get(name), after.get(name)
-        if isinstance(old, dict) and isinstance(new, dict):
-            changed |= _differences(old, new, f"{prefix}{name}.")
-        elif json.dumps(old) != json.dumps(new):
-            changed[prefix + name] = (old, new)
-    return changed

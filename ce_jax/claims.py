@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ce_jax import files, packing
+from ce_jax.config import flat
 from ce_jax.manifest import Manifest
 from ce_jax.shards import WHOLE, Shard
 
@@ -113,7 +114,8 @@ def _share(manifest: Manifest, shard: Shard, lock: IO, held: ExitStack) -> None:
 def _refuse_others(folder: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
     record = folder / "inpainting.json"
     if record.is_file():
-        before = files.json_object(record.read_text(encoding="utf-8"))
+        before = flat(files.json_object(record.read_text(encoding="utf-8")))
+        identity = flat(dict(identity))
         # What an older version did not know of, was off.
         changed = sorted(
             k

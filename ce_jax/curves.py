@@ -94,9 +94,9 @@ class Curves:
             sides["high"] = [one and _rounded(one.high) for one in found]
         return sides
 
-    def pace(self, *, over: int = 10) -> float | None:
-        """Images per second over the last stretches; None while nothing is known."""
-        last = [one.total / one.lines for s in self._stretches[-over:] if (one := s.get(PACE))]
+    def pace(self) -> float | None:
+        """Images per second over the last ten stretches; None while nothing is known."""
+        last = [one.total / one.lines for s in self._stretches[-10:] if (one := s.get(PACE))]
         return sum(last) / len(last) if last else None
 
     def seconds(self, batch_size: int) -> float:

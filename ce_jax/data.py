@@ -45,11 +45,7 @@ def training_batches(
     """An endless iterator over the batches of a run from step `start` on, already on the devices.
 
     Each host reads the rows that its own devices hold; `close()` ends the threads.
-
-    Raises:
-        SourceError: as `check`.
     """
-    check(config, source)
     shares = sharding.addressable_devices_indices_map((config.batch_size,)).values()
     rows = np.sort(np.concatenate([np.arange(config.batch_size)[share] for share in shares]))
     return read_ahead(config, rows_of_batches(config, source, rows, start=start), sharding)
@@ -168,7 +164,7 @@ def collection(spec: str, frame: Frame) -> np.ndarray:
     squares = grain.MapDataset.source(range(len(source))).map(
         lambda index: _square(source, index, frame)
     )
-    found = out_of_memory((len(source), frame.size, frame.size, 3), np.uint8)
+    found = on_disk((len(source), frame.size, frame.size, 3), np.uint8)
     count = 0
     for square in tqdm(squares.to_iter_dataset(threads), total=len(source), unit="image"):
         if square is not None:
@@ -179,7 +175,7 @@ def collection(spec: str, frame: Frame) -> np.ndarray:
     return found[:count]
 
 
-def out_of_memory(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def on_disk(shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """An array of zeros that lies in a file without a name, which ends with the process."""
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, dtype, "w+", shape=shape)

@@ -129,7 +129,7 @@ def hold(file: IO, *, shared: bool = False) -> bool:
     return True
 
 
-def is_passing(path: Path) -> bool:
+def is_passing(path: Path | epath.Path) -> bool:
     """Whether a file is a lock or the beginning of another, and nothing that was to be kept."""
     return _PASSING.fullmatch(path.name) is not None
 

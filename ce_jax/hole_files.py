@@ -84,8 +84,7 @@ class HoleFiles:
 
     def idle(self, images: Sequence[str]) -> list[Path]:
         """The files of the folder that belong to none of these images."""
-        if self.by_stem is None:
-            return []
+        assert self.by_stem is not None
         used = {file for image in images for file in self._found(image)}
         return [file for several in self.by_stem.values() for file in several if file not in used]
 

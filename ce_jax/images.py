@@ -23,7 +23,7 @@ from ce_jax.pixels import to_uint8 as to_uint8
 Decoded = TypeVar("Decoded")
 
 MAX_PIXELS = 64_000_000
-"""Larger pictures are refused before they are decoded, unless more is asked for."""
+"""Larger pictures are refused before they are decoded."""
 
 # Pillow also opens formats that run other programs or hold no photographs (EPS, WMF, HDF5, ...).
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
@@ -38,7 +38,7 @@ class UnreadableImage(ValueError):
     """An image that cannot be read; the message names it and gives the reason in one line."""
 
 
-def read(path_or_bytes: str | os.PathLike | bytes, *, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+def read(path_or_bytes: str | os.PathLike | bytes) -> np.ndarray:
     """Decode one photograph to uint8 [h, w, 3], upright.
 
     Grey, palette and CMYK become RGB; alpha is dropped. 16-bit values 0..65535 (modes I;16 and I)
@@ -46,15 +46,14 @@ def read(path_or_bytes: str | os.PathLike | bytes, *, max_pixels: int = MAX_PIXE
     is applied. JPEGs with further pictures inside (MPO, from phones) give the main one.
 
     Raises:
-        UnreadableImage: no image, truncated, animated, or of more than `max_pixels` pixels, which
-            is read from the header, before anything is decoded.
+        UnreadableImage: no image, truncated, animated, or of more than `MAX_PIXELS`, which is read
+            from the header, before anything is decoded.
     """
-    if (pixels := _plain_jpeg(path_or_bytes, max_pixels)) is not None:
-        return pixels
-    return decode(path_or_bytes, rgb, max_pixels=max_pixels)
+    pixels = _plain_jpeg(path_or_bytes)
+    return decode(path_or_bytes, rgb) if pixels is None else pixels
 
 
-def _plain_jpeg(path_or_bytes: str | os.PathLike | bytes, max_pixels: int) -> np.ndarray | None:
+def _plain_jpeg(path_or_bytes: str | os.PathLike | bytes) -> np.ndarray | None:
     """The pixels that Pillow gives of a JPEG as most are; None of any other file, whole or broken.
 
     With the decoder that Pillow has, but without Python's lock, which a head read in Python holds
@@ -66,12 +65,12 @@ def _plain_jpeg(path_or_bytes: str | os.PathLike | bytes, max_pixels: int) -> np
         else:
             with open(path_or_bytes, "rb") as file:
                 data = file.read(len(_JPEG))
-                if data == _JPEG and os.fstat(file.fileno()).st_size < 4 * max_pixels:
+                if data == _JPEG and os.fstat(file.fileno()).st_size < 4 * MAX_PIXELS:
                     data += file.read()
         if not data.startswith(_JPEG) or any(mark in data for mark in _NOT_PLAIN):
             return None
         height, width, colours, _ = simplejpeg.decode_jpeg_header(data)
-        if colours not in ("YCbCr", "Gray") or int(height) * int(width) > max_pixels:
+        if colours not in ("YCbCr", "Gray") or int(height) * int(width) > MAX_PIXELS:
             return None
         return simplejpeg.decode_jpeg(data, "RGB", strict=True)
     except (OSError, ValueError):
@@ -79,10 +78,7 @@ def _plain_jpeg(path_or_bytes: str | os.PathLike | bytes, max_pixels: int) -> np
 
 
 def decode(
-    path_or_bytes: str | os.PathLike | bytes,
-    convert: Callable[[Image.Image], Decoded],
-    *,
-    max_pixels: int = MAX_PIXELS,
+    path_or_bytes: str | os.PathLike | bytes, convert: Callable[[Image.Image], Decoded]
 ) -> Decoded:
     """What `convert` makes of one photograph, decoded and upright; raises as `read` does."""
     in_memory = isinstance(path_or_bytes, bytes)
@@ -90,9 +86,9 @@ def decode(
     try:
         file = io.BytesIO(path_or_bytes) if in_memory else path_or_bytes
         with Image.open(file, formats=_FORMATS) as image:
-            if image.width * image.height > max_pixels:
+            if image.width * image.height > MAX_PIXELS:
                 size = f"{image.width} x {image.height} pixels"
-                raise UnreadableImage(f"{name}: {size}, more than the limit of {max_pixels}")
+                raise UnreadableImage(f"{name}: {size}, more than the limit of {MAX_PIXELS}")
             if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
                 raise UnreadableImage(f"{name}: holds several frames; save the one to use alone")
             image.load()

@@ -4,15 +4,17 @@ A model is named by the work directory of a training run, by a `.safetensors` fi
 of one that comes with the package. What is there under this name goes before the package.
 """
 
+import hashlib
 import os
 from collections.abc import Callable, Hashable
 from dataclasses import replace
+from typing import NamedTuple
 
-from ce_jax import checkpointing, files, releases, sharding
-from ce_jax.checkpointing import CheckpointError
+from ce_jax import checkpointing, files, releases, sharding, workdirs
 from ce_jax.config import ConfigError, ContextEncoder, Frame, Inpainting, LatentEncoder, Training
 from ce_jax.releases import Released
 from ce_jax.state import Game, GuessingGame, Searched, Trained
+from ce_jax.workdirs import CheckpointError
 
 
 def load(model: str | os.PathLike) -> Trained:
@@ -45,7 +47,7 @@ def config_of(model: str | os.PathLike) -> Training:
         return releases.read_config(known.path)
     if releases.is_file(model):
         return releases.read_config(model)
-    return checkpointing.read_config(model)
+    return workdirs.read_config(model)
 
 
 def networks_of(config: Inpainting) -> Trained | None:
@@ -90,46 +92,74 @@ def version_of(model: str | os.PathLike) -> Hashable:
         return None
     if releases.is_file(model):
         return releases.version_of(model)
-    return max(checkpointing.saved_steps(model), default=None)
+    return max(workdirs.saved_steps(model), default=None)
 
 
-def head_start(config: Training, workdir: os.PathLike | str) -> Callable[[Game], Game]:
-    """What gives step 0 of a new run the networks of others that its config asks for.
+class HeadStart(NamedTuple):
+    """What a new run knows already.
 
-    A run that has begun already has them.
+    Attributes:
+        digest: of the networks that it has from elsewhere; empty without any.
+        give: step 0 -> step 0 with these networks.
+    """
+
+    digest: str
+    give: Callable[[Game], Game]
+
+
+def head_start(config: Training, workdir: os.PathLike | str) -> HeadStart:
+    """The networks of others that a new run begins with; one that has begun already has them.
 
     Raises:
         CheckpointError: there are none, or they are not those of this config.
         ReleaseError: a file that is damaged, or does not hold a model.
     """
-    if checkpointing.saved_steps(workdir):
-        return lambda game: game
+    model = config.model
+    if workdirs.saved_steps(workdir):
+        return HeadStart("", lambda game: game)
     if config.start_from is not None:
         known = _further(config.start_from, config)
-        return lambda game: sharding.spread(game.knowing(known.generator, known.critic), game)
-    if isinstance(config.model, LatentEncoder):
-        searched = _searched(config.model, config.data.frame)
-        return lambda game: sharding.spread(_searching(game, searched), game)
-    return lambda game: game
+
+        def give(game: Game) -> Game:
+            return sharding.spread(game.knowing(known.generator, known.critic), game)
+
+    elif isinstance(model, LatentEncoder):
+        known = load(model.run)
+        searched = _searched(known, model, config.data.frame)
+
+        def give(game: Game) -> Game:
+            assert isinstance(game, GuessingGame)
+            return sharding.spread(replace(game, searched=searched), game)
+
+    else:
+        return HeadStart("", lambda game: game)
+    return HeadStart(hashlib.sha256(releases.pack(known)).hexdigest(), give)
 
 
 def _further(model: str, config: Training) -> Trained:
     """What this experiment is to train further."""
-    trained = load(model)
-    mine, theirs = type(config.model).__name__, type(trained.config.model).__name__
-    if mine != theirs:
-        raise CheckpointError(f"{model} is a {theirs}, but this config trains a {mine}.")
+    trained, mine = load(model), config.model
+    theirs = trained.config.model
+    if type(mine) is not type(theirs):
+        raise CheckpointError(
+            f"{model} is a {type(theirs).__name__}, but this config trains a {type(mine).__name__}."
+        )
+    dcgans = [each.dcgan for each in (theirs, mine) if isinstance(each, LatentEncoder)]
+    if len(set(dcgans)) > 1:
+        raise CheckpointError(
+            f"{model} guesses for {dcgans[0]}, but this config says model.dcgan = {dcgans[1]}; "
+            "change it, or --start-from."
+        )
     if misfit := releases.misfit(trained, config):
         raise CheckpointError(
-            f"{model}: {misfit}; choose the --model fields that it was trained with, or another "
-            "--start-from."
+            f"{model}: {misfit}; choose the --model fields and the --data.frame.size that it was "
+            "trained with, or another --start-from."
         )
     return trained
 
 
-def _searched(model: LatentEncoder, frame: Frame) -> Searched:
+def _searched(trained: Trained, model: LatentEncoder, frame: Frame) -> Searched:
     """The DCGAN that an encoder learns to guess for; also one that another encoder has along."""
-    trained = load(model.run)
     theirs, generator, critic = trained.config.model, trained.generator, trained.critic
     if isinstance(theirs, LatentEncoder):
         theirs, (generator, critic) = theirs.dcgan, generator["searched"]
@@ -139,11 +169,6 @@ def _searched(model: LatentEncoder, frame: Frame) -> Searched:
             f"model.dcgan = {model.dcgan} and data.frame = {frame}; change it, or --model.run."
         )
     return Searched(generator, critic)
-
-
-def _searching(game: Game, searched: Searched) -> Game:
-    assert isinstance(game, GuessingGame)
-    return replace(game, searched=searched)
 
 
 def _released(model: str | os.PathLike) -> Released | None:

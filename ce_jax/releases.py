@@ -178,7 +178,7 @@ def read_config(path: str | os.PathLike) -> Training:
 def shapes(config: Training) -> Trained:
     """What a run of this experiment leaves, as shapes."""
     game = jax.eval_shape(systems.build(config).init, jax.random.key(0))
-    return Trained(config, game.exhibit, game.critic and game.critic.variables, 0)
+    return Trained.of(config, game, 0)
 
 
 def _unreadable(path: str | os.PathLike, error: OSError) -> ReleaseError:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple, get_args
 
 from etils import epath
 
-from ce_jax import checkpointing, config, files, history, pages
-from ce_jax.checkpointing import CheckpointError
+from ce_jax import config, files, history, pages, workdirs
 from ce_jax.config import Dcgan, Model, Training
 from ce_jax.curves import Curves
+from ce_jax.workdirs import CheckpointError
 
 INPAINTS = {
     "Dcgan": "configs/latent_search.py",
@@ -87,7 +87,7 @@ def read(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int 
 
 
 def _read_config(workdir: epath.Path) -> dict[str, Any]:
-    record = checkpointing.record_of(workdir)
+    record = workdirs.record_of(workdir)
     plain = files.json_object(record.read_bytes().decode(errors="replace"))
     if not isinstance(plain.get("model"), dict):
         raise CheckpointError(f"{record} is not the config of a training run; restore that file.")
@@ -121,7 +121,7 @@ def facts(run: Run) -> dict[str, str]:
     plain, began = run.plain, run.began
     model, data = plain["model"], plain.get("data", {})
     count, processes = began.get("images"), began.get("processes", 1)
-    saved = checkpointing.saved_steps(run.workdir)
+    saved = workdirs.saved_steps(run.workdir)
     told = {
         "model": f"{model.get('kind')}, {data.get('frame', {}).get('size')} pixels",
         "images": data.get("source", "") + (f" ({count:,})" if count else ""),

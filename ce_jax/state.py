@@ -167,6 +167,11 @@ class Trained(NamedTuple):
     sha256: str | None = None
     guide: "Trained | None" = None
 
+    @classmethod
+    def of(cls, config: Training, game: Game, step: int) -> "Trained":
+        """The networks of a run that has come to this step."""
+        return cls(config, game.exhibit, game.critic and game.critic.variables, step)
+
 
 @dataclass(frozen=True)
 class Network:

@@ -32,13 +32,16 @@ def tabulate(
     *,
     stopped: Callable[[], bool] = lambda: False,
     tell: Callable[[str], None] = lambda line: None,
-) -> Outcome:
+) -> tuple[Outcome, int]:
     """Runs every cell that is wanted and not yet done, and writes the table of all.
 
     Args:
         config: what is to be compared.
         stopped: asked after every batch; True ends the run, and the next one continues.
-        tell: what is said of each cell before it begins.
+        tell: what is said of each cell before it begins, and of one that cannot.
+
+    Returns:
+        How the cells ended together, and how many could not even begin.
 
     Raises:
         OutputError: the output folder holds something else.
@@ -49,7 +52,7 @@ def tabulate(
     (folder / "cells").mkdir(parents=True, exist_ok=True)
     results = {cell: _result(cell, config) for cell in cells(config)}
     wanted = [cell for cell in results if _wanted(cell, config)]
-    done = failed = total = 0
+    done = failed = total = refused = 0
     for number, cell in enumerate(wanted, 1):
         if stopped():
             break
@@ -57,15 +60,16 @@ def tabulate(
         try:
             outcome = inpaint(cell.inpainting, stopped=stopped)
         except (ValueError, OSError) as error:
+            tell(f"refused: {error}")
             results[cell] = Result(cell, note=str(error))
-            failed, total = failed + 1, total + 1
+            refused += 1
             continue
         done, failed, total = done + outcome.done, failed + outcome.failed, total + outcome.total
         results[cell] = _result(cell, config)
         write_tables(folder, config, list(results.values()))
     write_tables(folder, config, list(results.values()))
     write_page(folder, config, list(results.values()))
-    return Outcome(done, failed, total, stopped())
+    return Outcome(done, failed, total, stopped()), refused
 
 
 def cells(config: Table) -> list[Cell]:

@@ -22,6 +22,7 @@ from ce_jax import (
     sharding,
     sources,
     systems,
+    workdirs,
 )
 from ce_jax import config as configuration
 from ce_jax.checkpointing import Checkpoints
@@ -60,25 +61,24 @@ def train(
             scalars): it is given them, and gives back what the loop calls.
 
     Raises:
-        CheckpointError, SourceError, HoleError, DeviceError, PlaceError: the run cannot start as
-            asked.
+        CheckpointError, ReleaseError, SourceError, HoleError, DeviceError, PlaceError: the run
+            cannot start as asked.
         HostsError: it cannot start in another process.
         Diverged: a loss became NaN or infinite; what was saved before is untouched.
     """
     mesh, workdir = sharding.make_mesh(), files.place(workdir)
-    source, program, game = _prepared(config, workdir, mesh)
-    program = program._replace(update=watch(program.update))
-    start = int(game.step)
-    facts = {"command": command, "images": len(source), "parameters": parameters(game)}
-    batches = data.training_batches(config, source, sharding.split(mesh), start=start)
-    kept = {"keep_last": config.keep_last, "keep_every": config.keep_every}
-    with (
-        contextlib.closing(batches),
-        run_report.reported(workdir),
-        Checkpoints(workdir, **kept) as checkpoints,
-        _logbook(config, workdir, start, facts) as logbook,
-        jax.transfer_guard("disallow"),  # what the loop moves, it moves on purpose
-    ):
+    with contextlib.ExitStack() as held:
+        source, program, game = _prepared(config, workdir, mesh, held, stopped)
+        program = program._replace(update=watch(program.update))
+        start = int(game.step)
+        facts = {"command": command, "images": len(source), "parameters": parameters(game)}
+        batches = data.training_batches(config, source, sharding.split(mesh), start=start)
+        held.enter_context(contextlib.closing(batches))
+        held.enter_context(run_report.reported(workdir))
+        kept = {"keep_last": config.keep_last, "keep_every": config.keep_every}
+        checkpoints = held.enter_context(Checkpoints(workdir, **kept))
+        logbook = held.enter_context(_logbook(config, workdir, start, facts))
+        held.enter_context(jax.transfer_guard("disallow"))  # what it moves, it moves on purpose
         return _loop(
             config,
             game,
@@ -108,44 +108,69 @@ class _Program(NamedTuple):
     epoch: int
 
 
-def _prepared(config: Training, workdir: epath.Path, mesh: Mesh) -> tuple[Source, _Program, Game]:
-    """Whatever may refuse to begin; then the work directory is taken, and the game restored."""
+def _prepared(
+    config: Training,
+    workdir: epath.Path,
+    mesh: Mesh,
+    held: contextlib.ExitStack,
+    stopped: Callable[[], bool],
+) -> tuple[Source, _Program, Game]:
+    """Whatever may refuse to begin; then the work directory is held, and the game restored."""
     hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)))
     with hosts.together():
-        source, head_start, scene = _opened(config, workdir, mesh)
-    program = _compiled(config, mesh, len(source), scene)
+        system = systems.build(config, axis=sharding.axis_of(config.sharding.mode))
+        sharding.check_batch(config.batch_size, mesh, parts=config.microbatches)
+        source = _opened(config.data.source, workdir)
+        data.check(config, source)
+        head_start = loading.head_start(config, workdir)
+        scene = _squares(config, source, _PREVIEWS) if hosts.is_first() else None
+        validated, epoch = None, config.steps
+        if system.validate is not None:
+            of = config.data.validation
+            tried = source if of is None else _opened(of, workdir)
+            validated = _squares(config, tried, _VALIDATED)
+            epoch = max(len(source) // config.batch_size, 1)
+    program = _compiled(config, system, mesh, scene=scene, validated=validated, epoch=epoch)
     with hosts.together():
         if hosts.is_first():
-            checkpointing.claim(workdir, config)  # after everything that may refuse to begin
+            # After everything that may refuse to begin.
+            held.enter_context(workdirs.alone(workdir, config, stopped=stopped))
+            workdirs.claim(workdir, config)
     hosts.require_shared(workdir)
-    game = head_start(program.begin())
+    hosts.require_alike("network to begin with", head_start.digest)
+    game = head_start.give(program.begin())
     return source, program, checkpointing.restore(workdir, game)
 
 
-def _opened(
-    config: Training, workdir: epath.Path, mesh: Mesh
-) -> tuple[Source, Callable[[Game], Game], np.ndarray | None]:
-    """The source; what a new run knows already; and what the first process shows all along."""
-    sharding.check_batch(config.batch_size, mesh, parts=config.microbatches)
-    source = sources.open_source(config.data.source)
-    sources.keep_apart(config.data.source, workdir)
-    data.check(config, source)
-    head_start, scene = loading.head_start(config, workdir), None
-    if hosts.is_first():
-        scene = images.to_float(data.examples(source, config.data.frame, _PREVIEWS))
-    return source, head_start, scene
+def _opened(spec: str, workdir: epath.Path) -> Source:
+    """A source that a run does not write into."""
+    source = sources.open_source(spec)
+    sources.keep_apart(spec, workdir)
+    return source
 
 
-def _compiled(config: Training, mesh: Mesh, count: int, scene: np.ndarray | None) -> _Program:
-    """The program of a run over so many images."""
+def _squares(config: Training, source: Source, count: int) -> np.ndarray:
+    """The first images of a source, float32 [n, s, s, 3]."""
+    return images.to_float(data.examples(source, config.data.frame, count))
+
+
+def _compiled(
+    config: Training,
+    system: System,
+    mesh: Mesh,
+    *,
+    scene: np.ndarray | None,
+    validated: np.ndarray | None,
+    epoch: int,
+) -> _Program:
+    """The program of a run, which shows what it makes of a scene and is tried on other images."""
     mode, whole = config.sharding.mode, sharding.replicated(mesh)
-    system = systems.build(config, axis=sharding.axis_of(mode))
     update = sharding.compile_steps(system.step, mesh, mode=mode)
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
-    step_key, validate, epoch = sharding.copied(step_key, mesh), None, config.steps
-    if system.validate is not None:
-        validate = _validator(system.validate, config, jax.random.fold_in(preview_key, 1), mesh)
-        epoch = max(count // config.batch_size, 1)
+    step_key, validate = sharding.copied(step_key, mesh), None
+    if system.validate is not None and validated is not None:
+        key = jax.random.fold_in(preview_key, 1)
+        validate = _validator(system.validate, validated, key, mesh)
     return _Program(
         lambda: jax.jit(system.init, out_shardings=whole)(init_key),
         lambda game, batches: update(game, batches, step_key),
@@ -173,14 +198,12 @@ def _painter(system: System, scene: np.ndarray, key: Array, mesh: Mesh) -> Calla
 
 
 def _validator(
-    validate: Callable, config: Training, key: Array, mesh: Mesh
+    validate: Callable, squares: np.ndarray, key: Array, mesh: Mesh
 ) -> Callable[[Game], Game]:
     """What begins the next epoch of a game, always on the same validation images and holes."""
-    source = sources.open_source(config.data.validation or config.data.source)
-    squares = images.to_float(data.examples(source, config.data.frame, _VALIDATED))
-    squares, keys = sharding.copied((squares, jax.random.split(key, len(squares))), mesh)
+    on_devices, keys = sharding.copied((squares, jax.random.split(key, len(squares))), mesh)
     compiled = jax.jit(validate, out_shardings=sharding.replicated(mesh))
-    return lambda game: compiled(game, squares, jax.random.clone(keys))
+    return lambda game: compiled(game, on_devices, jax.random.clone(keys))
 
 
 def _logbook(config: Training, workdir: epath.Path, start: int, facts: dict) -> Logbook | Onlooker:

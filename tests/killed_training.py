@@ -16,7 +16,7 @@ import numpy as np
 import tiny
 from processes import end_of, forked, scalars
 
-from ce_jax import checkpointing
+from ce_jax import checkpointing, workdirs
 from ce_jax.training import train
 
 STEPS = 60
@@ -56,17 +56,17 @@ def main(folder, seed, deaths):
             time.sleep(random.uniform(0, 0.3))
         else:
             time.sleep(random.uniform(0, 3))
-        acknowledged = checkpointing.saved_steps(workdir)
+        acknowledged = workdirs.saved_steps(workdir)
         os.kill(process, signal.SIGKILL)
         assert end_of(process) == -signal.SIGKILL
-        saved = checkpointing.saved_steps(workdir)
+        saved = workdirs.saved_steps(workdir)
         assert set(acknowledged) <= set(saved)
         print(step, saved[-1:], flush=True)
     assert end_of(run(workdir)) == 0
     assert scalars(workdir) == scalars(folder / "whole")
     assert len(scalars(workdir)) == STEPS
-    saved = checkpointing.saved_steps(workdir)
-    assert saved == checkpointing.saved_steps(folder / "whole") == [*range(3, STEPS + 1, 3)]
+    saved = workdirs.saved_steps(workdir)
+    assert saved == workdirs.saved_steps(folder / "whole") == [*range(3, STEPS + 1, 3)]
     ours, theirs = (checkpointing.load(where) for where in (workdir, folder / "whole"))
     jax.tree.map(
         np.testing.assert_array_equal,

@@ -23,7 +23,7 @@ from etils.epath import backend
 from orbax.checkpoint._src.path import gcs_utils
 from processes import scalars
 
-from ce_jax import checkpointing, files
+from ce_jax import checkpointing, files, workdirs
 from ce_jax.training import train
 
 OBJECTS = {}
@@ -175,7 +175,7 @@ def main(folder):
     with tiny.quickly(), pretended, flat, mock.patch.object(files, "find_spec", lambda name: True):
         asked = iter(range(9))
         assert train(config, place, stopped=lambda: next(asked) == 3) == 3
-        assert checkpointing.saved_steps(place) == [2, 3]
+        assert workdirs.saved_steps(place) == [2, 3]
         assert train(config, place) == 4
         assert train(config, Path(folder, "local")) == 4
         stored, local = (checkpointing.load(where) for where in (place, Path(folder, "local")))

@@ -10,6 +10,7 @@ import pytest
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e .[benchmark]")
 
+from benchmarks import __main__ as command
 from benchmarks import figures, page, plots, suite
 from benchmarks.setting import Setting
 from benchmarks.timing import spread
@@ -174,3 +175,16 @@ def test_a_run_that_timed_nothing_has_a_page_and_plots_too():
     empty = figures.report([], machine={}, setting={})
     assert "not measured" in page.markdown(empty)
     assert all(xml.fromstring(plot(empty)) is not None for plot in (plots.ratios, plots.costs))
+
+
+def test_what_was_measured_is_on_the_disk_before_the_next_work_begins(tmp_path, monkeypatch):
+    def plans(*_):
+        yield work(figures.CEILING, flops=1e9)
+        raise KeyboardInterrupt  # the machine is taken away
+
+    monkeypatch.setattr(suite, "plans", plans)
+    with pytest.raises(KeyboardInterrupt):
+        command.main(["--out", str(tmp_path), "--repetitions", "2"])
+    report = json.loads((tmp_path / "benchmark.json").read_text())
+    assert [one["name"] for one in report["works"]] == [figures.CEILING]
+    assert figures.CEILING in (tmp_path / "benchmark.md").read_text()

@@ -1,6 +1,9 @@
 """A work directory belongs to one run; what it holds is loaded as it was saved, or refused."""
 
+import errno
 import shutil
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +13,9 @@ import pytest
 import tiny
 import untrained
 
-from ce_jax import checkpointing, sharding, training
-from ce_jax.checkpointing import CheckpointError
+from ce_jax import checkpointing, files, sharding, training, workdirs
 from ce_jax.config import Adam, ConfigError, Data, Frame
+from ce_jax.workdirs import CheckpointError
 
 
 def test_checkpoints_are_kept_as_many_and_as_often_as_was_said(tmp_path):
@@ -20,7 +23,7 @@ def test_checkpoints_are_kept_as_many_and_as_often_as_was_said(tmp_path):
     with checkpointing.Checkpoints(tmp_path / "run", keep_last=2, keep_every=3) as checkpoints:
         for step in range(1, 9):
             checkpoints.save(step, state)
-    assert checkpointing.saved_steps(tmp_path / "run") == [3, 6, 7, 8]
+    assert workdirs.saved_steps(tmp_path / "run") == [3, 6, 7, 8]
 
 
 @pytest.mark.parametrize(
@@ -38,23 +41,23 @@ def test_another_run_is_refused_by_the_fields_that_differ(changed, named, model)
     workdir = Path(model)
     before = (workdir / "config.json").read_bytes()
     with pytest.raises(CheckpointError, match=f"{named}.*choose another --workdir") as refusal:
-        checkpointing.claim(workdir, changed)
+        workdirs.claim(workdir, changed)
     assert "\n" not in str(refusal.value)
     assert (workdir / "config.json").read_bytes() == before
 
 
 def test_a_run_that_saved_nothing_makes_way_for_another(tmp_path):
-    checkpointing.claim(tmp_path / "run", tiny.dcgan())
+    workdirs.claim(tmp_path / "run", tiny.dcgan())
     changed = tiny.dcgan(generator=Adam(rate=1e-5))
-    checkpointing.claim(tmp_path / "run", changed)
-    assert checkpointing.read_config(tmp_path / "run") == changed
+    workdirs.claim(tmp_path / "run", changed)
+    assert workdirs.read_config(tmp_path / "run") == changed
 
 
 def test_a_cosine_schedule_fixes_the_length_of_a_run(tmp_path):
     untrained.workdir(tmp_path / "run", tiny.context_encoder_alone())
     longer = tiny.context_encoder_alone(steps=5)
     with pytest.raises(CheckpointError, match=r"another steps \(steps: 4 there, 5 now\)"):
-        checkpointing.claim(tmp_path / "run", longer)
+        workdirs.claim(tmp_path / "run", longer)
 
 
 def test_what_does_not_touch_the_numbers_may_change(model, tmp_path):
@@ -62,8 +65,8 @@ def test_what_does_not_touch_the_numbers_may_change(model, tmp_path):
     free = tiny.dcgan(log_every=7, picture_every=7, checkpoint_every=7, steps=9)
     free = replace(free, keep_last=1, keep_every=2)
     free = replace(free, data=replace(free.data, threads=5, cache=0.0))
-    checkpointing.claim(workdir, free)
-    assert checkpointing.read_config(workdir) == free
+    workdirs.claim(workdir, free)
+    assert workdirs.read_config(workdir) == free
 
 
 def test_a_folder_with_somebodys_files_is_refused_and_not_touched(tmp_path):
@@ -73,10 +76,56 @@ def test_a_folder_with_somebodys_files_is_refused_and_not_touched(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_nobody_trains_where_somebody_does(tmp_path, monkeypatch, caplog):
+    workdir, config = tmp_path / "run", tiny.dcgan()
+    monkeypatch.setattr(workdirs, "_PATIENCE", 0.2)
+    with workdirs.alone(workdir, config):
+        workdirs.claim(workdir, config)
+        with pytest.raises(CheckpointError, match=r"another process is training in .*run; wait"):
+            training.train(config, workdir)
+    assert "waiting for it to end" in caplog.text
+    assert workdirs.saved_steps(workdir) == []
+    with workdirs.alone(workdir, config):  # it was given back
+        pass
+
+
+def test_who_is_told_to_stop_waits_no_longer(tmp_path):
+    workdir, config = tmp_path / "run", tiny.dcgan()
+    with workdirs.alone(workdir, config), pytest.raises(CheckpointError, match="another process"):
+        training.train(config, workdir, stopped=lambda: True)
+
+
+def test_a_run_that_is_still_saving_is_waited_for(tmp_path):
+    workdir, config = tmp_path / "run", tiny.dcgan()
+    saving, saved = threading.Event(), []
+
+    def save():
+        with workdirs.alone(workdir, config):
+            saving.set()
+            time.sleep(0.5)
+            saved.append(True)
+
+    other = threading.Thread(target=save)
+    other.start()
+    saving.wait()
+    with workdirs.alone(workdir, config):
+        assert saved
+    other.join()
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
+    def hold(file):
+        raise OSError(errno.ENOSYS, "no locks")
+
+    monkeypatch.setattr(files, "hold", hold)
+    with workdirs.alone(tmp_path, tiny.dcgan()), workdirs.alone(tmp_path, tiny.dcgan()):
+        workdirs.claim(tmp_path, tiny.dcgan())
+
+
 @pytest.mark.parametrize("experiment", [tiny.dcgan(), tiny.context_encoder_alone()])
 def test_a_network_that_eight_devices_saved_is_loaded_onto_one(experiment, tmp_path):
     state = untrained.game(experiment)
-    checkpointing.claim(tmp_path / "run", experiment)
+    workdirs.claim(tmp_path / "run", experiment)
     with checkpointing.Checkpoints(tmp_path / "run") as checkpoints:
         checkpoints.save(4, jax.device_put(state, sharding.replicated(sharding.make_mesh())))
     trained = checkpointing.load(tmp_path / "run")
@@ -93,7 +142,7 @@ def test_a_network_that_eight_devices_saved_is_loaded_onto_one(experiment, tmp_p
 def test_what_cannot_be_loaded_is_explained(model, tmp_path):
     with pytest.raises(CheckpointError, match=r"holds no training run \(no config.json in it\)"):
         checkpointing.load(tmp_path)
-    checkpointing.claim(tmp_path / "new", tiny.dcgan())
+    workdirs.claim(tmp_path / "new", tiny.dcgan())
     with pytest.raises(CheckpointError, match="has no checkpoint yet; train first"):
         checkpointing.load(tmp_path / "new")
 

@@ -38,6 +38,17 @@ def test_a_small_difference_is_seen_among_images_that_differ_much(tmp_path, caps
     assert rows["hole/l2"][1:] == ["10%", "50"]  # less is better
 
 
+def test_a_figure_that_was_no_number_is_left_out_alone(tmp_path, capsys):
+    ours, theirs = folder(tmp_path / "ours", [1.0, 2.0]), folder(tmp_path / "theirs", [0.5, 1.5])
+    perfect = {"blended": {"hole/ssim": 1.0, "hole/l1": 0.0, "hole/l2": 0.0}}  # of infinite PSNR
+    for path in (ours, theirs):
+        Manifest(path).append([{"name": "2", "status": "done", "figures": perfect}])
+    assert paired.main([str(ours), str(theirs)]) == 0
+    psnr, ssim = capsys.readouterr().out.splitlines()[2:4]
+    assert psnr.startswith("| hole/psnr | +0.5 ") and psnr.endswith("| 2 |")
+    assert ssim.endswith("| 3 |")
+
+
 def test_images_that_one_of_both_lacks_are_named(tmp_path):
     ours, theirs = folder(tmp_path / "ours", [1.0, 2.0]), folder(tmp_path / "theirs", [1.0])
     with pytest.raises(ValueError, match="1 was measured in one of the folders and not"):

@@ -12,6 +12,7 @@ import untrained
 
 from ce_jax import holes, systems, training
 from ce_jax.config import ConfigError
+from ce_jax.sources import SourceError
 from ce_jax.state import Curriculum
 from ce_jax.systems import context_encoder
 from ce_jax.systems.curriculum import counts_of, levels_of, on_demand
@@ -66,6 +67,14 @@ def test_equal_shares_stay_equal_and_say_so():
     assert game.curriculum.counts.sum() == 16
     assert np.ptp(game.curriculum.counts) == 1
     assert sum(scalars[f"share/level-{i}"] for i in (1, 2, 3)) == pytest.approx(1)
+
+
+def test_validation_images_that_are_not_there_are_refused_before_anything(tmp_path):
+    experiment = tiny.self_tuned()
+    data = replace(experiment.data, validation="folder:nowhere")
+    with pytest.raises(SourceError, match="'nowhere' is not a folder"):
+        training.train(replace(experiment, data=data), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow

@@ -197,7 +197,7 @@ def test_a_shelf_that_is_full_gives_the_same_batches():
 
 def test_fewer_images_than_a_batch_are_refused():
     with pytest.raises(SourceError, match=r"numbered has 7 images, .* 8; lower --batch-size"):
-        read(experiment(), Numbered(7), 1)
+        data.check(experiment(), Numbered(7))
 
 
 def test_examples_are_the_first_readable_images_cut_at_the_centre():

@@ -41,10 +41,15 @@ FOR_EXAMPLE = {
 """What may stand for the words that a page explains."""
 
 
-def commands_of(page):
+def text_of(page):
     text = re.sub(r"\s*\\+\n\s*", " ", page.read_text(encoding="utf-8"))
     for word, example in FOR_EXAMPLE.items():
         text = text.replace(word, example)
+    return text
+
+
+def commands_of(page):
+    text = text_of(page)
     found = re.findall(
         r"(?:^\s*|`)python ((?:\w+\.py|-m ce_jax\.convert) [^`\n]+)", text, re.MULTILINE
     )
@@ -83,6 +88,20 @@ def test_the_programs_take_the_commands_of_the_pages(page, monkeypatch):
             READERS[program](words)
         except SystemExit as left:  # --help, or a mistake
             assert not left.code, f"python {command}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_the_benchmarks_have_the_flags_of_the_pages(page, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    found = re.findall(r"python -m benchmarks\.?(\w*)([^`\n]*)", text_of(page))
+    for name, words in found:
+        program = (ROOT / "benchmarks" / f"{name or '__main__'}.py").read_text()
+        if name == "waiting":  # has those of inpaint.py
+            monkeypatch.setattr(sys, "argv", ["inpaint.py", *shlex.split(words)])
+            read_inpaint(shlex.split(words))
+            continue
+        for flag in (word for word in shlex.split(words) if word.startswith("--")):
+            assert f'"{flag}"' in program, f"python -m benchmarks.{name}{words}"
 
 
 def test_the_experiment_of_the_page_is_one(tmp_path, monkeypatch):

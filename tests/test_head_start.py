@@ -9,9 +9,10 @@ import tiny
 import untrained
 
 from ce_jax import checkpointing, loading, releases
-from ce_jax.checkpointing import CheckpointError
 from ce_jax.config import Adam
+from ce_jax.state import Trained
 from ce_jax.training import train
+from ce_jax.workdirs import CheckpointError
 
 KINDS = tiny.EVERY_KIND | {"latent_encoder": tiny.latent_encoder(), "l2_gan": tiny.l2_gan()}
 STILL = Adam(rate=1e-9)
@@ -72,12 +73,35 @@ def test_what_is_not_of_this_config_is_refused_by_its_first_key(tmp_path, config
     assert not (tmp_path / "run").exists()
 
 
+def test_an_encoder_for_another_dcgan_is_refused(tmp_path):
+    known = untrained.networks(tiny.latent_encoder())
+    (path := tmp_path / "known.safetensors").write_bytes(releases.pack(known))
+    config = tiny.latent_encoder(start_from=str(path))
+    dcgan = replace(config.model.dcgan, prior="normal")
+    with pytest.raises(CheckpointError, match=r"known.safetensors guesses for Dcgan"):
+        train(replace(config, model=replace(config.model, dcgan=dcgan)), tmp_path / "run")
+
+
+def test_the_networks_that_hosts_begin_with_can_be_compared(tmp_path):
+    paths = [tmp_path / f"{seed}.safetensors" for seed in range(2)]
+    for seed, path in enumerate(paths):
+        known = Trained.of(tiny.dcgan(), untrained.game(tiny.dcgan(), seed=seed), 7)
+        path.write_bytes(releases.pack(known))
+
+    def digest(path):
+        return loading.head_start(
+            tiny.dcgan(start_from=path and str(path)), tmp_path / "run"
+        ).digest
+
+    assert digest(None) == "" != digest(paths[0]) == digest(paths[0]) != digest(paths[1])
+
+
 def test_an_encoder_learns_beside_the_dcgan_of_another(tmp_path):
     known = untrained.networks(tiny.latent_encoder())
     (path := tmp_path / "known.safetensors").write_bytes(releases.pack(known))
     config = tiny.latent_encoder()
     config = replace(config, model=replace(config.model, run=str(path)))
-    game = loading.head_start(config, tmp_path / "run")(untrained.game(config, seed=1))
+    game = loading.head_start(config, tmp_path / "run").give(untrained.game(config, seed=1))
     same(game.searched, known.generator["searched"])
     with pytest.raises(AssertionError):
         same(game.exhibit["encoder"], known.generator["encoder"])

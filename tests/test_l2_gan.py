@@ -16,7 +16,7 @@ import pytest
 import tiny
 import untrained
 
-from ce_jax import checkpointing, holes, images, losses, metrics, sharding, systems
+from ce_jax import checkpointing, holes, images, losses, metrics, sharding, systems, workdirs
 from ce_jax.completion import methods
 from ce_jax.config import ConfigError, ContextEncoder, Data, Frame, Inpainting, L2Gan, Training
 from ce_jax.holes import HoleError
@@ -249,7 +249,7 @@ def test_a_completion_is_the_refined_block_and_has_no_opinion_beyond_it():
 @pytest.mark.parametrize("number", [pytest.param(1, marks=pytest.mark.slow), 3])
 def test_a_run_resumes_before_and_after_the_switch_bit_for_bit(number, steps, tmp_path):
     games, reports = steps
-    checkpointing.claim(tmp_path / "run", EXPERIMENT)
+    workdirs.claim(tmp_path / "run", EXPERIMENT)
     with checkpointing.Checkpoints(tmp_path / "run") as checkpoints:
         checkpoints.save(number, games[number])
     game = checkpointing.restore(tmp_path / "run", jax.tree.map(jnp.zeros_like, games[0]))

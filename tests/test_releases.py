@@ -13,11 +13,11 @@ from safetensors.numpy import load, save
 
 import ce_jax
 from ce_jax import api, loading, releases, sharding
-from ce_jax.checkpointing import CheckpointError
 from ce_jax.completion import methods
 from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.convert.__main__ import main
 from ce_jax.releases import ReleaseError
+from ce_jax.workdirs import CheckpointError
 
 RUNS = [
     *(tiny.dcgan(), tiny.vae(), tiny.context_encoder(), tiny.latent_encoder()),
@@ -238,5 +238,5 @@ def test_an_encoder_learns_beside_a_dcgan_in_a_file(trained, tmp_path):
     (path := tmp_path / "dcgan.safetensors").write_bytes(releases.pack(trained))
     config = tiny.latent_encoder()
     config = replace(config, model=replace(config.model, run=str(path)))
-    game = loading.head_start(config, tmp_path / "new")(untrained.game(config))
+    game = loading.head_start(config, tmp_path / "new").give(untrained.game(config))
     jax.tree.map(np.testing.assert_array_equal, game.searched.generator, trained.generator)

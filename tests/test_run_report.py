@@ -14,8 +14,8 @@ from test_report import HOSTILE, Tags
 
 import report
 from ce_jax import commands, config, history, images, run_report
-from ce_jax.checkpointing import CheckpointError
 from ce_jax.config import Data, Frame, Training
+from ce_jax.workdirs import CheckpointError
 
 BEGAN = {
     "event": "began",

@@ -50,7 +50,7 @@ def written(table):
 
 
 def test_every_cell_is_an_inpainting_of_its_own(table):
-    assert tabulate(table) == batch.Outcome(done=10, failed=2, total=12, stopped=False)
+    assert tabulate(table) == (batch.Outcome(done=10, failed=2, total=12, stopped=False), 0)
     cells = written(table)
     assert [cell["folder"] for cell in cells] == [
         "cells/photos/center/Laplace",
@@ -169,8 +169,14 @@ def test_a_cell_that_cannot_begin_gives_its_reason_and_the_others_go_on(table, t
     missing = Entry(
         data="photos", method="search", inpainting=latent("folder:photos", "-", "nothing")
     )
-    outcome = tabulate(replace(table, entries=(missing, *table.entries), holes=("center",)))
-    assert (outcome.done, outcome.failed, outcome.total) == (5, 2, 7)
+    told = []
+    outcome, refused_cells = tabulate(
+        replace(table, entries=(missing, *table.entries), holes=("center",)), tell=told.append
+    )
+    assert outcome == batch.Outcome(done=5, failed=1, total=6, stopped=False)
+    assert refused_cells == 1
+    assert told[0] == "1 of 2: photos, center, search"
+    assert told[1].startswith("refused: ") and str(tmp_path / "nothing") in told[1]
     refused, measured = written(table)
     assert str(tmp_path / "nothing") in refused["note"]
     assert (refused["done"], refused["figures"]) == (0, {})
@@ -243,7 +249,7 @@ def test_a_folder_with_other_files_is_left_alone(table):
 
 def test_a_run_that_is_stopped_leaves_a_table_of_what_it_has(table):
     asked = iter([False, False, True, True, True, True])
-    outcome = tabulate(table, stopped=lambda: next(asked))
+    outcome, _ = tabulate(table, stopped=lambda: next(asked))
     assert outcome.stopped
     assert [cell["note"] == "not run yet" for cell in written(table)] == [False, True]
 

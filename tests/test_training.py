@@ -19,10 +19,10 @@ import tiny
 from PIL import Image
 from processes import scalars
 
-from ce_jax import checkpointing, history, sharding, systems, training
-from ce_jax.checkpointing import CheckpointError
+from ce_jax import checkpointing, history, sharding, systems, training, workdirs
 from ce_jax.config import Adam, Data
 from ce_jax.logbook import Diverged
+from ce_jax.workdirs import CheckpointError
 
 # With all that a state can hold, and with the least.
 both_kinds = pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_a_run_can_be_made_longer_and_keeps_its_three_newest_checkpoints(uninter
     assert [line["step"] for line in scalars(workdir)] == [1, 2, 3, 4, 6]
     pictures = sorted(picture.name for picture in (workdir / "pictures").iterdir())
     assert pictures == [f"{step:08}.png" for step in (2, 4, 5, 6)]
-    assert checkpointing.read_config(workdir) == longer
+    assert workdirs.read_config(workdir) == longer
 
 
 def poisoned(monkeypatch, *, step, scalar):

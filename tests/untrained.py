@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ce_jax import checkpointing, systems
-from ce_jax.checkpointing import Trained
+from ce_jax import checkpointing, systems, workdirs
 from ce_jax.config import Training
-from ce_jax.state import Game
+from ce_jax.state import Game, Trained
 
 _MEAN_AND_SPREAD = {"kernel": (0, 0.2), "scale": (1, 0.1), "bias": (0, 0.1), "mean": (0, 0.1)}
 
@@ -32,13 +31,12 @@ def game(config: Training, *, seed: int = 0) -> Game:
 
 def networks(config: Training) -> Trained:
     """What an inpainting loads of a run."""
-    state = game(config)
-    return Trained(config, state.exhibit, state.critic and state.critic.variables, 7)
+    return Trained.of(config, game(config), 7)
 
 
 def workdir(path: Path, config: Training) -> str:
     """A work directory as a run leaves it at step 7."""
-    checkpointing.claim(path, config)
+    workdirs.claim(path, config)
     with checkpointing.Checkpoints(path) as checkpoints:
         checkpoints.save(7, game(config))
     return str(path)

@@ -91,20 +91,13 @@ def begin(problem: Problem, pool: Pool | None) -> Searching:
 
 
 def search(problem: Problem, searching: Searching) -> tuple[Searching, Array | None]:
-    """argmin_z L_c(z) + L_p(z) (Yeh et al. 2017, eq. 2), until no search is under way.
+    """argmin_z L_c(z) + L_p(z) (Yeh et al. 2017, eq. 2): all steps, of those under way.
 
     Returns:
         The searches; and, if the settings ask for a trail, every z from the start to the end,
         [b, k, steps + 1, d].
     """
     settings = problem.settings
-    if settings.patience:
-        ended = lax.while_loop(
-            lambda searching: jnp.any(under_way(searching, settings)),
-            lambda searching: advance(problem, searching)[0],
-            searching,
-        )
-        return ended, None
     blocks = -(-settings.steps // settings.prior_every)
     ended, steps = lax.scan(lambda s, _: advance(problem, s), searching, length=blocks)
     if steps is None:

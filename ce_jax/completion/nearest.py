@@ -141,7 +141,7 @@ def _encoded(
     draw = jax.jit(lambda number: draw_any(kinds, keys(jax.random.key(seed), number), size=side))
     squares = jax.ShapeDtypeStruct((batch_size, side, side, 3), np.float32)
     width = jax.eval_shape(directions, variables, squares, jax.eval_shape(draw, number)).shape[1]
-    found = data.out_of_memory((len(collection), width), np.float32)
+    found = data.on_disk((len(collection), width), np.float32)
     for first in tqdm(range(0, len(collection), batch_size), unit="batch"):
         # The last batch is filled up with its last photograph.
         some = np.minimum(first + number, len(collection) - 1)

@@ -74,7 +74,7 @@ class LatentEncoder:
     sizes: ClassVar[tuple[int, ...]] = SIZES
     """Sides of the images that it takes, in pixels."""
     run: str = "runs/dcgan"
-    """The DCGAN, as --model names one for inpaint.py; read when training begins, and not needed any more from then on."""
+    """The DCGAN, as --model names one for inpaint.py; read when training begins, and not needed any more from then on, nor with --start-from, which has one along."""
     dcgan: Dcgan = Dcgan()
     """What was trained there."""
     width: int = 64

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ce_jax.config.inpainting import Inpainting
 from ce_jax.config.perceptual import Perceptual
-from ce_jax.config.rules import require, require_local
+from ce_jax.config.rules import at_least, check, require, require_local
 
 with suppress(ImportError):  # only the command line needs it
     from tyro.conf import Suppress
@@ -59,8 +59,7 @@ class Table:
     def __post_init__(self) -> None:
         require(len(self.entries) > 0, "entries", self.entries, "at least one")
         require(len(self.holes) > 0, "holes", self.holes, "at least one kind of hole")
-        require(self.rows >= 0, "rows", self.rows, "at least 0")
-        require(self.worst >= 0, "worst", self.worst, "at least 0")
+        check(self, "", at_least(0, "rows", "worst"))
         require_local(self.output, "output")
         lines = [(entry.data, entry.method) for entry in self.entries]
         twice = next((line for line in lines if lines.count(line) > 1), None)

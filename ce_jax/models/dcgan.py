@@ -60,7 +60,7 @@ def innermost_channels(*, size: int, width: int) -> int:
 class Trunk(nn.Module):
     """The layers that critics and encoders have in common; each ends in one of its own.
 
-    Attributes: those of the generator.
+    Attributes: as those of the generator.
     """
 
     width: int = 64

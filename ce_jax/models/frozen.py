@@ -56,11 +56,6 @@ def fold_critic(variables: dict, dtype: jnp.dtype) -> tuple[Layer, ...]:
     return jax.tree.map(lambda array: array.astype(dtype), tuple(layers))
 
 
-def generate(layers: Sequence[Layer], z: Array) -> Array:
-    """G(z): [b, d] -> [b, s, s, 3]."""
-    return paint(layers, features(layers, z))
-
-
 def features(
     layers: Sequence[Layer], z: Array, *, maps: Array | None = None, depth: int = 1
 ) -> Array:

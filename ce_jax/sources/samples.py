@@ -8,12 +8,12 @@ import jax
 import numpy as np
 
 from ce_jax import loading, pixels
-from ce_jax.checkpointing import CheckpointError
 from ce_jax.config import Dcgan, LatentEncoder
 from ce_jax.releases import ReleaseError
 from ce_jax.sources.source import Opened, SourceError, Stack, numbers
 from ce_jax.state import apply
 from ce_jax.systems.dcgan import draw_latent, modules
+from ce_jax.workdirs import CheckpointError
 
 _COUNT = 256
 
