@@ -103,11 +103,11 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
     # Only a pool and PatchMatch are made with the seed; everything else is asked with it.
     seeded = config.latent.start == "pool" or config.method == "patchmatch"
     alike = config if seeded else replace(config, seed=0)
-    kept = _inpainter(alike, version)(opened, missing, config.seed)
-    returned = [_like(*pair) for pair in zip(each, opened, kept.pixels, strict=True)]
-    if kept.failures:
-        name, reason, _ = kept.failures[0]
-        others = f" (and {len(kept.failures) - 1} others)" if len(kept.failures) > 1 else ""
+    completed, failures = _inpainter(alike, version)(opened, missing, config.seed)
+    returned = [_like(*pair) for pair in zip(each, opened, completed, strict=True)]
+    if failures:
+        name, reason, _ = failures[0]
+        others = f" (and {len(failures) - 1} others)" if len(failures) > 1 else ""
         raise Incomplete(f"image {int(name)} has no completion: {reason}{others}", returned)
     if isinstance(images, np.ndarray):
         return np.stack(returned) if images.ndim == 4 else returned[0]
@@ -129,13 +129,24 @@ class _Inpainter:
 
     def __call__(
         self, opened: Sequence[Image.Image], holes: Sequence[np.ndarray], seed: int
-    ) -> "_Kept":
-        """Pictures with their holes, bool [h, w, 1], filled."""
-        kept, config = _Kept(opened, self._config.blend), replace(self._config, seed=seed)
+    ) -> tuple[list[np.ndarray | None], list[Failure]]:
+        """Pictures with their holes, bool [h, w, 1], filled; and those that could not be."""
+        config, failures = replace(self._config, seed=seed), []
+        completed: list[np.ndarray | None] = [None] * len(opened)
+
+        def keep(one: Finished | Failure) -> None:
+            if isinstance(one, Failure):
+                failures.append(one)
+                return
+            number, place = int(one.picture.name), one.picture.place
+            assert place is not None
+            pixels = photographs.whole(opened[number]).pixels
+            completed[number] = put_back(pixels, one.ranked[0], place, blend=config.blend)
+
         work = loop.work_of(self._method, config, None, size=self._size)
-        through = loop.Loop(config, work, self._finish, kept)
+        through = loop.Loop(config, work, self._finish, keep, commit=lambda: None)
         through.run(self._groups(opened, holes), stopped=lambda: False)
-        return kept
+        return completed, failures
 
     def _groups(
         self, opened: Sequence[Image.Image], holes: Sequence[np.ndarray]
@@ -152,27 +163,6 @@ class _Inpainter:
         except ValueError as error:
             return Failure(f"{number:06d}", str(error))
         return Picture(f"{number:06d}", square, hole, None, {}, place=place)
-
-
-class _Kept:
-    """Puts completed squares back into their pictures, which have numbers for names."""
-
-    def __init__(self, opened: Sequence[Image.Image], blend: str) -> None:
-        self.pixels: list[Any] = [None] * len(opened)
-        self.failures: list[Failure] = []
-        self._opened, self._blend = opened, blend
-
-    def add(self, finished: Finished) -> None:
-        number, place = int(finished.picture.name), finished.picture.place
-        assert place is not None
-        pixels = photographs.whole(self._opened[number]).pixels
-        self.pixels[number] = put_back(pixels, finished.ranked[0], place, blend=self._blend)
-
-    def fail(self, failure: Failure) -> None:
-        self.failures.append(failure)
-
-    def commit(self) -> None:
-        """Nothing is left to do."""
 
 
 @lru_cache(maxsize=2)

@@ -23,7 +23,7 @@ from ce_jax.pairing import Failure, Pairing, Picture, pair, read_ahead
 from ce_jax.perceptual import Perception, SetFigures, measure_set
 from ce_jax.planning import evenly
 from ce_jax.results import Results
-from ce_jax.returning import Write, writer
+from ce_jax.returning import writer
 from ce_jax.shards import WHOLE, Shard
 from ce_jax.sources import keep_apart, open_source
 from ce_jax.state import Trained
@@ -173,8 +173,15 @@ def _complete(job: _Job, results: Results, todo: Sequence[int], stopped: Callabl
     trailed = evenly(job.shown, _TRAILED_IMAGES)
     finished = partial(finish, config=config, trailed=trailed, compare=job.perception.compare)
     with tqdm(total=total, initial=total - len(todo), unit="image") as bar:
-        keeper = _Keeper(results, partial(writer, job.pairing, blend=config.blend), bar)
-        through = loop.Loop(config, job.work, finished, keeper)
+
+        def keep(one: Finished | Failure) -> None:
+            if isinstance(one, Failure):
+                results.fail(one)
+            else:
+                results.add(one, write=writer(job.pairing, one.picture, blend=config.blend))
+            bar.update()
+
+        through = loop.Loop(config, job.work, finished, keep, results.commit)
         groups = read_ahead(job.pairing.load, todo, batch_size=config.batch_size)
         through.run(groups, stopped)
     return through.kept
@@ -192,22 +199,6 @@ def _sum_up(job: _Job, results: Results) -> None:
         )
     if config.output_format == "array_record" and all_tried and job.shard == WHOLE:
         packing.pack(Manifest(results.folder), results.records())
-
-
-class _Keeper:
-    """Writes what a loop has finished into the results, and moves the bar."""
-
-    def __init__(self, results: Results, writer: Callable[[Picture], Write], bar: tqdm) -> None:
-        self._results, self._writer, self._bar = results, writer, bar
-        self.commit = results.commit
-
-    def add(self, finished: Finished) -> None:
-        self._results.add(finished, write=self._writer(finished.picture))
-        self._bar.update()
-
-    def fail(self, failure: Failure) -> None:
-        self._results.fail(failure)
-        self._bar.update()
 
 
 def _of_sets(job: _Job, results: Results) -> dict[str, SetFigures]:

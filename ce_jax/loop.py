@@ -7,8 +7,9 @@ and the image's own name, so that a result does not depend on where in a run it 
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import NamedTuple, Protocol, cast
+from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -31,52 +32,36 @@ Array = jax.Array
 _MOST_RESTARTS = 2
 
 
-class Keeper(Protocol):
-    """Who gets what becomes of the images."""
-
-    def add(self, finished: Finished) -> None:
-        """An image that is completed."""
-        ...
-
-    def fail(self, failure: Failure) -> None:
-        """An image that has no completion."""
-        ...
-
-    def commit(self) -> None:
-        """The end of a batch."""
-        ...
-
-
 Groups = Iterator[list[Picture]]
 Work = Callable[[Groups], Iterator[Batch]]
 """Groups of at most as many pictures as make a batch -> the same pictures, in whatever order."""
 
-Ask = Callable[[Sequence[Picture]], tuple[np.ndarray, "Asked"]]
+Question = tuple[Array, Array, Array]
+"""What a method is asked: images, holes and keys, padded to a whole batch."""
+
+Ask = Callable[[Sequence[Picture]], tuple[np.ndarray, Question]]
 
 
+@dataclass
 class Loop:
-    """Sees every image of a run through: to its completion, or to the reason why it has none."""
+    """Sees every image of a run through: to its completion, or to the reason why it has none.
 
-    def __init__(
-        self,
-        config: Inpainting,
-        work: Work,
-        finish: Callable[[Batch], Iterator[Unserved | Finished]],
-        keeper: Keeper,
-    ) -> None:
-        """Of one inpainting.
+    Attributes:
+        config: the inpainting: its batch size, candidates and method.
+        work: what the devices do.
+        finish: waits for a batch.
+        keep: gets what has become of each image.
+        commit: called at the end of each batch.
+        kept: how many images something has become of.
+    """
 
-        Args:
-            config: its batch size, candidates and method.
-            work: what the devices do.
-            finish: waits for a batch.
-            keeper: gets what has become of each image.
-        """
-        self.kept = 0
-        self._batch_size, self._candidates = config.batch_size, config.candidates
-        self._restarts = _MOST_RESTARTS if completion.draws_its_start(config) else 0
-        self._work, self._finish, self._keeper = work, finish, keeper
-        self._again: list[Picture] = []
+    config: Inpainting
+    work: Work
+    finish: Callable[[Batch], Iterator[Unserved | Finished]]
+    keep: Callable[[Finished | Failure], None]
+    commit: Callable[[], None]
+    kept: int = 0
+    _again: list[Picture] = field(default_factory=list)
 
     def run(self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]) -> None:
         """All groups, and what has to be begun anew; or until it is stopped between two.
@@ -85,7 +70,7 @@ class Loop:
         """
         reading = True
         while reading or self._again:
-            for batch in self._work(self._pictures(groups, stopped)):
+            for batch in self.work(self._pictures(groups, stopped)):
                 self._settle(batch)
             reading = False
             if stopped():
@@ -99,14 +84,14 @@ class Loop:
             pictures, whole = [], []
             for one in group:
                 if isinstance(one, Failure):
-                    self._fail(one)
+                    self._keep(one)
                 elif one.hole is not None and not one.hole.any():
                     whole.append(one)
                 else:
                     pictures.append(one)
             if whole:
-                self._settle(_nothing_to_do(whole, self._candidates))
-            self._keeper.commit()  # the failures, which may be all there is
+                self._settle(_nothing_to_do(whole, self.config.candidates))
+            self.commit()  # the failures, which may be all there is
             if pictures:
                 yield pictures
             if stopped():
@@ -117,25 +102,26 @@ class Loop:
 
     def _anew(self) -> list[Picture]:
         """A whole batch of what has to be begun anew, if there are so many."""
-        if len(self._again) < self._batch_size:
+        count = self.config.batch_size
+        if len(self._again) < count:
             return []
-        group, self._again = self._again[: self._batch_size], self._again[self._batch_size :]
+        group, self._again = self._again[:count], self._again[count:]
         return group
 
     def _settle(self, batch: Batch) -> None:
         """Keeps what a batch has become; what has not become anything is to be begun anew."""
-        for one in self._finish(batch):
+        most = _MOST_RESTARTS if completion.draws_its_start(self.config) else 0
+        for one in self.finish(batch):
             if isinstance(one, Finished):
-                self._keeper.add(one)
-                self.kept += 1
-            elif one.picture.restarts < self._restarts:
+                self._keep(one)
+            elif one.picture.restarts < most:
                 self._again.append(one.picture._replace(restarts=one.picture.restarts + 1))
             else:
-                self._fail(Failure(one.picture.name, one.reason, one.picture.restarts))
-        self._keeper.commit()
+                self._keep(Failure(one.picture.name, one.reason, one.picture.restarts))
+        self.commit()
 
-    def _fail(self, failure: Failure) -> None:
-        self._keeper.fail(failure)
+    def _keep(self, one: Finished | Failure) -> None:
+        self.keep(one)
         self.kept += 1
 
 
@@ -232,17 +218,9 @@ def _batch_of(
     return Batch(pictures, hole, Completion(completed, *found), begun)
 
 
-class Asked(NamedTuple):
-    """What a method is asked, padded to a whole batch."""
-
-    images: Array
-    hole: Array
-    key: Array
-
-
 def ask(
     config: Inpainting, holes: HoleSet | None, size: int, pictures: Sequence[Picture]
-) -> tuple[np.ndarray, Asked]:
+) -> tuple[np.ndarray, Question]:
     """What a method is asked about pictures, padded to a whole batch with copies of the last one.
 
     The holes come first once more, as the host keeps them.
@@ -261,7 +239,7 @@ def ask(
         hole = np.stack([picture.hole for picture in padded if picture.hole is not None])
     photographs = images.to_float(np.stack([picture.image for picture in padded]))
     key = start_keys(config.seed, names, [picture.restarts for picture in padded])
-    return hole, Asked(jnp.asarray(photographs), jnp.asarray(hole), key)
+    return hole, (jnp.asarray(photographs), jnp.asarray(hole), key)
 
 
 def start_keys(seed: int, names: Sequence[str], restarts: Sequence[int]) -> jax.Array:
