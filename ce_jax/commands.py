@@ -8,8 +8,9 @@ import shlex
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,9 @@ once, as shells have it."""
 
 # How JAX tells of a process that does not answer: over Ethernet, between GPUs, at a barrier.
 _LOST = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED")
+
+_FORGOTTEN_AFTER = 30 * 24 * 3600
+"""Seconds that a compiled program is kept which nobody asks for."""
 
 Config = TypeVar("Config")
 
@@ -132,7 +136,8 @@ def run(main: Callable[[list[str]], int], *, program: str | None = None) -> int:
 def _keep_compiled() -> None:
     """The next start finds what XLA has compiled in this one, where that can be written.
 
-    In JAX_COMPILATION_CACHE_DIR, or else in the user's cache; JAX reads it when it is loaded.
+    In JAX_COMPILATION_CACHE_DIR, or else in the user's cache, from which goes what nobody has asked
+    for in a long time; JAX reads the variable when it is loaded.
     """
     if "JAX_COMPILATION_CACHE_DIR" in os.environ:
         return
@@ -144,6 +149,10 @@ def _keep_compiled() -> None:
     except (OSError, RuntimeError):  # a home that is full, read-only, somebody else's, or nowhere
         return
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    for program in folder.iterdir():
+        with suppress(OSError):  # another process may be at it, too
+            if time.time() - program.stat().st_atime > _FORGOTTEN_AFTER:
+                program.unlink()
 
 
 def _leave_others(code: int) -> None:

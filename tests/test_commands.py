@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -169,6 +170,16 @@ def test_what_was_compiled_is_kept_in_the_cache_of_the_user(monkeypatch, tmp_pat
     assert not list(Path(kept).iterdir())
     theirs = cache_after_a_start(monkeypatch, HOME=home, JAX_COMPILATION_CACHE_DIR="theirs")
     assert theirs == "theirs"
+
+
+def test_what_was_compiled_and_nobody_has_asked_for_in_a_month_goes(monkeypatch, tmp_path):
+    folder, day, now = tmp_path / "ce_jax" / "xla", 24 * 3600, time.time()
+    folder.mkdir(parents=True)
+    for name, asked, written in (("old", 31, 31), ("asked for", 29, 99), ("new", 0, 0)):
+        (folder / name).touch()
+        os.utime(folder / name, (now - asked * day, now - written * day))
+    cache_after_a_start(monkeypatch, XDG_CACHE_HOME=tmp_path)
+    assert {file.name for file in folder.iterdir()} == {"asked for", "new"}
 
 
 def test_a_home_that_cannot_be_written_is_no_obstacle(monkeypatch, tmp_path):
