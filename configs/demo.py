@@ -27,7 +27,7 @@ def get_config() -> Table:
         "Laplace": {"method": "laplace"},
     }
     faces = {
-        "drawn by the DCGAN": {"images": f"{SAMPLES}[:16]", "frame": Frame(size=64)},
+        "samples of the DCGAN": {"images": f"{SAMPLES}[:16]", "frame": Frame(size=64)},
         "astronaut": {
             "images": "bundled:photographs[:1]",
             "frame": Frame(size=64, box=(150, 30, 298, 178)),
