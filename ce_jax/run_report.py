@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from etils import epath
 from PIL import Image
 
-from ce_jax import history, hosts, pages, runs
+from ce_jax import history, pages, runs
 from ce_jax.curves import PACE, Curves
 
 _TITLES = {
@@ -41,17 +41,14 @@ _CORNER, _NEWEST = 240, 1200
 
 @contextmanager
 def reported(workdir: str | os.PathLike) -> Iterator[None]:
-    """Writes the report when what is done in here ends, well or not; by one process of many."""
-    first = hosts.is_first()
+    """Writes the report when what is done in here ends, well or not."""
     try:
         yield
     except BaseException:
         with suppress(OSError, ValueError):  # what went wrong before is what matters
-            if first:
-                write(workdir)
+            write(workdir)
         raise
-    if first:
-        write(workdir)
+    write(workdir)
 
 
 def write(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int = 0) -> epath.Path:

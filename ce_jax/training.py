@@ -74,10 +74,13 @@ def train(
         facts = {"command": command, "images": len(source), "parameters": parameters(game)}
         batches = data.training_batches(config, source, sharding.split(mesh), start=start)
         held.enter_context(contextlib.closing(batches))
-        held.enter_context(run_report.reported(workdir))
+        if hosts.is_first():
+            held.enter_context(run_report.reported(workdir))
         kept = {"keep_last": config.keep_last, "keep_every": config.keep_every}
         checkpoints = held.enter_context(Checkpoints(workdir, **kept))
-        logbook = held.enter_context(_logbook(config, workdir, start, facts))
+        logbook = Onlooker()
+        if hosts.is_first():
+            logbook = held.enter_context(Logbook(workdir, config, start=start, facts=facts))
         held.enter_context(jax.transfer_guard("disallow"))  # what it moves, it moves on purpose
         return _loop(
             config,
@@ -204,19 +207,6 @@ def _validator(
     on_devices, keys = sharding.copied((squares, jax.random.split(key, len(squares))), mesh)
     compiled = jax.jit(validate, out_shardings=sharding.replicated(mesh))
     return lambda game: compiled(game, on_devices, jax.random.clone(keys))
-
-
-def _logbook(config: Training, workdir: epath.Path, start: int, facts: dict) -> Logbook | Onlooker:
-    if not hosts.is_first():
-        return Onlooker()
-    return Logbook(
-        workdir,
-        start=start,
-        steps=config.steps,
-        batch_size=config.batch_size,
-        every=config.log_every,
-        facts=facts,
-    )
 
 
 def _loop(

@@ -2,14 +2,15 @@
 
 import jax.numpy as jnp
 import pytest
+import tiny
 from processes import scalars
 
 from ce_jax import history
 from ce_jax.logbook import Diverged, Logbook
 
 
-def logbook(workdir, **changes):
-    return Logbook(workdir, **({"start": 0, "steps": 9, "batch_size": 4, "every": 1} | changes))
+def logbook(workdir, *, start=0, every=1):
+    return Logbook(workdir, tiny.dcgan(steps=9, log_every=every), start=start)
 
 
 def test_a_logbook_writes_every_so_often_but_looks_at_every_step(tmp_path):
