@@ -123,7 +123,7 @@ def together() -> Iterator[None]:
             raise HostsError(f"process {index} of {jax.process_count()}: {word}")
 
 
-def require_alike(what: str, said: str) -> None:
+def require_alike(what: str, said: bytes) -> None:
     """Makes sure that all processes say the same of something.
 
     Raises:
@@ -131,7 +131,7 @@ def require_alike(what: str, said: str) -> None:
     """
     if jax.process_count() == 1:
         return
-    words = _words(hashlib.sha256(said.encode()).hexdigest())
+    words = _words(hashlib.sha256(said).hexdigest())
     others = [index for index, word in enumerate(words) if word != words[0]]
     if others:
         raise HostsError(

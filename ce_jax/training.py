@@ -18,6 +18,7 @@ from ce_jax import (
     hosts,
     images,
     loading,
+    releases,
     run_report,
     sharding,
     sources,
@@ -119,13 +120,13 @@ def _prepared(
     stopped: Callable[[], bool],
 ) -> tuple[Source, _Program, Game]:
     """Whatever may refuse to begin; then the work directory is held, and the game restored."""
-    hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)))
+    hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)).encode())
     with hosts.together():
         system = systems.build(config, axis=sharding.axis_of(config.sharding.mode))
         sharding.check_batch(config.batch_size, mesh, parts=config.microbatches)
         source = _opened(config.data.source, workdir)
         data.check(config, source)
-        head_start = loading.head_start(config, workdir)
+        known = loading.head_start(config, workdir)
         scene = _squares(config, source, _PREVIEWS) if hosts.is_first() else None
         validated, epoch = None, config.steps
         if system.validate is not None:
@@ -140,8 +141,10 @@ def _prepared(
             held.enter_context(workdirs.alone(workdir, config, stopped=stopped))
             workdirs.claim(workdir, config)
     hosts.require_shared(workdir)
-    hosts.require_alike("network to begin with", head_start.digest)
-    game = head_start.give(program.begin())
+    hosts.require_alike("network to begin with", releases.pack(known) if known else b"")
+    game = program.begin()
+    if known:
+        game = sharding.spread(game.knowing(known.generator, known.critic), game)
     return source, program, checkpointing.restore(workdir, game)
 
 
