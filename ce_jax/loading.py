@@ -25,10 +25,8 @@ def load(model: str | os.PathLike) -> Trained:
         CheckpointError: no such model, a run without a checkpoint, or of another architecture.
         ReleaseError: a file that is damaged, or does not hold a model.
     """
-    if (known := _released(model)) is not None:
-        return releases.read(known.path, sha256=known.sha256)
-    if releases.is_file(model):
-        return releases.read(model)
+    if (file := _file_of(model)) is not None:
+        return releases.read(file.path, sha256=file.sha256)
     try:
         return checkpointing.load(model)
     except CheckpointError as error:
@@ -40,11 +38,8 @@ def load(model: str | os.PathLike) -> Trained:
 
 def config_of(model: str | os.PathLike) -> Training:
     """The experiment in which a model was trained; raises as `load`."""
-    if (known := _released(model)) is not None:
-        return releases.read_config(known.path)
-    if releases.is_file(model):
-        return releases.read_config(model)
-    return workdirs.read_config(model)
+    file = _file_of(model)
+    return workdirs.read_config(model) if file is None else releases.read_config(file.path)
 
 
 def networks_of(config: Inpainting) -> Trained | None:
@@ -76,7 +71,8 @@ def networks_of(config: Inpainting) -> Trained | None:
 
 def is_released(model: str | os.PathLike) -> bool:
     """Whether this names a model that comes with the package."""
-    return _released(model) is not None
+    file = _file_of(model)
+    return file is not None and file.sha256 is not None
 
 
 def version_of(model: str | os.PathLike) -> Hashable:
@@ -85,10 +81,8 @@ def version_of(model: str | os.PathLike) -> Hashable:
     Raises:
         ReleaseError: a file that is not there.
     """
-    if is_released(model):
-        return None
-    if releases.is_file(model):
-        return releases.version_of(model)
+    if (file := _file_of(model)) is not None:
+        return releases.version_of(file.path)
     return max(workdirs.saved_steps(model), default=None)
 
 
@@ -146,7 +140,9 @@ def _searched(model: LatentEncoder, frame: Frame) -> Trained:
     return trained._replace(generator=generator, critic=critic)
 
 
-def _released(model: str | os.PathLike) -> Released | None:
-    """The model of this name in the package, unless there is something else under it."""
+def _file_of(model: str | os.PathLike) -> Released | None:
+    """The file of a model, or that of this name in the package; None of a work directory."""
     known = releases.released().get(os.fspath(model))
-    return None if known is None or files.place(model).exists() else known
+    if known is not None and not files.place(model).exists():
+        return known
+    return Released(model, None) if os.fspath(model).endswith(releases.SUFFIX) else None
