@@ -1,6 +1,5 @@
 """A network that fills holes in one pass, with or without a critic (Pathak et al. 2016)."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -158,11 +157,6 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
         counts = counts_of(equal, batch_size=config.batch_size)
         return TaughtGame(**vars(game), curriculum=Curriculum(counts, jnp.zeros(len(kinds))))
 
-    def tune(game: Game, images: Array, key: Array) -> Game:
-        psnr = validate(kinds, images, key, module=module, model=model, variables=game.exhibit)
-        counts = on_demand(psnr, batch_size=config.batch_size)
-        return replace(game, curriculum=Curriculum(counts, psnr))
-
     def preview(variables: Variables, images: Array, key: Array) -> Array:
         hole = holes.draw_any(kinds, key, size=size)
         painted = paint(model, images, hole)
@@ -172,39 +166,31 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
         completed = jnp.where(hole, prediction, images)
         return jnp.stack([painted[..., :3], completed, images], axis=1)
 
-    return System(init, update, preview, tune if model.sharing == "on-demand" else None)
+    tune = partial(validate, model, config.batch_size) if model.sharing == "on-demand" else None
+    return System(init, update, preview, tune)
 
 
-def validate(
-    kinds: Sequence[holes.HoleKind],
-    images: Array,
-    key: Array,
-    *,
-    module: nn.Module,
-    model: ContextEncoder,
-    variables: Variables,
-) -> Array:
-    """Mean PSNR over the hole, in dB, for each kind of hole: [N].
+def validate(model: ContextEncoder, batch_size: int, game: Game, images: Array, key: Array) -> Game:
+    """The game whose kinds of hole share a batch by their mean PSNR on validation images.
 
-    Args:
-        kinds: what to draw, N kinds for each image.
-        images: [n, s, s, 3].
-        key: [n]; the same keys draw the same holes again.
-        module: a network that predicts whole images.
-        model: what it is shown.
-        variables: what it has learned.
+    images [n, s, s, 3] in [-1, 1], key [n]; the same keys draw the same holes again.
     """
+    size = images.shape[1]
+    kinds, module = training_holes(model, size), module_of(model, size=size)
 
     def filled(image: Array, key: Array) -> Array:
         keys = jax.random.split(key, (len(kinds), 1))
         hole = jnp.concatenate(
-            [holes.draw(kind, k, size=len(image)) for kind, k in zip(kinds, keys, strict=True)]
+            [holes.draw(kind, k, size=size) for kind, k in zip(kinds, keys, strict=True)]
         )
         truth = jnp.broadcast_to(image, (len(kinds), *image.shape))
-        return losses.hole_psnr(apply(module, variables, paint(model, truth, hole)), truth, hole)
+        prediction = apply(module, game.exhibit, paint(model, truth, hole))
+        return losses.hole_psnr(prediction, truth, hole)
 
-    psnr = jax.lax.map(lambda pair: filled(*pair), (images, key), batch_size=_AT_A_TIME)
-    return jnp.mean(psnr, axis=0)
+    of_each = jax.lax.map(lambda pair: filled(*pair), (images, key), batch_size=_AT_A_TIME)
+    psnr = jnp.mean(of_each, axis=0)
+    counts = on_demand(psnr, batch_size=batch_size)
+    return replace(game, curriculum=Curriculum(counts, psnr))
 
 
 def features(trained: Trained, images: Array) -> Array:
@@ -213,7 +199,7 @@ def features(trained: Trained, images: Array) -> Array:
     With the stored BatchNorm statistics, so that the features of an image are its own.
 
     Args:
-        trained: a run as `checkpointing.load` returns it.
+        trained: a run as `loading.load` returns it.
         images: [b, 227, 227, 3], whole; in [-1, 1].
 
     Returns:
