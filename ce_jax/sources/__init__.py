@@ -13,13 +13,12 @@ from pathlib import Path
 from ce_jax import files
 from ce_jax.sources.arrays import open_mat, open_npz
 from ce_jax.sources.bundled import open_bundled
-from ce_jax.sources.digests import digests
 from ce_jax.sources.folder import open_folder
 from ce_jax.sources.records import open_tfds
 from ce_jax.sources.samples import open_samples
 from ce_jax.sources.source import Opened, Source, SourceError, nearest_of
 
-__all__ = ["Source", "SourceError", "digests", "keep_apart", "open_source"]
+__all__ = ["Source", "SourceError", "keep_apart", "open_source"]
 
 _OPENERS: dict[str, Callable[[str, str], Opened]] = {
     "folder": open_folder,
