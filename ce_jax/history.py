@@ -33,15 +33,11 @@ def add(
     workdir: str | os.PathLike, event: str, step: int, *, facts: Mapping[str, Any] | None = None
 ) -> None:
     """Says that something happened now, and what else is to be known of it."""
-    line = {"event": event, "step": step, "time": now().isoformat(timespec="seconds")}
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    line = {"event": event, "step": step, "time": moment}
     lines = [*files.json_objects(_file(workdir)), line | dict(facts or {})]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     files.write_text(_file(workdir), text)
-
-
-def now() -> datetime:
-    """The time, the same in every zone."""
-    return datetime.now(UTC)
 
 
 def setting() -> dict[str, Any]:

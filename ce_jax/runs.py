@@ -111,7 +111,7 @@ def state(run: Run) -> State:
     written = (run.workdir / name for name in ("config.json", "history.jsonl", "scalars.jsonl"))
     heard = max(path.stat().mtime for path in written if path.is_file())
     heard = datetime.fromtimestamp(heard, UTC)
-    if (history.now() - heard).total_seconds() < _SILENCE:
+    if (datetime.now(UTC) - heard).total_seconds() < _SILENCE:
         return State("running")
     return State("stopped or killed", f"Nothing was heard of it since {pages.moment(heard)}.")
 
