@@ -23,10 +23,8 @@ _PACKAGES = ("ce_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "gr
 
 
 def read(workdir: str | os.PathLike) -> list[dict[str, Any]]:
-    """All that happened to a run, in order; what has no event, step and time is left out."""
-    needed = {"event", "step", "time"}
-    lines = files.json_objects(_file(workdir))
-    return [line for line in lines if needed <= line.keys()]
+    """All that happened to a run, in order; what lacks event, step or time is left out."""
+    return list(filter(_is_whole, files.json_objects(_file(workdir))))
 
 
 def add(
@@ -48,6 +46,14 @@ def setting() -> dict[str, Any]:
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "versions": {"python": platform.python_version(), **_installed()},
     }
+
+
+def _is_whole(line: Mapping[str, Any]) -> bool:
+    try:
+        datetime.fromisoformat(line["time"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    return "event" in line and isinstance(line.get("step"), int)
 
 
 def _file(workdir: str | os.PathLike) -> epath.Path:
