@@ -231,7 +231,7 @@ def _continued(path: epath.Path, start: int) -> IO[str]:
     """
     kept = ""
     if path.exists():
-        lines = path.read_text().splitlines(keepends=True)
+        lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
         kept = "".join(line for line in lines if _step(line) <= start)
         files.write_text(path, kept)
     return _Uploaded(path, kept) if files.is_remote(path) else path.open("a")

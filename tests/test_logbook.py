@@ -33,7 +33,8 @@ def test_a_logbook_that_is_continued_has_no_step_twice(tmp_path):
 
 
 def test_a_damaged_line_is_dropped_and_the_end_of_a_run_is_told(tmp_path):
-    (tmp_path / "scalars.jsonl").write_text('{"step": 1}\n\0\0\0\n{"step": 2}\n{"step": 3')
+    damaged = b'{"step": 1}\n\0\0\0\n{"st\xff\xfep": 2}\n{"step": 2}\n{"step": 3'
+    (tmp_path / "scalars.jsonl").write_bytes(damaged)
     with pytest.raises(Diverged), logbook(tmp_path, start=3) as book:
         book.write(3, {"loss/a": jnp.array([1.0])})
         book.write(4, {"loss/a": jnp.array([jnp.nan])})
