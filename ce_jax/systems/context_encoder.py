@@ -29,8 +29,6 @@ from ce_jax.systems.system import System, begin, network, play_jointly, proceed
 Array = jax.Array
 
 _AT_A_TIME = 64
-_EXACT = 1e-6
-"""A mean square below every 8-bit difference, where a logarithm stops to ask for more."""
 
 
 def module_of(
@@ -104,7 +102,7 @@ def step(
     def reconstruct(prediction: Array) -> Scalars:
         reconstruction = losses.reconstruction_loss(prediction, truth, weight)
         if model.error == "logarithm":
-            reconstruction = jnp.log(reconstruction + _EXACT)
+            reconstruction = jnp.log(reconstruction + losses.EXACT)
         psnr = losses.hole_psnr(prediction, truth, missing)
         return {"loss/reconstruction": jnp.mean(reconstruction), "hole/psnr": jnp.mean(psnr)}
 
