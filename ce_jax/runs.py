@@ -88,7 +88,7 @@ def read(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int 
 
 def _read_config(workdir: epath.Path) -> dict[str, Any]:
     record = workdirs.record_of(workdir)
-    plain = files.json_object(record.read_bytes().decode(errors="replace"))
+    plain = files.json_object(record.read_bytes())
     if not isinstance(plain.get("model"), dict):
         raise CheckpointError(f"{record} is not the config of a training run; restore that file.")
     return plain
