@@ -51,7 +51,7 @@ def join(hosts: Hosts) -> None:
     Raises:
         UnmetError: the others are not there in time, or cannot be found.
     """
-    if hosts.alone or (hosts.count is None and not _in_cluster()):
+    if hosts.count == 1 or (hosts.count is None and not _in_cluster()):
         return
     # SIGTERM is ours: what JAX would do with it instead, it does a second later and not to Ctrl-C.
     jax.config.update("jax_enable_preemption_service", False)

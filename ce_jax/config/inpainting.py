@@ -22,8 +22,6 @@ from ce_jax.config.rules import (
 POOL_PART = 512
 """Images of a pool that are drawn, or looked at, together."""
 
-NEED_A_MODEL = ("latent", "context-encoder", "high-resolution")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Beyond:
@@ -31,7 +29,7 @@ class Beyond:
 
     steps: int = 0
     """Steps of Adam, its rate going down as a cosine; 0: z alone."""
-    depth: int = 2
+    depth: Literal[1, 2, 3] = 2
     """The maps behind so many layers of the generator."""
     rate: float = 0.02
     """Learning rate on the maps."""
@@ -40,8 +38,6 @@ class Beyond:
 
     def __post_init__(self) -> None:
         check(self, "latent.beyond", at_least(0, "steps"), positive("rate", "radius"))
-        if self.depth not in (1, 2, 3):
-            raise refused(self, "latent.beyond.depth", "from 1 to 3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +253,7 @@ class Inpainting:
             require_only(self, "candidates", 1, f"for {self.method}")
         elif not 1 <= self.candidates <= self.latent.starts:
             raise refused(self, "candidates", f"from 1 to latent.starts ({self.latent.starts})")
-        if self.method in NEED_A_MODEL and self.model is None:
+        if self.method in ("latent", "context-encoder", "high-resolution") and self.model is None:
             rule = (
                 f"the work directory of a training run for method {self.method} (--model DIR), or a "
                 "released model (--model FILE.safetensors, or its name)"

@@ -41,7 +41,8 @@ def module_of(
     """The encoder-decoder for `size`-pixel images."""
     output = predicted_size(model, size=size)
     if model.alexnet:
-        return alexnet.ContextEncoder(output, model.width, _pooling(model), axis, dtype)
+        pooling = model.encoder == "alexnet"
+        return alexnet.ContextEncoder(output, model.width, pooling, axis, dtype)
     return context_encoder.ContextEncoder(
         output,
         model.width,
@@ -213,7 +214,7 @@ def features(trained: Trained, images: Array) -> Array:
             f"this run trained {model}."
         )
     nothing = jnp.zeros((*images.shape[:-1], 1), bool)
-    encoder = alexnet.Encoder(model.width, pooling=_pooling(model))
+    encoder = alexnet.Encoder(model.width, pooling=model.encoder == "alexnet")
     variables = {kind: tree["encoder"] for kind, tree in trained.generator.items()}
     return apply(encoder, variables, paint(model, images, nothing))
 
@@ -228,10 +229,6 @@ def embedding(model: ContextEncoder, variables: Variables, images: Array, hole: 
     )
     (bottleneck,) = jax.tree.leaves(kept)
     return bottleneck.reshape(len(images), -1)
-
-
-def _pooling(model: ContextEncoder) -> bool:
-    return model.encoder == "alexnet"
 
 
 def _holes_of_batch(
