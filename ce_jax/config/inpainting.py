@@ -7,7 +7,6 @@ from typing import Literal
 
 from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import Frame
-from ce_jax.config.perceptual import WEIGHT_FILES, Perceptual
 from ce_jax.config.rules import (
     at_least,
     check,
@@ -21,6 +20,8 @@ from ce_jax.config.rules import (
 
 POOL_PART = 512
 """Images of a pool that are drawn, or looked at, together."""
+
+_WEIGHT_FILES = (".safetensors", ".npz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,12 +159,28 @@ class HighResolution:
             at_least(1, "steps", "patch"),
             at_least(0, "content", "texture", "variation"),
         )
-        if self.features != "encoder" and not self.features.endswith(WEIGHT_FILES):
+        if self.features != "encoder" and not self.features.endswith(_WEIGHT_FILES):
             rule = "encoder, or a .safetensors or .npz file with the weights of VGG19"
             raise refused(self, "refine.features", rule)
         if not 1 <= self.stride <= self.patch:
             rule = f"from 1 to refine.patch ({self.patch}), so that no place is left out"
             raise refused(self, "refine.stride", rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perceptual:
+    """Figures that need a network of others; docs/metrics.md says how to make their files."""
+
+    lpips: str | None = None
+    """A .safetensors or .npz file with the weights of LPIPS, its AlexNet or its VGG16."""
+    inception: str | None = None
+    """A .safetensors or .npz file with the weights of the Inception v3 of FID, for FID and KID."""
+
+    def __post_init__(self) -> None:
+        for name in ("lpips", "inception"):
+            path = getattr(self, name)
+            if path is not None and not path.endswith(_WEIGHT_FILES):
+                raise refused(self, f"perceptual.{name}", "a .safetensors or .npz file")
 
 
 @dataclass(frozen=True, kw_only=True)
