@@ -23,25 +23,19 @@ _PACKAGES = ("ce_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "gr
 
 
 def read(workdir: str | os.PathLike) -> list[dict[str, Any]]:
-    """All that happened to a run, in order; what has no event, step and time is left out."""
-    needed = {"event", "step", "time"}
-    lines = files.json_objects(_file(workdir))
-    return [line for line in lines if needed <= line.keys()]
+    """All that happened to a run, in order; what lacks event, step or time is left out."""
+    return list(filter(_is_whole, files.json_objects(_file(workdir))))
 
 
 def add(
     workdir: str | os.PathLike, event: str, step: int, *, facts: Mapping[str, Any] | None = None
 ) -> None:
     """Says that something happened now, and what else is to be known of it."""
-    line = {"event": event, "step": step, "time": now().isoformat(timespec="seconds")}
+    moment = datetime.now(UTC).isoformat(timespec="seconds")
+    line = {"event": event, "step": step, "time": moment}
     lines = [*files.json_objects(_file(workdir)), line | dict(facts or {})]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     files.write_text(_file(workdir), text)
-
-
-def now() -> datetime:
-    """The time, the same in every zone."""
-    return datetime.now(UTC)
 
 
 def setting() -> dict[str, Any]:
@@ -52,6 +46,14 @@ def setting() -> dict[str, Any]:
         "devices": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "versions": {"python": platform.python_version(), **_installed()},
     }
+
+
+def _is_whole(line: Mapping[str, Any]) -> bool:
+    try:
+        datetime.fromisoformat(line["time"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    return "event" in line and isinstance(line.get("step"), int)
 
 
 def _file(workdir: str | os.PathLike) -> epath.Path:

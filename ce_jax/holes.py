@@ -6,6 +6,7 @@ A hole is bool, True where pixels are missing.
 import contextlib
 import dataclasses
 import difflib
+import math
 from collections.abc import Mapping, Sequence
 
 import jax
@@ -98,9 +99,10 @@ def draw(kind: HoleKind, key: jax.Array, *, size: int) -> jax.Array:
     `random` takes exactly `round(share * size²)` pixels anywhere, `pattern` as many in smooth
     regions: the random regions of Pathak et al. (2016, section 3.3), cut at their own quantile so
     that the share is exact. `block` is a square at a random place; `blocks` are squares of an
-    eighth to a quarter of the side that may overlap, as many as fit into `share` of the image: the
-    random blocks of Pathak et al., who leave their sizes open. `free-form` are brush strokes as in
-    Yu et al. (2019) whose share lies in (first, last] per cent, the bins of Liu et al. (2018).
+    eighth to a quarter of the side, each within `share` of the image, that may overlap, as many as
+    fit into it: the random blocks of Pathak et al., who leave their sizes open. `free-form` are
+    brush strokes as in Yu et al. (2019) whose share lies in (first, last] per cent, the bins of Liu
+    et al. (2018).
     `quarter` is the square of Salem et al. in one corner, as `quarter` says.
 
     Args:
@@ -202,7 +204,7 @@ def _draw_one(kind: HoleKind, key: jax.Array, size: int) -> jax.Array:
             _fitting_side(kind, last, size)
             return _square_anywhere(key, first, last, size)
         case HoleKind("blocks", float(share)):
-            return _blocks(key, _count(kind, share, size), size)
+            return _blocks(kind, key, _count(kind, share, size), size)
         case HoleKind("quarter", corner):
             squares = jnp.array([quarter(corner, size=size) for corner in _CORNERS])
             top, left, side = squares[_chance(key, _CORNERS, corner)]
@@ -248,9 +250,14 @@ def _square_anywhere(key: jax.Array, first: int, last: int, size: int) -> jax.Ar
     return _square(top, left, side, size)
 
 
-def _blocks(key: jax.Array, most: int, size: int) -> jax.Array:
+def _blocks(kind: HoleKind, key: jax.Array, most: int, size: int) -> jax.Array:
     """The union of squares, each taken unless more than `most` pixels would then be missing."""
-    first, last = max(size // 8, 1), max(size // 4, 1)
+    first, last = max(size // 8, 1), min(max(size // 4, 1), math.isqrt(most))
+    if last < first:
+        raise HoleError(
+            f"hole '{kind}' may take {most} of {size}x{size} pixels, but its smallest square has "
+            f"{first**2}; use a larger share"
+        )
     keys = jax.random.split(key, _BLOCKS_TRIED)
     squares = jax.vmap(lambda one: _square_anywhere(one, first, last, size))(keys)
 

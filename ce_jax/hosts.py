@@ -51,7 +51,7 @@ def join(hosts: Hosts) -> None:
     Raises:
         UnmetError: the others are not there in time, or cannot be found.
     """
-    if hosts.alone or (hosts.count is None and not _in_cluster()):
+    if hosts.count == 1 or (hosts.count is None and not _in_cluster()):
         return
     # SIGTERM is ours: what JAX would do with it instead, it does a second later and not to Ctrl-C.
     jax.config.update("jax_enable_preemption_service", False)
@@ -123,7 +123,7 @@ def together() -> Iterator[None]:
             raise HostsError(f"process {index} of {jax.process_count()}: {word}")
 
 
-def require_alike(what: str, said: str) -> None:
+def require_alike(what: str, said: bytes) -> None:
     """Makes sure that all processes say the same of something.
 
     Raises:
@@ -131,7 +131,7 @@ def require_alike(what: str, said: str) -> None:
     """
     if jax.process_count() == 1:
         return
-    words = _words(hashlib.sha256(said.encode()).hexdigest())
+    words = _words(hashlib.sha256(said).hexdigest())
     others = [index for index, word in enumerate(words) if word != words[0]]
     if others:
         raise HostsError(

@@ -4,16 +4,13 @@ A model is named by the work directory of a training run, by a `.safetensors` fi
 of one that comes with the package. What is there under this name goes before the package.
 """
 
-import hashlib
 import os
-from collections.abc import Callable, Hashable
-from dataclasses import replace
-from typing import NamedTuple
+from collections.abc import Hashable
 
-from ce_jax import checkpointing, files, releases, sharding, workdirs
+from ce_jax import checkpointing, files, releases, workdirs
 from ce_jax.config import ConfigError, ContextEncoder, Frame, Inpainting, LatentEncoder, Training
 from ce_jax.releases import Released
-from ce_jax.state import Game, GuessingGame, Searched, Trained
+from ce_jax.state import Trained
 from ce_jax.workdirs import CheckpointError
 
 
@@ -28,10 +25,8 @@ def load(model: str | os.PathLike) -> Trained:
         CheckpointError: no such model, a run without a checkpoint, or of another architecture.
         ReleaseError: a file that is damaged, or does not hold a model.
     """
-    if (known := _released(model)) is not None:
-        return releases.read(known.path, sha256=known.sha256)
-    if releases.is_file(model):
-        return releases.read(model)
+    if (file := _file_of(model)) is not None:
+        return releases.read(file.path, sha256=file.sha256)
     try:
         return checkpointing.load(model)
     except CheckpointError as error:
@@ -43,11 +38,8 @@ def load(model: str | os.PathLike) -> Trained:
 
 def config_of(model: str | os.PathLike) -> Training:
     """The experiment in which a model was trained; raises as `load`."""
-    if (known := _released(model)) is not None:
-        return releases.read_config(known.path)
-    if releases.is_file(model):
-        return releases.read_config(model)
-    return workdirs.read_config(model)
+    file = _file_of(model)
+    return workdirs.read_config(model) if file is None else releases.read_config(file.path)
 
 
 def networks_of(config: Inpainting) -> Trained | None:
@@ -79,7 +71,8 @@ def networks_of(config: Inpainting) -> Trained | None:
 
 def is_released(model: str | os.PathLike) -> bool:
     """Whether this names a model that comes with the package."""
-    return _released(model) is not None
+    file = _file_of(model)
+    return file is not None and file.sha256 is not None
 
 
 def version_of(model: str | os.PathLike) -> Hashable:
@@ -88,52 +81,27 @@ def version_of(model: str | os.PathLike) -> Hashable:
     Raises:
         ReleaseError: a file that is not there.
     """
-    if is_released(model):
-        return None
-    if releases.is_file(model):
-        return releases.version_of(model)
+    if (file := _file_of(model)) is not None:
+        return releases.version_of(file.path)
     return max(workdirs.saved_steps(model), default=None)
 
 
-class HeadStart(NamedTuple):
-    """What a new run knows already.
+def head_start(config: Training, workdir: os.PathLike | str) -> Trained | None:
+    """The networks that a new run begins with; None without any, and for one that has begun.
 
-    Attributes:
-        digest: of the networks that it has from elsewhere; empty without any.
-        give: step 0 -> step 0 with these networks.
-    """
-
-    digest: str
-    give: Callable[[Game], Game]
-
-
-def head_start(config: Training, workdir: os.PathLike | str) -> HeadStart:
-    """The networks of others that a new run begins with; one that has begun already has them.
+    An encoder that is new itself begins with those of its DCGAN.
 
     Raises:
         CheckpointError: there are none, or they are not those of this config.
         ReleaseError: a file that is damaged, or does not hold a model.
     """
-    model = config.model
     if workdirs.saved_steps(workdir):
-        return HeadStart("", lambda game: game)
+        return None
     if config.start_from is not None:
-        known = _further(config.start_from, config)
-
-        def give(game: Game) -> Game:
-            return sharding.spread(game.knowing(known.generator, known.critic), game)
-
-    elif isinstance(model, LatentEncoder):
-        known = load(model.run)
-        searched = _searched(known, model, config.data.frame)
-
-        def give(game: Game) -> Game:
-            assert isinstance(game, GuessingGame)
-            return sharding.spread(replace(game, searched=searched), game)
-
-    else:
-        return HeadStart("", lambda game: game)
-    return HeadStart(hashlib.sha256(releases.pack(known)).hexdigest(), give)
+        return _further(config.start_from, config)
+    if isinstance(config.model, LatentEncoder):
+        return _searched(config.model, config.data.frame)
+    return None
 
 
 def _further(model: str, config: Training) -> Trained:
@@ -158,8 +126,9 @@ def _further(model: str, config: Training) -> Trained:
     return trained
 
 
-def _searched(trained: Trained, model: LatentEncoder, frame: Frame) -> Searched:
+def _searched(model: LatentEncoder, frame: Frame) -> Trained:
     """The DCGAN that an encoder learns to guess for; also one that another encoder has along."""
+    trained = load(model.run)
     theirs, generator, critic = trained.config.model, trained.generator, trained.critic
     if isinstance(theirs, LatentEncoder):
         theirs, (generator, critic) = theirs.dcgan, generator["searched"]
@@ -168,10 +137,12 @@ def _searched(trained: Trained, model: LatentEncoder, frame: Frame) -> Searched:
             f"{model.run} trained {theirs} on {trained.config.data.frame}, but this config says "
             f"model.dcgan = {model.dcgan} and data.frame = {frame}; change it, or --model.run."
         )
-    return Searched(generator, critic)
+    return trained._replace(generator=generator, critic=critic)
 
 
-def _released(model: str | os.PathLike) -> Released | None:
-    """The model of this name in the package, unless there is something else under it."""
+def _file_of(model: str | os.PathLike) -> Released | None:
+    """The file of a model, or that of this name in the package; None of a work directory."""
     known = releases.released().get(os.fspath(model))
-    return None if known is None or files.place(model).exists() else known
+    if known is not None and not files.place(model).exists():
+        return known
+    return Released(model, None) if os.fspath(model).endswith(releases.SUFFIX) else None

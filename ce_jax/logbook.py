@@ -25,6 +25,7 @@ from tensorboardX import SummaryWriter, record_writer
 from tqdm import tqdm
 
 from ce_jax import files, history, images, run_report
+from ce_jax.config import Training
 from ce_jax.curves import PACE, Curves
 
 # Seconds after which TensorBoard is told at the latest; what it has not been told, a kill -9 takes.
@@ -43,25 +44,20 @@ class Logbook:
     def __init__(
         self,
         workdir: epath.Path,
+        config: Training,
         *,
         start: int,
-        steps: int,
-        batch_size: int,
-        every: int,
         facts: Mapping[str, Any] | None = None,
     ) -> None:
         """Opens the files of a work directory; what a killed run wrote after `start` is dropped.
 
         Args:
             workdir: created if need be.
+            config: of the run, which says how often there is a line of scalars.
             start: the step from which the run goes on.
-            steps: the last step of the run.
-            batch_size: images in a step.
-            every: so many steps there is a line of scalars.
             facts: what else the history is to say of this beginning.
         """
-        self._workdir, self._batch_size, self._every = workdir, batch_size, every
-        self._step, self._steps = start, steps
+        self._workdir, self._config, self._step = workdir, config, start
         self._scalars = _continued(workdir / "scalars.jsonl", start)
         self._curves = Curves(files.json_objects(workdir / "scalars.jsonl"))
         history.add(workdir, "began", start, facts={**history.setting(), **(facts or {})})
@@ -75,7 +71,7 @@ class Logbook:
         if (workdir / "config.json").is_file():
             self._board.add_text("config", _indented((workdir / "config.json").read_text()), start)
         self._bar = tqdm(
-            total=steps,
+            total=config.steps,
             initial=start,
             unit="step",
             dynamic_ncols=True,
@@ -96,9 +92,8 @@ class Logbook:
         self._scalars.close()
         self._board.close()
         if kind is None:
-            history.add(
-                self._workdir, "finished" if self._step >= self._steps else "stopped", self._step
-            )
+            event = "finished" if self._step >= self._config.steps else "stopped"
+            history.add(self._workdir, event, self._step)
         else:
             event = "diverged" if issubclass(kind, Diverged) else "failed"
             note = f"{kind.__name__}: {error}".rstrip(": ").partition("\n")[0]
@@ -115,11 +110,11 @@ class Logbook:
         rows = _rows(scalars)
         end, now = start + len(rows), time.monotonic()
         before, then = self._since
-        pace = (end - before) * self._batch_size / max(now - then, 1e-9)
+        pace = (end - before) * self._config.batch_size / max(now - then, 1e-9)
         for step, values in enumerate(rows, start + 1):
             _require_numbers(step, values)
             self._bar.update()
-            if step % self._every == 0:
+            if step % self._config.log_every == 0:
                 self._write(step, {PACE: float(f"{pace:.4g}"), **values})
                 self._since = (end, now)
         self._step = end
@@ -163,12 +158,6 @@ class Onlooker:
 
     They only look whether all scalars are numbers, so that all processes end with the same error.
     """
-
-    def __enter__(self) -> "Onlooker":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
     def write(self, start: int, scalars: Mapping[str, jax.Array]) -> None:
         """Raises Diverged as a logbook does, of scalars [n] each."""
@@ -242,7 +231,7 @@ def _continued(path: epath.Path, start: int) -> IO[str]:
     """
     kept = ""
     if path.exists():
-        lines = path.read_text().splitlines(keepends=True)
+        lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
         kept = "".join(line for line in lines if _step(line) <= start)
         files.write_text(path, kept)
     return _Uploaded(path, kept) if files.is_remote(path) else path.open("a")

@@ -11,6 +11,9 @@ from jax import lax
 
 Array = jax.Array
 
+EXACT = 1e-6
+"""A mean square below every 8-bit difference, where a logarithm stops to ask for more."""
+
 
 def critic_loss(real: Array, fake: Array) -> Array:
     """-log D(x) - log(1 - D(G(z))) from logits [b] (Goodfellow et al. 2014, eq. 1)."""
@@ -44,9 +47,12 @@ def hole_psnr(prediction: Array, truth: Array, hole: Array) -> Array:
         prediction: [b, h, w, c] in [-1, 1].
         truth: [b, h, w, c].
         hole: [b, h, w, 1].
+
+    Returns:
+        [b], at most that of `EXACT`: 66 dB.
     """
     square = reconstruction_loss(prediction, truth, hole.astype(truth.dtype))
-    return 10 * jnp.log10(4 / square)  # peak to peak is 2
+    return 10 * jnp.log10(4 / jnp.maximum(square, EXACT))  # peak to peak is 2
 
 
 def overlap_weight(hole: Array, *, overlap: int, weight: float) -> Array:

@@ -48,10 +48,10 @@ class ReleaseError(ValueError):
 
 
 class Released(NamedTuple):
-    """A model that comes with the package: its file, and the SHA-256 that this must have."""
+    """A model in a file, and the SHA-256 that this must have if it comes with the package."""
 
-    path: Path
-    sha256: str
+    path: str | os.PathLike
+    sha256: str | None
 
 
 def released() -> dict[str, Released]:
@@ -60,11 +60,6 @@ def released() -> dict[str, Released]:
     return {
         name: Released(FOLDER / f"{name}{SUFFIX}", sha256) for name, sha256 in sorted(table.items())
     }
-
-
-def is_file(model: str | os.PathLike) -> bool:
-    """Whether a model is named as a file, and not as a work directory."""
-    return os.fspath(model).endswith(SUFFIX)
 
 
 def version_of(path: str | os.PathLike) -> tuple[int, float]:

@@ -11,13 +11,13 @@ import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from etils import epath
 from PIL import Image
 
-from ce_jax import history, hosts, pages, runs
+from ce_jax import pages, runs
 from ce_jax.curves import PACE, Curves
 
 _TITLES = {
@@ -41,17 +41,14 @@ _CORNER, _NEWEST = 240, 1200
 
 @contextmanager
 def reported(workdir: str | os.PathLike) -> Iterator[None]:
-    """Writes the report when what is done in here ends, well or not; by one process of many."""
-    first = hosts.is_first()
+    """Writes the report when what is done in here ends, well or not."""
     try:
         yield
     except BaseException:
         with suppress(OSError, ValueError):  # what went wrong before is what matters
-            if first:
-                write(workdir)
+            write(workdir)
         raise
-    if first:
-        write(workdir)
+    write(workdir)
 
 
 def write(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int = 0) -> epath.Path:
@@ -82,7 +79,7 @@ def write(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int
         "worked": _duration(curves.seconds(run.batch_size)),
         "pace": pace,
         "left": _duration(left * run.batch_size / pace) if pace and left > 0 else "",
-        "written": pages.moment(history.now()),
+        "written": pages.moment(datetime.now(UTC)),
         # Short ones first: a long one takes a line of its own.
         "facts": dict(sorted(runs.facts(run).items(), key=lambda fact: len(fact[1]) > pages.WIDE)),
         "commands": runs.commands(run),

@@ -88,7 +88,7 @@ def read(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int 
 
 def _read_config(workdir: epath.Path) -> dict[str, Any]:
     record = workdirs.record_of(workdir)
-    plain = files.json_object(record.read_bytes().decode(errors="replace"))
+    plain = files.json_object(record.read_bytes())
     if not isinstance(plain.get("model"), dict):
         raise CheckpointError(f"{record} is not the config of a training run; restore that file.")
     return plain
@@ -111,7 +111,7 @@ def state(run: Run) -> State:
     written = (run.workdir / name for name in ("config.json", "history.jsonl", "scalars.jsonl"))
     heard = max(path.stat().mtime for path in written if path.is_file())
     heard = datetime.fromtimestamp(heard, UTC)
-    if (history.now() - heard).total_seconds() < _SILENCE:
+    if (datetime.now(UTC) - heard).total_seconds() < _SILENCE:
         return State("running")
     return State("stopped or killed", f"Nothing was heard of it since {pages.moment(heard)}.")
 

@@ -134,7 +134,10 @@ class GuessingGame(Game):
         return {"encoder": super().exhibit, "searched": self.searched}
 
     def knowing(self, exhibit: Variables, critic: Variables | None) -> Game:
-        """As every game does, with all three networks."""
+        """As every game does, with all three networks; or with those of a DCGAN alone."""
+        if "searched" not in exhibit:
+            assert critic is not None
+            return replace(self, searched=Searched(exhibit, critic))
         searched = Searched(*exhibit["searched"])
         return replace(super().knowing(exhibit["encoder"], critic), searched=searched)
 

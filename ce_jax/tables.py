@@ -5,8 +5,10 @@ place, and the others go on. What is done is kept, in cells/DATA/HOLES/METHOD of
 the same command continues.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -20,11 +22,12 @@ from ce_jax.claims import OutputError
 from ce_jax.config import Entry, Inpainting, Table
 from ce_jax.manifest import Manifest
 from ce_jax.metrics import Estimate
-from ce_jax.sources import SourceError, digests, open_source
+from ce_jax.sources import SourceError, open_source
 from ce_jax.table_files import NOT_RUN, Cell, Result, write_tables
 from ce_jax.table_report import write_page
 
 _FILES = ("folder", "mat", "npz")
+_READERS = 8
 
 
 def tabulate(
@@ -165,9 +168,9 @@ def _contained(inpainting: Inpainting, config: Table) -> Iterator[str]:
     """Says how many of the images a method has seen before, by their pixels."""
     seen = {}
     try:
-        images = _all_digests(inpainting.images)
+        images = _digests(inpainting.images)
         if inpainting.collection is not None:
-            seen["chooses from"] = _all_digests(inpainting.collection)
+            seen["chooses from"] = _digests(inpainting.collection)
         for role, model in (
             ("trained on", inpainting.model),
             ("its guide was trained on", inpainting.guide),
@@ -189,12 +192,23 @@ def _learned_from(model: str, config: Table) -> frozenset[str]:
     """
     source = loading.config_of(model).data.source
     if not loading.is_released(model):
-        return _all_digests(source)
+        return _digests(source)
     with suppress(SourceError):
-        return _all_digests(_located(source, config))
+        return _digests(_located(source, config))
     return frozenset()
 
 
 @cache
-def _all_digests(source: str) -> frozenset[str]:
-    return frozenset(digest for digest in digests(open_source(source)) if digest)
+def _digests(spec: str) -> frozenset[str]:
+    """Hashes of the pixels of all pictures of a source that can be read, whatever their names."""
+    source = open_source(spec)
+
+    def digest(index: int) -> str | None:
+        try:
+            picture = source[index]
+        except (ValueError, OSError):
+            return None
+        return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest()
+
+    with ThreadPoolExecutor(_READERS) as readers:
+        return frozenset(filter(None, readers.map(digest, range(len(source)))))

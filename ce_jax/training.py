@@ -18,6 +18,7 @@ from ce_jax import (
     hosts,
     images,
     loading,
+    releases,
     run_report,
     sharding,
     sources,
@@ -74,10 +75,13 @@ def train(
         facts = {"command": command, "images": len(source), "parameters": parameters(game)}
         batches = data.training_batches(config, source, sharding.split(mesh), start=start)
         held.enter_context(contextlib.closing(batches))
-        held.enter_context(run_report.reported(workdir))
+        if hosts.is_first():
+            held.enter_context(run_report.reported(workdir))
         kept = {"keep_last": config.keep_last, "keep_every": config.keep_every}
         checkpoints = held.enter_context(Checkpoints(workdir, **kept))
-        logbook = held.enter_context(_logbook(config, workdir, start, facts))
+        logbook = Onlooker()
+        if hosts.is_first():
+            logbook = held.enter_context(Logbook(workdir, config, start=start, facts=facts))
         held.enter_context(jax.transfer_guard("disallow"))  # what it moves, it moves on purpose
         return _loop(
             config,
@@ -116,13 +120,13 @@ def _prepared(
     stopped: Callable[[], bool],
 ) -> tuple[Source, _Program, Game]:
     """Whatever may refuse to begin; then the work directory is held, and the game restored."""
-    hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)))
+    hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)).encode())
     with hosts.together():
         system = systems.build(config, axis=sharding.axis_of(config.sharding.mode))
         sharding.check_batch(config.batch_size, mesh, parts=config.microbatches)
         source = _opened(config.data.source, workdir)
         data.check(config, source)
-        head_start = loading.head_start(config, workdir)
+        known = loading.head_start(config, workdir)
         scene = _squares(config, source, _PREVIEWS) if hosts.is_first() else None
         validated, epoch = None, config.steps
         if system.validate is not None:
@@ -137,8 +141,10 @@ def _prepared(
             held.enter_context(workdirs.alone(workdir, config, stopped=stopped))
             workdirs.claim(workdir, config)
     hosts.require_shared(workdir)
-    hosts.require_alike("network to begin with", head_start.digest)
-    game = head_start.give(program.begin())
+    hosts.require_alike("network to begin with", releases.pack(known) if known else b"")
+    game = program.begin()
+    if known:
+        game = sharding.spread(game.knowing(known.generator, known.critic), game)
     return source, program, checkpointing.restore(workdir, game)
 
 
@@ -204,19 +210,6 @@ def _validator(
     on_devices, keys = sharding.copied((squares, jax.random.split(key, len(squares))), mesh)
     compiled = jax.jit(validate, out_shardings=sharding.replicated(mesh))
     return lambda game: compiled(game, on_devices, jax.random.clone(keys))
-
-
-def _logbook(config: Training, workdir: epath.Path, start: int, facts: dict) -> Logbook | Onlooker:
-    if not hosts.is_first():
-        return Onlooker()
-    return Logbook(
-        workdir,
-        start=start,
-        steps=config.steps,
-        batch_size=config.batch_size,
-        every=config.log_every,
-        facts=facts,
-    )
 
 
 def _loop(

@@ -74,7 +74,7 @@ READERS = {
     "inpaint.py": read_inpaint,
     "draw_holes.py": lambda words: tyro.cli(draw_holes.Drawing, args=words),
     "report.py": lambda words: tyro.cli(report.Report, args=words),
-    "-m": lambda words: convert.read(words[1:]),
+    "-m": lambda words: tyro.cli(convert.Command, args=words[1:]),
 }
 
 

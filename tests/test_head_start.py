@@ -88,12 +88,12 @@ def test_the_networks_that_hosts_begin_with_can_be_compared(tmp_path):
         known = Trained.of(tiny.dcgan(), untrained.game(tiny.dcgan(), seed=seed), 7)
         path.write_bytes(releases.pack(known))
 
-    def digest(path):
-        return loading.head_start(
-            tiny.dcgan(start_from=path and str(path)), tmp_path / "run"
-        ).digest
+    def packed(path):
+        known = loading.head_start(tiny.dcgan(start_from=path and str(path)), tmp_path / "run")
+        return known and releases.pack(known)
 
-    assert digest(None) == "" != digest(paths[0]) == digest(paths[0]) != digest(paths[1])
+    assert packed(None) is None
+    assert packed(paths[0]) == packed(paths[0]) != packed(paths[1])
 
 
 def test_an_encoder_learns_beside_the_dcgan_of_another(tmp_path):
@@ -101,7 +101,8 @@ def test_an_encoder_learns_beside_the_dcgan_of_another(tmp_path):
     (path := tmp_path / "known.safetensors").write_bytes(releases.pack(known))
     config = tiny.latent_encoder()
     config = replace(config, model=replace(config.model, run=str(path)))
-    game = loading.head_start(config, tmp_path / "run").give(untrained.game(config, seed=1))
+    dcgan = loading.head_start(config, tmp_path / "run")
+    game = untrained.game(config, seed=1).knowing(dcgan.generator, dcgan.critic)
     same(game.searched, known.generator["searched"])
     with pytest.raises(AssertionError):
         same(game.exhibit["encoder"], known.generator["encoder"])

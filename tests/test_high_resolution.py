@@ -11,7 +11,7 @@ import tiny
 import untrained
 from folders import manifest, photographs
 
-from ce_jax import blending, holes, images, losses, sharding
+from ce_jax import blending, holes, images, loading, losses, sharding
 from ce_jax.batch import inpaint
 from ce_jax.completion import high_resolution, methods, texture
 from ce_jax.config import ConfigError, Frame, HighResolution, Inpainting
@@ -263,6 +263,30 @@ def test_other_sizes_than_doublings_are_refused(tmp_path, model):
         inpaint(replace(refined, frame=Frame(size=227)))
     with pytest.raises(ConfigError, match="trained on 32-pixel images"):
         inpaint(replace(config, method="context-encoder", frame=Frame(size=64)))
+
+
+@pytest.mark.parametrize("frame", [None, Frame(size=256)])
+@pytest.mark.parametrize(
+    ("kind", "complaint"),
+    [
+        (tiny.l2_gan(), "high-resolution does not run on runs/mine, which is a L2Gan"),
+        (tiny.alexnet(), "encoder is convolutions; this one is alexnet"),
+    ],
+)
+def test_a_model_that_cannot_be_refined_is_refused_whatever_the_frame(
+    tmp_path, monkeypatch, kind, complaint, frame
+):
+    monkeypatch.setattr(loading, "load", lambda _: untrained.networks(kind))
+    config = Inpainting(
+        images=photographs(tmp_path / "in", "a"),
+        output=str(tmp_path / "out"),
+        method="high-resolution",
+        model="runs/mine",
+        frame=frame,
+        batch_size=8,
+    )
+    with pytest.raises(ConfigError, match=complaint):
+        inpaint(config)
 
 
 def test_the_small_completion_is_blended_as_the_sparse_solver_does_it():

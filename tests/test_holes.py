@@ -9,6 +9,7 @@ import pytest
 import tiny
 
 from ce_jax import holes
+from ce_jax.hole_sets import hash_of
 
 PIXELS_OF_37X37 = {
     "center": 18 * 18,
@@ -79,7 +80,8 @@ def test_a_kind_that_cannot_be_drawn_is_refused_with_its_value_and_a_remedy(spec
 
 
 @pytest.mark.parametrize(
-    "spec", ["center:37", "block:40", "block:7-40", "random:0.0001", "pattern:0.9999"]
+    "spec",
+    ["center:37", "block:40", "block:7-40", "blocks:0.01", "random:0.0001", "pattern:0.9999"],
 )
 def test_a_hole_that_leaves_nothing_to_do_or_nothing_to_do_it_from_is_refused(spec):
     with pytest.raises(holes.HoleError, match=f"'{spec}' .*; use "):
@@ -153,6 +155,26 @@ def test_several_blocks_fill_their_share_and_no_more():
     hole = drawn("blocks", *range(100), size=64)[..., 0]
     squares = hole.any(1).sum(1) * hole.any(2).sum(1)
     assert (hole.sum((1, 2)) < squares).mean() > 0.9  # more than one of them
+
+
+@pytest.mark.parametrize(("share", "size"), [(0.02, 64), (0.016, 64), (0.0156, 64), (0.0625, 8)])
+def test_of_a_small_share_no_hole_of_blocks_is_empty(share, size):
+    pixels = drawn(f"blocks:{share}", *range(300), size=size).sum((1, 2, 3))
+    assert pixels.min() >= (size // 8) ** 2
+    assert pixels.max() <= round(share * size**2)
+
+
+@pytest.mark.parametrize(
+    ("spec", "size", "known_by"),
+    [
+        ("blocks", 64, "5dd0cdacc3ed46e0"),
+        ("blocks", 128, "58378b2a3103e3cd"),
+        ("blocks:0.0625", 64, "662484a84fedfd32"),
+        ("blocks:0.1", 37, "8c8a9362f29ac1e9"),
+    ],
+)
+def test_blocks_of_a_usual_share_are_what_they_always_were(spec, size, known_by):
+    assert hash_of(drawn(spec, *range(40), size=size)) == known_by
 
 
 def test_each_key_is_told_which_kind_to_draw():

@@ -2,14 +2,15 @@
 
 import jax.numpy as jnp
 import pytest
+import tiny
 from processes import scalars
 
 from ce_jax import history
 from ce_jax.logbook import Diverged, Logbook
 
 
-def logbook(workdir, **changes):
-    return Logbook(workdir, **({"start": 0, "steps": 9, "batch_size": 4, "every": 1} | changes))
+def logbook(workdir, *, start=0, every=1):
+    return Logbook(workdir, tiny.dcgan(steps=9, log_every=every), start=start)
 
 
 def test_a_logbook_writes_every_so_often_but_looks_at_every_step(tmp_path):
@@ -32,7 +33,8 @@ def test_a_logbook_that_is_continued_has_no_step_twice(tmp_path):
 
 
 def test_a_damaged_line_is_dropped_and_the_end_of_a_run_is_told(tmp_path):
-    (tmp_path / "scalars.jsonl").write_text('{"step": 1}\n\0\0\0\n{"step": 2}\n{"step": 3')
+    damaged = b'{"step": 1}\n\0\0\0\n{"st\xff\xfep": 2}\n{"step": 2}\n{"step": 3'
+    (tmp_path / "scalars.jsonl").write_bytes(damaged)
     with pytest.raises(Diverged), logbook(tmp_path, start=3) as book:
         book.write(3, {"loss/a": jnp.array([1.0])})
         book.write(4, {"loss/a": jnp.array([jnp.nan])})

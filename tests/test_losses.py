@@ -44,6 +44,15 @@ def test_losses_and_their_gradients_stay_finite_for_a_certain_critic(loss):
     assert sorted(np.abs(gradients)) == [0, 1]
 
 
+def test_the_psnr_of_a_hole_that_is_met_exactly_is_a_number():
+    truth, hole = uniform(0, 3, 9, 9, 3), some_holes()
+    nearly = truth + np.float32(0.01)
+    expected = 10 * np.log10(4 / np.array([1e-6, 1e-4, 1e-6]))
+    prediction = np.stack([truth[0], nearly[1], truth[2]])
+    hole[2] = False
+    np.testing.assert_allclose(losses.hole_psnr(prediction, truth, hole), expected, rtol=1e-4)
+
+
 def test_the_reconstruction_is_a_mean_over_the_pixels_that_count():
     prediction, truth = uniform(0, 2, 4, 4, 3), uniform(1, 2, 4, 4, 3)
     weight = np.zeros((2, 4, 4, 1), np.float32)

@@ -238,5 +238,6 @@ def test_an_encoder_learns_beside_a_dcgan_in_a_file(trained, tmp_path):
     (path := tmp_path / "dcgan.safetensors").write_bytes(releases.pack(trained))
     config = tiny.latent_encoder()
     config = replace(config, model=replace(config.model, run=str(path)))
-    game = loading.head_start(config, tmp_path / "new").give(untrained.game(config))
+    known = loading.head_start(config, tmp_path / "new")
+    game = untrained.game(config).knowing(known.generator, known.critic)
     jax.tree.map(np.testing.assert_array_equal, game.searched.generator, trained.generator)

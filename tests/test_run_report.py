@@ -206,12 +206,25 @@ def test_a_report_is_written_when_what_is_done_ends_well_or_not(folder, tmp_path
         raise ArithmeticError("first")
 
 
-def test_history_outlives_a_line_that_was_cut_off(tmp_path):
-    history.add(tmp_path, "began", 0, facts={"host": "ü\ud800"})
-    with (tmp_path / "history.jsonl").open("a") as file:
-        file.write('{"event": "stop')
-    history.add(tmp_path, "began", 7)
-    events = history.read(tmp_path)
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b'{"event": "stop',
+        b'{"event": "stopped", "step": "7", "time": "2026-01-01T00:00:00+00:00"}\n',
+        b'{"event": "stopped", "step": null, "time": "2026-01-01T00:00:00+00:00"}\n',
+        b'{"event": "stopped", "step": 7, "time": "2026-\xff1-01T00:00:00+00:00"}\n',
+        b'{"event": "stopped", "step": 7, "time": 2026}\n',
+    ],
+)
+def test_history_outlives_a_line_that_was_damaged(folder, damaged):
+    workdir = folder(steps=(), pictures=())
+    (workdir / "history.jsonl").unlink()
+    history.add(workdir, "began", 0, facts={"host": "ü\ud800"})
+    with (workdir / "history.jsonl").open("ab") as file:
+        file.write(damaged)
+    assert "Step 0 of 100, running" in text_of(written(workdir))
+    history.add(workdir, "began", 7)
+    events = history.read(workdir)
     assert [(event["event"], event["step"]) for event in events] == [("began", 0), ("began", 7)]
     assert events[0]["host"] == "ü\ud800"
 

@@ -135,6 +135,7 @@ def test_matlab_files_are_read_in_the_layout_of_svhn(tmp_path):
         ({"y": np.arange(5)}, "no variable X"),
         ({"X": np.zeros((8, 8, 3, 2))}, r"X is float64 \(8, 8, 3, 2\); expected uint8"),
         ({"X": np.zeros((2, 8, 8, 3), np.uint8)}, r"X is uint8 \(2, 8, 8, 3\); expected"),
+        ({"X": np.zeros((8, 0, 3, 2), np.uint8)}, "its images have no pixels"),
     ],
 )
 def test_matlab_files_of_another_layout_are_refused(tmp_path, variables, reason):
@@ -163,6 +164,8 @@ def test_npz_archives_give_colour_and_grey(tmp_path):
         ({"images": np.zeros((2, 4, 4, 4), np.uint8)}, r"expected uint8 \[n, h, w, 3\]"),
         ({"images": np.array([{}], object)}, "allow_pickle=False"),
         ({"images": np.zeros((0, 4, 4), np.uint8)}, "has 0 images"),
+        ({"images": np.zeros((3, 0, 0, 3), np.uint8)}, r"no pixels \(uint8 \(3, 0, 0, 3\)\)$"),
+        ({"images": np.zeros((3, 4, 0), np.uint8)}, "its images have no pixels"),
     ],
 )
 def test_npz_archives_of_another_layout_are_refused(tmp_path, arrays, reason):

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from ce_jax.config import ConfigError, Frame, Inpainting
+from ce_jax.config import ConfigError, ContextEncoder, Frame, Inpainting
 from ce_jax.state import Trained
 
 # Yang et al. 2016 refine what was completed at 128 pixels up to 512.
@@ -19,6 +19,9 @@ def frame_of(config: Inpainting, trained: Trained | None) -> Frame:
         return config.frame or Frame()
     theirs = trained.config.data.frame
     if config.method == "high-resolution":
+        model = trained.config.model
+        if not isinstance(model, ContextEncoder) or model.alexnet:
+            return theirs  # the method says why it does not run on this model
         return _refined_frame(config, theirs)
     if config.frame is not None and config.frame.size != theirs.size:
         raise ConfigError(

@@ -7,9 +7,15 @@ every field can be overridden on the command line: `--data.source folder:faces -
 from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import SIZES, Data, Frame
 from ce_jax.config.hosts import Hosts
-from ce_jax.config.inpainting import POOL_PART, Beyond, HighResolution, Inpainting, LatentSearch
+from ce_jax.config.inpainting import (
+    POOL_PART,
+    Beyond,
+    HighResolution,
+    Inpainting,
+    LatentSearch,
+    Perceptual,
+)
 from ce_jax.config.models import ContextEncoder, Dcgan, L2Gan, LatentEncoder, Model, Vae
-from ce_jax.config.perceptual import Perceptual
 from ce_jax.config.record import flat, to_dict, training_from_dict
 from ce_jax.config.rules import ConfigError, nearest
 from ce_jax.config.table import Entry, Table

@@ -32,13 +32,8 @@ class Hosts:
             raise refused(self, "hosts.index", f"in [0, hosts.count), which is {self.count}")
         given = {"coordinator": self.coordinator, "count": self.count, "index": self.index}
         missing = [f"--hosts.{name}" for name, value in given.items() if value is None]
-        if missing and len(missing) < len(given) and not self.alone:
+        if missing and len(missing) < len(given) and self.count != 1:
             raise ConfigError(
                 "--hosts.coordinator, --hosts.count and --hosts.index belong together; "
                 f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing."
             )
-
-    @property
-    def alone(self) -> bool:
-        """Whether there are no others, as it was said."""
-        return self.count == 1

@@ -7,7 +7,6 @@ from typing import Literal
 
 from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import Frame
-from ce_jax.config.perceptual import WEIGHT_FILES, Perceptual
 from ce_jax.config.rules import (
     at_least,
     check,
@@ -22,7 +21,7 @@ from ce_jax.config.rules import (
 POOL_PART = 512
 """Images of a pool that are drawn, or looked at, together."""
 
-NEED_A_MODEL = ("latent", "context-encoder", "high-resolution")
+_WEIGHT_FILES = (".safetensors", ".npz")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,7 +30,7 @@ class Beyond:
 
     steps: int = 0
     """Steps of Adam, its rate going down as a cosine; 0: z alone."""
-    depth: int = 2
+    depth: Literal[1, 2, 3] = 2
     """The maps behind so many layers of the generator."""
     rate: float = 0.02
     """Learning rate on the maps."""
@@ -40,8 +39,6 @@ class Beyond:
 
     def __post_init__(self) -> None:
         check(self, "latent.beyond", at_least(0, "steps"), positive("rate", "radius"))
-        if self.depth not in (1, 2, 3):
-            raise refused(self, "latent.beyond.depth", "from 1 to 3")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,12 +159,28 @@ class HighResolution:
             at_least(1, "steps", "patch"),
             at_least(0, "content", "texture", "variation"),
         )
-        if self.features != "encoder" and not self.features.endswith(WEIGHT_FILES):
+        if self.features != "encoder" and not self.features.endswith(_WEIGHT_FILES):
             rule = "encoder, or a .safetensors or .npz file with the weights of VGG19"
             raise refused(self, "refine.features", rule)
         if not 1 <= self.stride <= self.patch:
             rule = f"from 1 to refine.patch ({self.patch}), so that no place is left out"
             raise refused(self, "refine.stride", rule)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perceptual:
+    """Figures that need a network of others; docs/metrics.md says how to make their files."""
+
+    lpips: str | None = None
+    """A .safetensors or .npz file with the weights of LPIPS, its AlexNet or its VGG16."""
+    inception: str | None = None
+    """A .safetensors or .npz file with the weights of the Inception v3 of FID, for FID and KID."""
+
+    def __post_init__(self) -> None:
+        for name in ("lpips", "inception"):
+            path = getattr(self, name)
+            if path is not None and not path.endswith(_WEIGHT_FILES):
+                raise refused(self, f"perceptual.{name}", "a .safetensors or .npz file")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +270,7 @@ class Inpainting:
             require_only(self, "candidates", 1, f"for {self.method}")
         elif not 1 <= self.candidates <= self.latent.starts:
             raise refused(self, "candidates", f"from 1 to latent.starts ({self.latent.starts})")
-        if self.method in NEED_A_MODEL and self.model is None:
+        if self.method in ("latent", "context-encoder", "high-resolution") and self.model is None:
             rule = (
                 f"the work directory of a training run for method {self.method} (--model DIR), or a "
                 "released model (--model FILE.safetensors, or its name)"

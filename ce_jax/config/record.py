@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
-from ce_jax.config.data import Data, Frame
 from ce_jax.config.inpainting import Inpainting
-from ce_jax.config.models import Dcgan, Model
+from ce_jax.config.models import Model
 from ce_jax.config.rules import ConfigError
-from ce_jax.config.training import Adam, Sharding, Training
+from ce_jax.config.training import Training
 
 
 def to_dict(config: Training | Inpainting) -> dict[str, Any]:
@@ -29,20 +28,8 @@ def training_from_dict(plain: dict[str, Any]) -> Training:
     try:
         model = dict(plain["model"])
         kind = {kind.__name__: kind for kind in get_args(Model)}[model.pop("kind")]
-        if "dcgan" in model:
-            model["dcgan"] = Dcgan(**_tuples(model["dcgan"]))
-        data = dict(plain["data"])
-        frame = Frame(**_tuples(data.pop("frame")))
-        parts = ("model", "data", "generator", "critic", "sharding")
-        rest = {k: v for k, v in plain.items() if k not in parts}
-        return Training(
-            model=kind(**_tuples(model)),
-            data=Data(frame=frame, **data),
-            generator=Adam(**plain["generator"]),
-            critic=Adam(**plain["critic"]),
-            sharding=Sharding(**plain.get("sharding", {})),  # younger than the first records
-            **rest,
-        )
+        # Sharding is younger than the first records.
+        return _part(Training, {"sharding": {}} | plain | {"model": _part(kind, model)})
     except (KeyError, TypeError) as error:
         raise ConfigError(f"The recorded experiment does not fit this version: {error}.") from error
 
@@ -62,5 +49,9 @@ def _with_lists(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in fields}
 
 
-def _tuples(fields: dict[str, Any]) -> dict[str, Any]:
-    return {k: tuple(v) if isinstance(v, list) else v for k, v in fields.items()}
+def _part(kind: Any, plain: dict[str, Any]) -> Any:
+    """A part of an experiment, with the parts that it has itself, none of which may be missing."""
+    parts = {k: v for k, v in get_type_hints(kind).items() if dataclasses.is_dataclass(v)}
+    # Of what holds no fields, {**plain} is a TypeError.
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in {**plain}.items()}
+    return kind(**fields | {name: _part(of, plain[name]) for name, of in parts.items()})

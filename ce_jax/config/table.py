@@ -5,8 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass
 
-from ce_jax.config.inpainting import Inpainting
-from ce_jax.config.perceptual import Perceptual
+from ce_jax.config.inpainting import Inpainting, Perceptual
 from ce_jax.config.rules import at_least, check, require, require_local
 
 with suppress(ImportError):  # only the command line needs it

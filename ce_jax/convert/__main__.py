@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -112,27 +113,17 @@ Command = (
 )
 
 
-def read(arguments: list[str]) -> Import | Export | StableHlo | Release:
-    """What is asked; explains `--help` and every mistake."""
-    return tyro.cli(
-        Command,
-        args=arguments,
-        prog=_PROGRAM,
-        description="Brings networks from PyTorch, and takes ours elsewhere.",
-    )
-
-
 def main(arguments: list[str]) -> int:
-    """Does what is asked, and says what has been written."""
-    match command := read(arguments):
-        case Import():
-            _import(command)
-        case Export():
-            _export(command)
-        case StableHlo():
-            _stablehlo(command)
-        case Release():
-            _release(command)
+    """Does what is asked, and says what has been written; explains `--help` and every mistake."""
+    does: dict[type, Callable] = {
+        Import: _import,
+        Export: _export,
+        StableHlo: _stablehlo,
+        Release: _release,
+    }
+    description = "Brings networks from PyTorch, and takes ours elsewhere."
+    command = tyro.cli(Command, args=arguments, prog=_PROGRAM, description=description)
+    does[type(command)](command)
     return commands.DONE
 
 

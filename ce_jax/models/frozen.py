@@ -33,7 +33,7 @@ def fold_generator(variables: dict, dtype: jnp.dtype) -> tuple[Layer, ...]:
     last = sum(name.startswith("Upsample") for name in params) - 1
     factor, shift = _affine(params, stats, "BatchNorm_0")
     kernel = params["Dense_0"]["kernel"]
-    layers = [Layer((kernel.reshape(len(kernel), 4, 4, -1) * _last(factor, 4)), shift)]
+    layers = [Layer(kernel.reshape(len(kernel), 4, 4, -1) * factor.reshape(1, 1, 1, -1), shift)]
     for i in range(last):
         factor, shift = _affine(params, stats, f"BatchNorm_{i + 1}")
         layers.append(Layer(params[f"Upsample_{i}"]["kernel"] * factor.reshape(1, 1, -1, 1), shift))
@@ -49,7 +49,9 @@ def fold_critic(variables: dict, dtype: jnp.dtype) -> tuple[Layer, ...]:
     layers = [Layer(first, jnp.zeros(first.shape[-1]))]
     for i in range(1, count):
         factor, shift = _affine(params, stats, f"BatchNorm_{i - 1}")
-        layers.append(Layer(params[f"Downsample_{i}"]["kernel"] * _last(factor, 4), shift))
+        layers.append(
+            Layer(params[f"Downsample_{i}"]["kernel"] * factor.reshape(1, 1, 1, -1), shift)
+        )
     head = params["Dense_0"]["kernel"]
     logit = head if head.shape[1] == 1 else head[:, 1:] - head[:, :1]  # of two classes
     layers.append(Layer(logit, jnp.zeros(1)))
@@ -65,7 +67,7 @@ def features(
     """
     dense, *others = layers[:depth]
     kernel, shift = dense
-    x = jnp.tensordot(z.astype(kernel.dtype), kernel, 1) + _last(shift, 4)
+    x = jnp.tensordot(z.astype(kernel.dtype), kernel, 1) + shift.reshape(1, 1, 1, -1)
     x = jax.nn.relu(x)
     return _up(x if maps is None else x + maps.astype(x.dtype), others)
 
@@ -81,19 +83,14 @@ def judge(layers: Sequence[Layer], images: Array) -> Array:
     *convolutions, head = layers
     x = images.astype(head.kernel.dtype)
     for kernel, shift in convolutions:
-        x = leaky_relu(downsample(x, kernel) + _last(shift, 4))
+        x = leaky_relu(downsample(x, kernel) + shift.reshape(1, 1, 1, -1))
     return (x.reshape(x.shape[0], -1) @ head.kernel)[:, 0].astype(jnp.float32)
 
 
 def _up(x: Array, layers: Sequence[Layer]) -> Array:
     for kernel, shift in layers:
-        x = jax.nn.relu(upsample(x, kernel) + _last(shift, 4))
+        x = jax.nn.relu(upsample(x, kernel) + shift.reshape(1, 1, 1, -1))
     return x
-
-
-def _last(channels: Array, rank: int) -> Array:
-    """Numbers for the last axis of an array of this rank."""
-    return channels.reshape(*[1] * (rank - 1), -1)
 
 
 def _affine(params: dict, stats: dict, name: str) -> tuple[Array, Array]:

@@ -7,23 +7,18 @@ where file systems ignore case. Nothing is ever downloaded.
 
 import os
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
 from ce_jax import files
-from ce_jax.photographs import Photograph
 from ce_jax.sources.arrays import open_mat, open_npz
 from ce_jax.sources.bundled import open_bundled
-from ce_jax.sources.digests import digests
 from ce_jax.sources.folder import open_folder
 from ce_jax.sources.records import open_tfds
 from ce_jax.sources.samples import open_samples
-from ce_jax.sources.source import Opened, Pictures, Source, SourceError, nearest_of
+from ce_jax.sources.source import Opened, Source, SourceError, nearest_of
 
-__all__ = ["Source", "SourceError", "digests", "keep_apart", "open_source"]
+__all__ = ["Source", "SourceError", "keep_apart", "open_source"]
 
 _OPENERS: dict[str, Callable[[str, str], Opened]] = {
     "folder": open_folder,
@@ -72,7 +67,7 @@ def open_source(spec: str) -> Source:
     indices = range(len(names))[part]
     if not indices:
         raise SourceError(f"{spec!r} is empty: {whole} has {len(names)} images")
-    return _Part(spec, names[part], pictures, indices)
+    return Source(spec, names[part], pictures, indices)
 
 
 def keep_apart(spec: str, output: str | os.PathLike) -> None:
@@ -91,26 +86,3 @@ def keep_apart(spec: str, output: str | os.PathLike) -> None:
             f"{output} and {spec!r} lie in one another, so that results would be taken for images; "
             "write to a folder elsewhere"
         )
-
-
-@dataclass(frozen=True, repr=False, eq=False)
-class _Part:
-    spec: str
-    names: Sequence[str]
-    pictures: Pictures
-    indices: range
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> np.ndarray:
-        return self.pictures[self.indices[index]]
-
-    def whole(self, index: int) -> Photograph:
-        return self.pictures.whole(self.indices[index])
-
-    def file(self, index: int) -> Path | None:
-        return self.pictures.file(self.indices[index])
-
-    def __repr__(self) -> str:
-        return f"<{len(self)} images of {self.spec!r}>"

@@ -1,6 +1,7 @@
 """`mat:PATH` and `npz:PATH`: images of one size in one array."""
 
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import scipy.io
@@ -20,7 +21,7 @@ def open_mat(location: str, spec: str) -> Opened:
     """X of a MATLAB file, the layout of SVHN.
 
     Raises:
-        SourceError: no file, not one of MATLAB, or its X is not uint8 (h, w, 3, n).
+        SourceError: no file, not one of MATLAB, its X is not uint8 (h, w, 3, n), or of no pixels.
     """
     path = existing(location, spec)
     try:
@@ -32,15 +33,15 @@ def open_mat(location: str, spec: str) -> Opened:
         raise SourceError(f"{spec!r}: not a readable MATLAB file ({first_line(error)})") from error
     if stack.dtype != np.uint8 or stack.ndim != 4 or stack.shape[2] != 3:
         raise SourceError(f"{spec!r}: X is {described(stack)}; expected uint8 (h, w, 3, n)")
-    stack = np.moveaxis(stack, -1, 0)
-    return numbers(len(stack)), Stack(stack, path)
+    return _opened(np.moveaxis(stack, -1, 0), path, spec)
 
 
 def open_npz(location: str, spec: str) -> Opened:
     """The array `images` of an archive, or its only one.
 
     Raises:
-        SourceError: no file, no archive, or neither uint8 [n, h, w, 3] nor [n, h, w] in it.
+        SourceError: no file, no archive, neither uint8 [n, h, w, 3] nor [n, h, w] in it, or of no
+            pixels.
     """
     path = existing(location, spec)
     try:
@@ -59,4 +60,10 @@ def open_npz(location: str, spec: str) -> Opened:
     if stack.dtype != np.uint8 or not (grey or colour):
         expected = "uint8 [n, h, w, 3] or [n, h, w]"
         raise SourceError(f"{spec!r}: {key} is {described(stack)}; expected {expected}")
+    return _opened(stack, path, spec)
+
+
+def _opened(stack: np.ndarray, path: Path, spec: str) -> Opened:
+    if 0 in stack.shape[1:]:
+        raise SourceError(f"{spec!r}: its images have no pixels ({described(stack)})")
     return numbers(len(stack)), Stack(stack, path)

@@ -35,22 +35,38 @@ class Pictures(Protocol):
         ...
 
 
-class Source(Pictures, Protocol):
-    """Photographs that have names."""
+@dataclass(frozen=True, repr=False, eq=False)
+class Source:
+    """Photographs that have names.
 
-    @property
-    def spec(self) -> str:
-        """The source string that it was opened by."""
-        ...
+    Attributes:
+        spec: the source string that it was opened by.
+        names: unique relative paths without extension, in the order of the photographs.
+        pictures: all that lie there.
+        indices: which of them are these photographs.
+    """
 
-    @property
-    def names(self) -> Sequence[str]:
-        """Unique relative paths without extension, in the order of the pictures."""
-        ...
+    spec: str
+    names: Sequence[str]
+    pictures: Pictures
+    indices: range
 
     def __len__(self) -> int:
-        """Count the pictures."""
-        ...
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return self.pictures[self.indices[index]]
+
+    def whole(self, index: int) -> Photograph:
+        """As that of `Pictures`."""
+        return self.pictures.whole(self.indices[index])
+
+    def file(self, index: int) -> Path | None:
+        """As that of `Pictures`."""
+        return self.pictures.file(self.indices[index])
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} images of {self.spec!r}>"
 
 
 Opened = tuple[Sequence[str], Pictures]

@@ -1,6 +1,5 @@
 """A network that fills holes in one pass, with or without a critic (Pathak et al. 2016)."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -30,8 +29,6 @@ from ce_jax.systems.system import System, begin, network, play_jointly, proceed
 Array = jax.Array
 
 _AT_A_TIME = 64
-_EXACT = 1e-6
-"""A mean square below every 8-bit difference, where a logarithm stops to ask for more."""
 
 
 def module_of(
@@ -44,7 +41,8 @@ def module_of(
     """The encoder-decoder for `size`-pixel images."""
     output = predicted_size(model, size=size)
     if model.alexnet:
-        return alexnet.ContextEncoder(output, model.width, _pooling(model), axis, dtype)
+        pooling = model.encoder == "alexnet"
+        return alexnet.ContextEncoder(output, model.width, pooling, axis, dtype)
     return context_encoder.ContextEncoder(
         output,
         model.width,
@@ -105,7 +103,7 @@ def step(
     def reconstruct(prediction: Array) -> Scalars:
         reconstruction = losses.reconstruction_loss(prediction, truth, weight)
         if model.error == "logarithm":
-            reconstruction = jnp.log(reconstruction + _EXACT)
+            reconstruction = jnp.log(reconstruction + losses.EXACT)
         psnr = losses.hole_psnr(prediction, truth, missing)
         return {"loss/reconstruction": jnp.mean(reconstruction), "hole/psnr": jnp.mean(psnr)}
 
@@ -158,11 +156,6 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
         counts = counts_of(equal, batch_size=config.batch_size)
         return TaughtGame(**vars(game), curriculum=Curriculum(counts, jnp.zeros(len(kinds))))
 
-    def tune(game: Game, images: Array, key: Array) -> Game:
-        psnr = validate(kinds, images, key, module=module, model=model, variables=game.exhibit)
-        counts = on_demand(psnr, batch_size=config.batch_size)
-        return replace(game, curriculum=Curriculum(counts, psnr))
-
     def preview(variables: Variables, images: Array, key: Array) -> Array:
         hole = holes.draw_any(kinds, key, size=size)
         painted = paint(model, images, hole)
@@ -172,39 +165,31 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
         completed = jnp.where(hole, prediction, images)
         return jnp.stack([painted[..., :3], completed, images], axis=1)
 
-    return System(init, update, preview, tune if model.sharing == "on-demand" else None)
+    tune = partial(validate, model, config.batch_size) if model.sharing == "on-demand" else None
+    return System(init, update, preview, tune)
 
 
-def validate(
-    kinds: Sequence[holes.HoleKind],
-    images: Array,
-    key: Array,
-    *,
-    module: nn.Module,
-    model: ContextEncoder,
-    variables: Variables,
-) -> Array:
-    """Mean PSNR over the hole, in dB, for each kind of hole: [N].
+def validate(model: ContextEncoder, batch_size: int, game: Game, images: Array, key: Array) -> Game:
+    """The game whose kinds of hole share a batch by their mean PSNR on validation images.
 
-    Args:
-        kinds: what to draw, N kinds for each image.
-        images: [n, s, s, 3].
-        key: [n]; the same keys draw the same holes again.
-        module: a network that predicts whole images.
-        model: what it is shown.
-        variables: what it has learned.
+    images [n, s, s, 3] in [-1, 1], key [n]; the same keys draw the same holes again.
     """
+    size = images.shape[1]
+    kinds, module = training_holes(model, size), module_of(model, size=size)
 
     def filled(image: Array, key: Array) -> Array:
         keys = jax.random.split(key, (len(kinds), 1))
         hole = jnp.concatenate(
-            [holes.draw(kind, k, size=len(image)) for kind, k in zip(kinds, keys, strict=True)]
+            [holes.draw(kind, k, size=size) for kind, k in zip(kinds, keys, strict=True)]
         )
         truth = jnp.broadcast_to(image, (len(kinds), *image.shape))
-        return losses.hole_psnr(apply(module, variables, paint(model, truth, hole)), truth, hole)
+        prediction = apply(module, game.exhibit, paint(model, truth, hole))
+        return losses.hole_psnr(prediction, truth, hole)
 
-    psnr = jax.lax.map(lambda pair: filled(*pair), (images, key), batch_size=_AT_A_TIME)
-    return jnp.mean(psnr, axis=0)
+    of_each = jax.lax.map(lambda pair: filled(*pair), (images, key), batch_size=_AT_A_TIME)
+    psnr = jnp.mean(of_each, axis=0)
+    counts = on_demand(psnr, batch_size=batch_size)
+    return replace(game, curriculum=Curriculum(counts, psnr))
 
 
 def features(trained: Trained, images: Array) -> Array:
@@ -213,7 +198,7 @@ def features(trained: Trained, images: Array) -> Array:
     With the stored BatchNorm statistics, so that the features of an image are its own.
 
     Args:
-        trained: a run as `checkpointing.load` returns it.
+        trained: a run as `loading.load` returns it.
         images: [b, 227, 227, 3], whole; in [-1, 1].
 
     Returns:
@@ -229,7 +214,7 @@ def features(trained: Trained, images: Array) -> Array:
             f"this run trained {model}."
         )
     nothing = jnp.zeros((*images.shape[:-1], 1), bool)
-    encoder = alexnet.Encoder(model.width, pooling=_pooling(model))
+    encoder = alexnet.Encoder(model.width, pooling=model.encoder == "alexnet")
     variables = {kind: tree["encoder"] for kind, tree in trained.generator.items()}
     return apply(encoder, variables, paint(model, images, nothing))
 
@@ -244,10 +229,6 @@ def embedding(model: ContextEncoder, variables: Variables, images: Array, hole: 
     )
     (bottleneck,) = jax.tree.leaves(kept)
     return bottleneck.reshape(len(images), -1)
-
-
-def _pooling(model: ContextEncoder) -> bool:
-    return model.encoder == "alexnet"
 
 
 def _holes_of_batch(
