@@ -9,18 +9,19 @@ import optax
 from jax import lax
 
 from ce_jax.completion.objective import Objective, Problem
+from ce_jax.completion.space import Space
 
 Array = jax.Array
 
 
-def beyond(problem: Problem, objective: Objective, z: Array) -> Array:
+def beyond(space: Space, problem: Problem, objective: Objective, z: Array) -> Array:
     """Images of feature maps near those of z that agree better still with the known pixels.
 
     Intermediate layer optimisation (Daras et al. 2021) in its plain form: Adam on the maps, which
     stay within a ball around those of z; the best are taken. [n, d] -> [n, s, s, 3].
     """
-    space, settings = problem.space, problem.settings.beyond
-    around = problem.features(z).astype(jnp.float32)
+    settings = space.settings.beyond
+    around = space.features(z, maps=problem.maps).astype(jnp.float32)
     length = partial(jnp.linalg.vector_norm, axis=(1, 2, 3), keepdims=True)
     radius = settings.radius * length(around)
     rate = optax.cosine_decay_schedule(settings.rate, settings.steps)

@@ -15,23 +15,24 @@ from ce_jax.systems.dcgan import Prior, draw_latent, latent_bound
 Array = jax.Array
 
 
-def starts(problem: Problem, pool: Pool | None) -> Array:
+def starts(space: Space, problem: Problem, pool: Pool | None) -> Array:
     """z of all starts, [b, k, d], the most promising first where there is something to tell it by.
 
     Args:
-        problem: what to search for and where; its settings say which start, and how many.
+        space: where to search; its settings say which start, and how many.
+        problem: what to search for.
         pool: for the start `pool`.
     """
-    images, key, space, settings = problem.images, problem.key, problem.space, problem.settings
-    weight = seen(problem)
-    drawn = draw_starts(key, settings, dimensions=space.dimensions, prior=space.prior)
+    settings = space.settings
+    weight = seen(problem, settings)
+    drawn = draw_starts(problem.key, settings, dimensions=space.dimensions, prior=space.prior)
     if settings.start in ("prior", "normal"):
         return drawn
     if problem.guess is not None:
         chosen = problem.guess.z[:, None]
     else:
         assert pool is not None
-        chosen = pool.z[screen(images, weight, pool.images, count=settings.starts)]
+        chosen = pool.z[screen(problem.images, weight, pool.images, count=settings.starts)]
     # Where nothing is known, all images would begin at the same place.
     return jnp.where(jnp.any(weight > 0, axis=(1, 2, 3))[:, None, None], chosen, drawn)
 
