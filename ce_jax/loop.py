@@ -15,9 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from ce_jax import completion, images
-from ce_jax.completion import Candidates, Complete, Completion, methods
-from ce_jax.completion.found import Found
+from ce_jax import images
+from ce_jax.completion import Candidates, Complete, Completion, Found, methods
 from ce_jax.completion.slots import Slots
 from ce_jax.config import Inpainting
 from ce_jax.finishing import Batch, Finished, Unserved
@@ -74,7 +73,7 @@ class Loop:
         """
         self.kept = 0
         self._batch_size, self._candidates = config.batch_size, config.candidates
-        self._restarts = _MOST_RESTARTS if completion.draws_its_start(config) else 0
+        self._restarts = _MOST_RESTARTS if draws_its_start(config) else 0
         self._work, self._finish, self._keeper = work, finish, keeper
         self._again: list[Picture] = []
 
@@ -137,6 +136,11 @@ class Loop:
     def _fail(self, failure: Failure) -> None:
         self._keeper.fail(failure)
         self.kept += 1
+
+
+def draws_its_start(config: Inpainting) -> bool:
+    """Whether another key may find what one has not; other methods only repeat themselves."""
+    return config.method == "latent" and config.latent.start in ("prior", "normal")
 
 
 def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete | Slots:

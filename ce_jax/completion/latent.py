@@ -15,8 +15,8 @@ import numpy as np
 import optax
 from jax import lax
 
+from ce_jax.completion import Candidates, Found, Propose, Trails
 from ce_jax.completion.beyond import beyond
-from ce_jax.completion.found import Candidates, Found, Propose, Trails
 from ce_jax.completion.guided import shared
 from ce_jax.completion.objective import (
     REDRAWN,

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ce_jax.completion.found import Found, Propose, in_one_pass
+from ce_jax.completion import Found, Propose, in_one_pass
 from ce_jax.config import ConfigError, Inpainting
 from ce_jax.pixels import to_float, to_uint8
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ce_jax import sharding
-from ce_jax.completion.found import Found
+from ce_jax.completion import Found
 from ce_jax.completion.latent import (
     Problem,
     Searching,
