@@ -20,22 +20,26 @@ _ENDINGS = (
 _DRAWN_AT_ONCE = 64
 
 
-def read(path: str | Path) -> np.ndarray:
-    """The hole in a picture file of any kind: bool `[h, w, 1]`, True where it is white (>= 128).
+def read(path: str | Path) -> tuple[np.ndarray, float]:
+    """The hole in a picture file of any kind, and the share of its pixels that are soft.
+
+    Soft pixels, neither black nor white, come from antialiasing, resizing or the ringing of JPEG;
+    from 32 to 223 they count as soft.
+
+    Returns:
+        Bool `[h, w, 1]`, True where the picture is white (>= 128); and a number in [0, 1].
 
     Raises:
         HoleError: the file cannot be read, or the hole was drawn into its alpha channel.
     """
-    return read_drawn(path)[0]
-
-
-def read_drawn(path: str | Path) -> tuple[np.ndarray, float]:
-    """The hole in a file, as `read`, and the share of its pixels that are neither black nor white.
-
-    Soft pixels come from antialiasing, resizing or the ringing of JPEG; they count as soft from 32
-    to 223.
-    """
-    luma = _luma(path)[..., None]
+    try:
+        luma = np.asarray(Image.fromarray(images.read(path)).convert("L"))[..., np.newaxis]
+    except images.UnreadableImage as error:
+        raise HoleError(f"hole {error}") from error
+    if np.ptp(luma) == 0 and _alpha_varies(path):
+        raise HoleError(
+            f"hole {path} is drawn in the alpha channel; draw it white on black, without alpha"
+        )
     return luma >= 128, float(np.mean((luma >= 32) & (luma < 224)))
 
 
@@ -163,19 +167,6 @@ def write(holes: HoleSet, names: Sequence[str], folder: Path, *, size: int) -> s
     text = json.dumps(facts | {"hash": hash_of_all, "holes": drawn}, indent=1)
     (folder / "holes.json").write_text(text + "\n", encoding="utf-8")
     return hash_of_all
-
-
-def _luma(path: str | Path) -> np.ndarray:
-    """The brightness of a hole file, uint8 `[h, w]`."""
-    try:
-        luma = np.asarray(Image.fromarray(images.read(path)).convert("L"))
-    except images.UnreadableImage as error:
-        raise HoleError(f"hole {error}") from error
-    if np.ptp(luma) == 0 and _alpha_varies(path):
-        raise HoleError(
-            f"hole {path} is drawn in the alpha channel; draw it white on black, without alpha"
-        )
-    return luma
 
 
 def _alpha_varies(path: str | Path) -> bool:

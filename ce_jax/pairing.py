@@ -162,7 +162,7 @@ class Pairing:
         height, width, _ = shape
         if path is None:
             return np.zeros((height, width, 1), bool), ""
-        hole, soft = hole_files.read_drawn(path)
+        hole, soft = hole_files.read(path)
         square = (self.frame.size, self.frame.size)
         if hole.shape[:2] != (height, width) and (self.whole or hole.shape[:2] != square):
             if not self.resize_holes:
