@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ce_jax import hole_sets, images
+from ce_jax.files import printable
 from ce_jax.hole_sets import HoleSet
 from ce_jax.holes import KINDS, HoleError, kinds_for, parse
 
@@ -67,7 +68,7 @@ class HoleFiles:
         if self.by_stem is None:
             return self.path
         found = self._found(image)
-        same_name = [path for path in found if path == self.path / image]
+        same_name = [path for path in found if printable(path.relative_to(self.path)) == image]
         match same_name or found:
             case [path]:
                 return path
@@ -108,7 +109,7 @@ def open_files(path: str | Path) -> HoleFiles:
     by_stem = defaultdict(list)
     for file in sorted(path.rglob("*")):
         if file.suffix.lower() in _ENDINGS and not file.name.startswith("."):
-            by_stem[_stem(file.relative_to(path).as_posix())].append(file)
+            by_stem[_stem(printable(file.relative_to(path)))].append(file)
     if not by_stem:
         raise HoleError(f"holes {path}: the folder holds no pictures ({' '.join(_ENDINGS)})")
     return HoleFiles(path, dict(by_stem))

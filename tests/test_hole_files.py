@@ -6,6 +6,7 @@ from PIL import Image
 
 from ce_jax import hole_files, holes
 from ce_jax.hole_sets import HoleSet
+from ce_jax.sources import open_source
 
 
 def saved(path, values, mode=None):
@@ -99,6 +100,25 @@ def test_images_that_keep_their_endings_find_holes_of_their_own(tmp_path, disc):
     assert files.idle(images) == [tmp_path / "a.png", tmp_path / "idle.png"]
     assert files.has("sub/c.jpg")
     assert not files.has("d.jpg")
+
+
+@pytest.mark.parametrize(
+    ("images", "files"),
+    [
+        (["Screenshot 10.00\u202fAM.png"], ["Screenshot 10.00\u202fAM.png"]),
+        (["two\nlines/a.jpg", "b\udcff.jpg"], ["two\nlines/a.png", "b\udcff.png"]),
+        (["c\t.jpg", "c\t.png"], ["c\t.jpg", "c\t.png"]),
+    ],
+)
+def test_holes_are_found_whose_names_cannot_be_printed(tmp_path, disc, images, files):
+    for name in images:
+        saved(tmp_path / "images" / name, disc)
+    for name in files:
+        saved(tmp_path / "holes" / name, disc)
+    found = hole_files.open_files(tmp_path / "holes")
+    names = open_source(f"folder:{tmp_path}/images").names
+    assert sorted(map(found.path_for, names)) == sorted(tmp_path / "holes" / name for name in files)
+    assert not found.idle(names)
 
 
 def test_soft_pixels_are_counted(tmp_path):
