@@ -184,9 +184,12 @@ def write_report(
         "plot": _PLOT,
         "scores": _columns(key for row in rows for key in row.scores),
         "failures": failures,
+        "number": _number,
+        "picture": _picture,
+        "value": _value,
+        "drawing": _drawing,
     }
-    filters = {"number": _number, "picture": _picture, "value": _value, "drawing": _drawing}
-    pages.write(path, "report.html", content, filters=filters)
+    pages.write(path, "report.html", content)
 
 
 class _Column(NamedTuple):
