@@ -8,7 +8,6 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     shelf                                    what need not be made again
     irregular                                shapes of holes
     membranes                                the equation behind a blend
-    pixels                                   bytes, and what networks see of them
     images holes losses metrics blending     the domain, in pure functions
     augmentation                             images as a critic is shown them
     distributions                            how alike two sets of images are

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ce_jax import pixels
 from ce_jax.completion.objective import Problem, seen
 from ce_jax.completion.space import Pool, Space
 from ce_jax.config import POOL_PART, LatentSearch
+from ce_jax.images import to_float, to_uint8
 from ce_jax.systems.dcgan import Prior, draw_latent, latent_bound
 
 Array = jax.Array
@@ -64,7 +64,7 @@ def draw_pool(key: Array, space: Space, count: int) -> Pool:
     def draw(numbers: Array) -> Pool:
         keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
         z = draw_latent(keys, dimensions=space.dimensions, prior=space.prior)
-        return Pool(z, pixels.to_uint8(space.generate(z)))
+        return Pool(z, to_uint8(space.generate(z)))
 
     drawn = lax.map(draw, numbers)
     return jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), drawn)
@@ -89,7 +89,7 @@ def screen(images: Array, weight: Array, pool: Array, *, count: int) -> Array:
 
     def better(best: tuple[Array, Array], part: tuple[Array, Array]):
         first, pictures = part
-        pictures = pixels.to_float(pictures)
+        pictures = to_float(pictures)
         miss = weight @ jnp.square(pictures).T - 2 * weighted @ pictures.T
         place = jnp.broadcast_to(first + jnp.arange(POOL_PART), miss.shape)
         both = jnp.concatenate([best[0], miss], axis=1), jnp.concatenate([best[1], place], axis=1)
