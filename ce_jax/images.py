@@ -176,29 +176,26 @@ def frame(
     size: int,
     box: tuple[int, int, int, int] | None = None,
     shorter_side: int | None = None,
-    at: tuple[float, float] = (0.5, 0.5),
     nearest: bool = False,
 ) -> np.ndarray:
     """Make a photograph (uint8 [h, w, 3]) or a hole (bool [h, w, 1]) the square a network sees.
 
     A picture of size x size is returned as it is. Any other is cut to `box`, resized, unless it
-    fits already, and cropped.
+    fits already, and cropped in the middle.
 
     Args:
         image: [h, w, c] of any size; a smaller one is enlarged.
         size: side of the square, in pixels.
         box: left, top, right and bottom in pixels of `image`; right and bottom are excluded.
         shorter_side: what the shorter side is resized to, at least `size` (the default).
-        at: which part of what is left over to skip, vertically and horizontally, in [0, 1].
         nearest: take the nearest pixel, as holes need, instead of antialiased bicubic resizing.
 
     Raises:
         UnreadableImage: one side is more than 256 times the other.
-        ValueError: `size`, `shorter_side`, `box` or `at` is impossible, or a hole would be
-            interpolated.
+        ValueError: `size`, `shorter_side` or `box` is impossible, or a hole would be interpolated.
     """
     whole = fit(image, size=size, box=box, shorter_side=shorter_side, nearest=nearest)
-    return square(whole, size=size, at=at)
+    return square(whole, size=size)
 
 
 def fit(
@@ -231,6 +228,11 @@ def fit(
 
 def square(image: np.ndarray, *, size: int, at: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
     """The square of a picture [h, w, c] that `fit` gave: the second half of what `frame` does.
+
+    Args:
+        image: at least as high and as wide as the square.
+        size: side of the square, in pixels.
+        at: which part of what is left over to skip, vertically and horizontally, in [0, 1].
 
     Raises:
         ValueError: `at` is not within [0, 1].
@@ -269,18 +271,9 @@ def resize(image: np.ndarray, shape: tuple[int, int], *, nearest: bool) -> np.nd
     return resized.reshape(height, width, image.shape[-1])
 
 
-def grid(images: np.ndarray, *, columns: int | None = None, gap: int = 2) -> np.ndarray:
-    """Lay out uint8 [n, h, w, 3] in rows on white, `gap` pixels apart, as one uint8 picture.
-
-    Without `columns` the layout is as nearly square as n allows: ceil(sqrt(n)) columns.
-
-    Raises:
-        ValueError: n is 0.
-    """
+def grid(images: np.ndarray, *, columns: int, gap: int = 2) -> np.ndarray:
+    """Lay out some images, uint8 [n, h, w, 3], in rows on white, `gap` pixels apart, as one."""
     number, height, width, channels = images.shape
-    if number == 0:
-        raise ValueError("a grid needs at least one image")
-    columns = columns or math.ceil(math.sqrt(number))
     rows = math.ceil(number / columns)
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
     picture = np.full(shape, 255, np.uint8)
