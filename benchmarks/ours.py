@@ -84,11 +84,11 @@ def search(setting: Setting, settings: LatentSearch) -> tuple[Wrapped, Wrapped]:
 
     def search(networks: Networks, images: Array, hole: Array, start: Array):
         space = space_of(setting.model, networks, settings)
-        problem = Problem(images, hole, keys, space, settings)
-        begun = latent.begin(problem, None)._replace(z=start[:, None])
-        ended, _ = latent.search(problem, begun)
+        problem = Problem(images, hole, keys)
+        begun = latent.begin(space, problem, None)._replace(z=start[:, None])
+        ended, _ = latent.search(space, problem, begun)
         z = ended.z[:, 0]
-        objective = objective_of(problem, seen(problem), starts=1)
+        objective = objective_of(space, problem, seen(problem, settings), starts=1)
         return z, objective(z, space.generate(z))
 
     return jax.jit(search), jax.jit(judge)

@@ -8,7 +8,6 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     shelf                                    what need not be made again
     irregular                                shapes of holes
     membranes                                the equation behind a blend
-    pixels                                   bytes, and what networks see of them
     images holes losses metrics blending     the domain, in pure functions
     augmentation                             images as a critic is shown them
     distributions                            how alike two sets of images are
@@ -25,9 +24,9 @@ Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a 
     completion                               every way to fill a hole
     perceptual                               completions as other networks see them
     finishing returning                      blended on the host, measured; whole photographs
-    pages report curves history              pages for people; a run over its steps
+    pages curves history                     pages for people; a run over its steps
     runs run_report                          what a run says of itself, and its page
-    logbook manifest rows packing            what is written for people, or to train on
+    logbook manifest report packing          what is written for people, or to train on
     claims results                           an output folder, and what is in it
     planning loop training batch             what is to be done; the two loops
     api                                      the same for arrays, from Python

@@ -12,7 +12,6 @@ Names and layouts are those under which such weights are known:
 Only what is needed is read; widths are those of the file.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -43,19 +42,6 @@ _CAFFE_MEAN = np.array([123.68, 116.779, 103.939])  # here in RGB
 
 class FeatureFileError(ValueError):
     """A file that does not hold the weights it should; the message says which and why."""
-
-
-def digest(path: Path) -> str:
-    """What a file is known by: 16 hexadecimal digits of SHA-256.
-
-    Raises:
-        FeatureFileError: there is no such file.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except OSError as error:
-        raise FeatureFileError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def vgg19(path: Path) -> Vgg19:

@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Any
 
 from etils import epath
@@ -70,6 +70,11 @@ def replacing(path: str | os.PathLike) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def printable(path: PurePath) -> str:
+    """A relative path as manifests name what is there: letters that cannot be printed are `_`."""
+    return "".join(letter if letter.isprintable() else "_" for letter in path.as_posix())
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

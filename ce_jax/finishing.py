@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ce_jax import blending, images, metrics
-from ce_jax.completion import Candidates, Completion, Trails, why_not
+from ce_jax.completion import Candidates, Completion, Trails, library
 from ce_jax.config import Inpainting
 from ce_jax.hole_sets import hash_of
 from ce_jax.pairing import Picture
@@ -75,7 +75,7 @@ def finish(
     seconds = round((time.monotonic() - batch.begun) / len(pictures), 4)
     for i, picture in enumerate(pictures):
         if not served[i]:
-            yield Unserved(picture, why_not(config.method))
+            yield Unserved(picture, _why_not(config.method))
             continue
         spent = {"seconds": seconds, "steps": int(steps[i]), "score": round(float(score[i]), 4)}
         record = _record(picture, hole[i], spent, figures[i])
@@ -221,6 +221,15 @@ def _trail(trails: Trails) -> dict[str, Any]:
         **{name: np.round(array.astype(float), 6).tolist() for name, array in numbers.items()},
         "share": round(share, 4),
     }
+
+
+def _why_not(method: str) -> str:
+    """Why a method proposes nothing, or no number, for a part of a hole: the manifest says it."""
+    if method == "low-rank":
+        return "low-rank cannot fill a row or a column that is missing whole"
+    if method in library.METHODS:
+        return f"{method} cannot fill an image of which nothing is known"
+    return f"{method} proposes nothing for a part of this hole"
 
 
 def _note(missing: float) -> str:

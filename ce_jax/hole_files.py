@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ce_jax import hole_sets, images
+from ce_jax.files import printable
 from ce_jax.hole_sets import HoleSet
 from ce_jax.holes import KINDS, HoleError, kinds_for, parse
 
@@ -20,22 +21,26 @@ _ENDINGS = (
 _DRAWN_AT_ONCE = 64
 
 
-def read(path: str | Path) -> np.ndarray:
-    """The hole in a picture file of any kind: bool `[h, w, 1]`, True where it is white (>= 128).
+def read(path: str | Path) -> tuple[np.ndarray, float]:
+    """The hole in a picture file of any kind, and the share of its pixels that are soft.
+
+    Soft pixels, neither black nor white, come from antialiasing, resizing or the ringing of JPEG;
+    from 32 to 223 they count as soft.
+
+    Returns:
+        Bool `[h, w, 1]`, True where the picture is white (>= 128); and a number in [0, 1].
 
     Raises:
         HoleError: the file cannot be read, or the hole was drawn into its alpha channel.
     """
-    return read_drawn(path)[0]
-
-
-def read_drawn(path: str | Path) -> tuple[np.ndarray, float]:
-    """The hole in a file, as `read`, and the share of its pixels that are neither black nor white.
-
-    Soft pixels come from antialiasing, resizing or the ringing of JPEG; they count as soft from 32
-    to 223.
-    """
-    luma = _luma(path)[..., None]
+    try:
+        luma = np.asarray(Image.fromarray(images.read(path)).convert("L"))[..., np.newaxis]
+    except images.UnreadableImage as error:
+        raise HoleError(f"hole {error}") from error
+    if np.ptp(luma) == 0 and _alpha_varies(path):
+        raise HoleError(
+            f"hole {path} is drawn in the alpha channel; draw it white on black, without alpha"
+        )
     return luma >= 128, float(np.mean((luma >= 32) & (luma < 224)))
 
 
@@ -63,7 +68,7 @@ class HoleFiles:
         if self.by_stem is None:
             return self.path
         found = self._found(image)
-        same_name = [path for path in found if path == self.path / image]
+        same_name = [path for path in found if printable(path.relative_to(self.path)) == image]
         match same_name or found:
             case [path]:
                 return path
@@ -104,7 +109,7 @@ def open_files(path: str | Path) -> HoleFiles:
     by_stem = defaultdict(list)
     for file in sorted(path.rglob("*")):
         if file.suffix.lower() in _ENDINGS and not file.name.startswith("."):
-            by_stem[_stem(file.relative_to(path).as_posix())].append(file)
+            by_stem[_stem(printable(file.relative_to(path)))].append(file)
     if not by_stem:
         raise HoleError(f"holes {path}: the folder holds no pictures ({' '.join(_ENDINGS)})")
     return HoleFiles(path, dict(by_stem))
@@ -163,19 +168,6 @@ def write(holes: HoleSet, names: Sequence[str], folder: Path, *, size: int) -> s
     text = json.dumps(facts | {"hash": hash_of_all, "holes": drawn}, indent=1)
     (folder / "holes.json").write_text(text + "\n", encoding="utf-8")
     return hash_of_all
-
-
-def _luma(path: str | Path) -> np.ndarray:
-    """The brightness of a hole file, uint8 `[h, w]`."""
-    try:
-        luma = np.asarray(Image.fromarray(images.read(path)).convert("L"))
-    except images.UnreadableImage as error:
-        raise HoleError(f"hole {error}") from error
-    if np.ptp(luma) == 0 and _alpha_varies(path):
-        raise HoleError(
-            f"hole {path} is drawn in the alpha channel; draw it white on black, without alpha"
-        )
-    return luma
 
 
 def _alpha_varies(path: str | Path) -> bool:

@@ -10,16 +10,18 @@ import io
 import math
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ce_jax import files
-from ce_jax.pixels import to_float as to_float
-from ce_jax.pixels import to_uint8 as to_uint8
 
+if TYPE_CHECKING:
+    import jax
+
+Array = TypeVar("Array", np.ndarray, "jax.Array")
 Decoded = TypeVar("Decoded")
 
 MAX_PIXELS = 64_000_000
@@ -158,35 +160,42 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
         Image.fromarray(image).save(temporary, format="PNG")
 
 
+def to_float(image: Array) -> Array:
+    """Bytes 0..255 as float32 in [-1, 1]: x / 127.5 - 1, for NumPy and JAX arrays."""
+    return image.astype(np.float32) / 127.5 - 1
+
+
+def to_uint8(image: Array) -> Array:
+    """[-1, 1] as the nearest of the bytes 0..255 (halves to even); values outside are clipped."""
+    return ((image.astype(np.float32) + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+
+
 def frame(
     image: np.ndarray,
     *,
     size: int,
     box: tuple[int, int, int, int] | None = None,
     shorter_side: int | None = None,
-    at: tuple[float, float] = (0.5, 0.5),
     nearest: bool = False,
 ) -> np.ndarray:
     """Make a photograph (uint8 [h, w, 3]) or a hole (bool [h, w, 1]) the square a network sees.
 
     A picture of size x size is returned as it is. Any other is cut to `box`, resized, unless it
-    fits already, and cropped.
+    fits already, and cropped in the middle.
 
     Args:
         image: [h, w, c] of any size; a smaller one is enlarged.
         size: side of the square, in pixels.
         box: left, top, right and bottom in pixels of `image`; right and bottom are excluded.
         shorter_side: what the shorter side is resized to, at least `size` (the default).
-        at: which part of what is left over to skip, vertically and horizontally, in [0, 1].
         nearest: take the nearest pixel, as holes need, instead of antialiased bicubic resizing.
 
     Raises:
         UnreadableImage: one side is more than 256 times the other.
-        ValueError: `size`, `shorter_side`, `box` or `at` is impossible, or a hole would be
-            interpolated.
+        ValueError: `size`, `shorter_side` or `box` is impossible, or a hole would be interpolated.
     """
     whole = fit(image, size=size, box=box, shorter_side=shorter_side, nearest=nearest)
-    return square(whole, size=size, at=at)
+    return square(whole, size=size)
 
 
 def fit(
@@ -219,6 +228,11 @@ def fit(
 
 def square(image: np.ndarray, *, size: int, at: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
     """The square of a picture [h, w, c] that `fit` gave: the second half of what `frame` does.
+
+    Args:
+        image: at least as high and as wide as the square.
+        size: side of the square, in pixels.
+        at: which part of what is left over to skip, vertically and horizontally, in [0, 1].
 
     Raises:
         ValueError: `at` is not within [0, 1].
@@ -257,18 +271,9 @@ def resize(image: np.ndarray, shape: tuple[int, int], *, nearest: bool) -> np.nd
     return resized.reshape(height, width, image.shape[-1])
 
 
-def grid(images: np.ndarray, *, columns: int | None = None, gap: int = 2) -> np.ndarray:
-    """Lay out uint8 [n, h, w, 3] in rows on white, `gap` pixels apart, as one uint8 picture.
-
-    Without `columns` the layout is as nearly square as n allows: ceil(sqrt(n)) columns.
-
-    Raises:
-        ValueError: n is 0.
-    """
+def grid(images: np.ndarray, *, columns: int, gap: int = 2) -> np.ndarray:
+    """Lay out some images, uint8 [n, h, w, 3], in rows on white, `gap` pixels apart, as one."""
     number, height, width, channels = images.shape
-    if number == 0:
-        raise ValueError("a grid needs at least one image")
-    columns = columns or math.ceil(math.sqrt(number))
     rows = math.ceil(number / columns)
     shape = (rows * (height + gap) - gap, columns * (width + gap) - gap, channels)
     picture = np.full(shape, 255, np.uint8)

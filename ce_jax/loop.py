@@ -16,9 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from ce_jax import completion, images
-from ce_jax.completion import Candidates, Complete, Completion, methods
-from ce_jax.completion.found import Found
+from ce_jax import images
+from ce_jax.completion import Candidates, Complete, Completion, Found, methods
 from ce_jax.completion.slots import Slots
 from ce_jax.config import Inpainting
 from ce_jax.finishing import Batch, Finished, Unserved
@@ -110,7 +109,7 @@ class Loop:
 
     def _settle(self, batch: Batch) -> None:
         """Keeps what a batch has become; what has not become anything is to be begun anew."""
-        most = _MOST_RESTARTS if completion.draws_its_start(self.config) else 0
+        most = _MOST_RESTARTS if draws_its_start(self.config) else 0
         for one in self.finish(batch):
             if isinstance(one, Finished):
                 self._keep(one)
@@ -123,6 +122,11 @@ class Loop:
     def _keep(self, one: Finished | Failure) -> None:
         self.keep(one)
         self.kept += 1
+
+
+def draws_its_start(config: Inpainting) -> bool:
+    """Whether another key may find what one has not; other methods only repeat themselves."""
+    return config.method == "latent" and config.latent.start in ("prior", "normal")
 
 
 def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete | Slots:

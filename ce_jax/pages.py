@@ -7,9 +7,8 @@ else, but for what a page says that it links to. It can be opened without a netw
 import base64
 import functools
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import Any
 
 import jinja2
@@ -20,18 +19,12 @@ WIDE = 40
 """Facts of more letters than these have a line of their own."""
 
 
-def write(
-    path: str | os.PathLike,
-    template: str,
-    content: Mapping[str, Any],
-    *,
-    filters: Mapping[str, Callable] = MappingProxyType({}),
-) -> None:
+def write(path: str | os.PathLike, template: str, content: Mapping[str, Any]) -> None:
     """Write a page from a template and what is to stand in it, escaped.
 
     The file appears whole or not at all; an existing one is replaced, parent folders are created.
     """
-    page = _template(template, tuple(filters.items())).stream(content, wide=WIDE)
+    page = _template(template).stream(content, wide=WIDE)
     with files.replacing(path) as temporary:
         # File names need not be valid text: what cannot be written is shown as an escape.
         page.dump(str(temporary), encoding="utf-8", errors="backslashreplace")
@@ -48,7 +41,7 @@ def moment(time: datetime) -> str:
 
 
 @functools.cache
-def _template(name: str, filters: tuple[tuple[str, Callable], ...]) -> jinja2.Template:
+def _template(name: str) -> jinja2.Template:
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("ce_jax"),
         autoescape=True,
@@ -56,5 +49,4 @@ def _template(name: str, filters: tuple[tuple[str, Callable], ...]) -> jinja2.Te
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= dict(filters)
     return environment.get_template(name)

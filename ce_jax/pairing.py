@@ -63,27 +63,23 @@ class Pairing:
     """The images of a source with what belongs to them, found by name.
 
     Attributes:
+        config: whether holes are resized to their images, and an image may have none.
         source: of the images to complete.
         frame: how they become squares; their holes and truths go the same way.
         holes: a set, to be drawn later, or files.
         truth: of the intact images; without it, images whose holes are drawn are their own truth,
             and the truth of images with holes from files is not known.
         checksums: what the files of images must hash to, by name; of others nothing is known.
-        resize_holes: whether a hole of another size than its image is resized.
-        allow_missing: whether an image without a hole file has no hole, rather than failing.
         whole: whether photographs are to be returned whole; holes are then files.
-        square: how, then, to find what the network is to see; None: around the hole.
     """
 
+    config: Inpainting
     source: Source
     frame: Frame
     holes: HoleSet | HoleFiles
     truth: Source | None
     checksums: Mapping[Path, str] | None
-    resize_holes: bool
-    allow_missing: bool
     whole: bool
-    square: Frame | None
 
     def files(self, index: int) -> dict[str, Path]:
         """The files that an image is made from, by their roles: image, hole, truth.
@@ -102,16 +98,13 @@ class Pairing:
         if "files" not in record:  # by an older version
             return True
         try:
-            return unchanged(record["files"], self.files(self._indices[record["name"]]))
+            return unchanged(record["files"], self.files(self.indices[record["name"]]))
         except HoleError:
             return False
 
-    def index_of(self, name: str) -> int:
-        """Where an image stands in the source."""
-        return self._indices[name]
-
     @functools.cached_property
-    def _indices(self) -> Mapping[str, int]:
+    def indices(self) -> Mapping[str, int]:
+        """Where an image of that name stands in the source."""
         return {name: index for index, name in enumerate(self.source.names)}
 
     @functools.cached_property
@@ -134,7 +127,7 @@ class Pairing:
             if isinstance(self.holes, HoleFiles):
                 hole, note = self._hole(files.get("hole"), name, image.shape)
             if hole is not None and self.whole:
-                place = place_of(hole, self.frame.size, self.square)
+                place = place_of(hole, self.frame.size, square_of(self.config, self.frame))
                 image, hole = seen(image, hole, place.square, self.frame.size)
                 return Picture(name, image, hole, None, stamps, note, place=place)
             intact = self._intact(name, image)
@@ -150,7 +143,7 @@ class Pairing:
     def _hole_file(self, name: str) -> Path | None:
         if not isinstance(self.holes, HoleFiles):
             return None
-        if self.allow_missing and not self.holes.has(name):
+        if self.config.allow_missing and not self.holes.has(name):
             return None
         return self.holes.path_for(name)
 
@@ -162,10 +155,10 @@ class Pairing:
         height, width, _ = shape
         if path is None:
             return np.zeros((height, width, 1), bool), ""
-        hole, soft = hole_files.read_drawn(path)
+        hole, soft = hole_files.read(path)
         square = (self.frame.size, self.frame.size)
         if hole.shape[:2] != (height, width) and (self.whole or hole.shape[:2] != square):
-            if not self.resize_holes:
+            if not self.config.resize_holes:
                 raise HoleError(
                     f"{path} is {hole.shape[1]}x{hole.shape[0]}, but image {name} is "
                     f"{width}x{height}; a hole must have the size of its image "
@@ -212,15 +205,13 @@ def pair(
             f"{truth.names[0]}, here with {source.names[0]}; equal names belong together."
         )
     return Pairing(
+        config=config,
         source=source,
         frame=frame,
         holes=holes,
         truth=truth,
         checksums=None if config.checksums is None else _checksums(Path(config.checksums), source),
-        resize_holes=config.resize_holes,
-        allow_missing=config.allow_missing,
         whole=whole,
-        square=square_of(config, frame),
     )
 
 

@@ -16,6 +16,7 @@ from ce_jax.config import Perceptual
 from ce_jax.metrics import Estimate
 from ce_jax.models import inception, lpips
 from ce_jax.models.pretrained import Convolution
+from ce_jax.stamps import stamp
 
 Array = jax.Array
 Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -61,12 +62,12 @@ def load(config: Perceptual, mesh: Mesh, *, batch_size: int) -> Perception:
     if config.lpips is not None:
         weights = feature_files.lpips(Path(config.lpips))
         network = lpips.network_of(weights.convolutions).__name__
-        digest = feature_files.digest(Path(config.lpips))
+        digest = stamp(Path(config.lpips)).sha256[:16]
         facts["LPIPS"] = f"{network}, {config.lpips}, sha256 {digest}"
         compare = _compiled(_distance, weights, mesh, batch_size)
     if config.inception is not None:
         weights = feature_files.inception_v3(Path(config.inception))
-        which = feature_files.digest(Path(config.inception))
+        which = stamp(Path(config.inception)).sha256[:16]
         facts["FID and KID"] = f"Inception v3, {config.inception}, sha256 {which}"
         describe = _compiled(_features, weights, mesh, batch_size)
     return Perception(compare, describe, digest, facts)

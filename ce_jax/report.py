@@ -5,6 +5,7 @@ network. Figures are called `REGION/MEASURE`, such as `hole/psnr`.
 """
 
 import dataclasses
+import io
 import itertools
 import math
 import os
@@ -12,7 +13,11 @@ import struct
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from ce_jax import pages
+import numpy as np
+from PIL import Image
+
+from ce_jax import images, pages
+from ce_jax.manifest import Manifest, Record
 from ce_jax.metrics import Estimate
 
 _LABELS = {"psnr": "PSNR", "ssim": "SSIM", "l1": "L1", "l2": "L2"}
@@ -20,6 +25,7 @@ _LABELS |= {"lpips": "LPIPS", "fid": "FID", "kid": "KID"}
 _DECIMALS = {"psnr": 2, "ssim": 3, "l1": 4, "l2": 4, "context": 2, "prior": 5}
 _DECIMALS |= {"lpips": 4, "fid": 2, "kid": 5}
 _MORE_IS_BETTER = ("psnr", "ssim")
+_ERROR_TIMES = 2  # Yeh et al. 2017, figure 12
 
 # Sides in pixels on the page: small pictures are enlarged by a whole factor, large ones shrunk.
 _ENLARGE_TO = 128
@@ -80,6 +86,56 @@ class Line(NamedTuple):
     note: str = ""
 
 
+def row_of(
+    manifest: Manifest, record: Record, captions: Sequence[str], *, group: str = ""
+) -> Row | None:
+    """What a report shows of an image; None without its panel.
+
+    Args:
+        manifest: of its folder.
+        record: its line.
+        captions: of the pictures in its panel; the truth, which comes last, may be missing.
+        group: what the row belongs to.
+    """
+    file = manifest.file("panels", record["name"])
+    if not file.is_file():
+        return None
+    panel = images.read(file)
+    pictures = np.split(panel, panel.shape[1] // panel.shape[0], axis=1)
+    pictures = dict(zip(captions, pictures, strict=False))
+    if "truth" in pictures:
+        error = np.abs(pictures["completion"].astype(int) - pictures["truth"])
+        error = np.minimum(_ERROR_TIMES * error, 255).astype(np.uint8)
+        pictures[f"error, {_ERROR_TIMES} times"] = error
+    # Without a search there is no objective to show.
+    objective = {"score": record["score"]} if record["steps"] else {}
+    return Row(
+        name=record["name"],
+        pictures={caption: _png(picture) for caption, picture in pictures.items()},
+        note=record.get("note", ""),
+        scores={**objective, **next(iter(record["figures"].values()), {})},
+        trail=_trail(manifest, record),
+        group=group,
+    )
+
+
+def _trail(manifest: Manifest, record: Record) -> Trail | None:
+    file = manifest.file("trails", record["name"])
+    if "trail" not in record or not file.is_file():
+        return None
+    sheet = images.read(file)
+    columns = len(record["trail"]["steps"])
+    rows = np.split(sheet, sheet.shape[0] * columns // sheet.shape[1])
+    strips = [[_png(picture) for picture in np.split(row, columns, axis=1)] for row in rows]
+    return Trail(strips=strips, **record["trail"])
+
+
+def _png(image: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def write_report(
     path: str | os.PathLike,
     *,
@@ -128,9 +184,12 @@ def write_report(
         "plot": _PLOT,
         "scores": _columns(key for row in rows for key in row.scores),
         "failures": failures,
+        "number": _number,
+        "picture": _picture,
+        "value": _value,
+        "drawing": _drawing,
     }
-    filters = {"number": _number, "picture": _picture, "value": _value, "drawing": _drawing}
-    pages.write(path, "report.html", content, filters=filters)
+    pages.write(path, "report.html", content)
 
 
 class _Column(NamedTuple):

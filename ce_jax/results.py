@@ -28,8 +28,7 @@ from ce_jax.manifest import Manifest, Position, Record
 from ce_jax.metrics import Estimate
 from ce_jax.pairing import Failure
 from ce_jax.perceptual import SetFigures
-from ce_jax.report import Line, write_report
-from ce_jax.rows import row_of
+from ce_jax.report import Line, row_of, write_report
 from ce_jax.shards import WHOLE, Shard
 
 # Files are waited for together, which a disk does in little more time than for one of them.

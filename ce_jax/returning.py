@@ -30,7 +30,7 @@ def _return(picture: Picture, pairing: Pairing, blend: str, path: Path, square: 
     Raises:
         UnreadableImage: it is no longer what the square was cut from.
     """
-    place, index = picture.place, pairing.index_of(picture.name)
+    place, index = picture.place, pairing.indices[picture.name]
     assert place is not None
     original = pairing.source.file(index)
     if original is not None and not is_still(original, picture.files["image"]):

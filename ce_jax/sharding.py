@@ -19,8 +19,8 @@ from jax.experimental.multihost_utils import (
 from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from ce_jax import pixels
 from ce_jax.config import nearest
+from ce_jax.images import to_float
 
 AXIS = "data"
 Mode = Literal["jit", "pmap"]
@@ -162,7 +162,7 @@ def _steps(
     def one(state: Any, batch: jax.Array) -> tuple[Any, Any]:
         return step(
             state,
-            pixels.to_float(batch),
+            to_float(batch),
             keys(jax.random.fold_in(key, state.step), len(batch)),
         )
 

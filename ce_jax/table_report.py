@@ -12,9 +12,8 @@ from pathlib import Path
 from ce_jax.config import Table
 from ce_jax.manifest import Manifest, Record
 from ce_jax.planning import evenly
-from ce_jax.report import Line, Row, write_report
+from ce_jax.report import Line, Row, row_of, write_report
 from ce_jax.results import psnr_of
-from ce_jax.rows import row_of
 from ce_jax.table_files import Result, compared, grouped, told
 
 

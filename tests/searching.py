@@ -57,9 +57,10 @@ def problem(networks):
 def space(networks, settings):
     form = {"saturating": losses.prior_loss, "non-saturating": losses.adversarial_loss}
     return Space(
+        settings=settings,
         dimensions=8,
         prior="uniform",
-        features=lambda z: z,
+        features=lambda z, maps: z,
         paint=networks["generate"],
         surprise=lambda _, images: form[settings.prior_form](networks["judge"](images)),
     )
@@ -70,10 +71,11 @@ def search(networks, settings, images, hole, start, *, where=None):
     settings = replace(settings, trail=2)
 
     def run(images, hole, start):
-        looked_in = where or space(networks, settings)
-        problem = Problem(images, hole, keys(), looked_in, settings)
-        ended, way = latent.search(problem, latent.begin(problem, None)._replace(z=start[:, None]))
-        return latent.conclude(problem, ended, None)[1], way[:, 0]
+        looked_in = (where or space(networks, settings))._replace(settings=settings)
+        problem = Problem(images, hole, keys())
+        begun = latent.begin(looked_in, problem, None)._replace(z=start[:, None])
+        ended, way = latent.search(looked_in, problem, begun)
+        return latent.conclude(looked_in, problem, ended, None)[1], way[:, 0]
 
     return quickly(run)(images, hole, start)
 

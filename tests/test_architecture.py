@@ -28,7 +28,6 @@ COMPILE = {
 WORLDLESS = {
     "config",
     "irregular",
-    "pixels",
     "losses",
     "metrics",
     "distributions",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from folders import contents, laplace, latent, manifest, numbered, photographs, pictures
 
-from ce_jax import completion, images
+from ce_jax import images, loop
 from ce_jax.batch import inpaint
 from ce_jax.completion import Candidates, Completion, Trails, methods
 
@@ -157,7 +157,7 @@ def test_a_search_that_ends_in_no_number_costs_its_image_only_where_it_would_be_
 
     monkeypatch.setattr(methods, "build", lambda *_: broken)
     # Another start would lead somewhere else.
-    monkeypatch.setattr(completion, "draws_its_start", lambda _: False)
+    monkeypatch.setattr(loop, "draws_its_start", lambda _: False)
     output = tmp_path / "out"
     config = several(numbered(tmp_path / "in", 4), output, model)
     assert inpaint(replace(config, candidates=2)) == (3, 1, 4, False)

@@ -72,9 +72,9 @@ def test_an_image_that_makes_no_progress_is_done_and_the_others_go_on(networks, 
     settings = LatentSearch(steps=40, rate=0.2, patience=3, tolerance=0.05)
 
     def run(start):
-        asked = Problem(images, hole, keys(), space(networks, settings), settings)
-        ended, _ = latent.search(asked, latent.begin(asked, None)._replace(z=start[:, None]))
-        return ended.taken, latent.conclude(asked, ended, None)[1]
+        asked = space(networks, settings), Problem(images, hole, keys())
+        ended, _ = latent.search(*asked, latent.begin(*asked, None)._replace(z=start[:, None]))
+        return ended.taken, latent.conclude(*asked, ended, None)[1]
 
     taken, score = quickly(run)(start)
     assert len(np.unique(taken)) > 2

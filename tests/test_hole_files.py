@@ -6,6 +6,7 @@ from PIL import Image
 
 from ce_jax import hole_files, holes
 from ce_jax.hole_sets import HoleSet
+from ce_jax.sources import open_source
 
 
 def saved(path, values, mode=None):
@@ -25,17 +26,17 @@ def disc():
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK"])
 def test_white_is_missing_whatever_the_kind_of_picture(tmp_path, disc, mode):
     path = saved(tmp_path / ("hole.tif" if mode == "CMYK" else "hole.png"), disc, mode)
-    np.testing.assert_array_equal(hole_files.read(path), disc[..., None] == 255)
+    np.testing.assert_array_equal(hole_files.read(path)[0], disc[..., None] == 255)
 
 
 def test_sixteen_bits_are_scaled_and_not_clipped(tmp_path):
     ramp = np.arange(65536, dtype=np.uint16).reshape(256, 256)
-    assert hole_files.read(saved(tmp_path / "ramp.png", ramp)).mean() == 0.5
+    assert hole_files.read(saved(tmp_path / "ramp.png", ramp))[0].mean() == 0.5
 
 
 def test_from_128_on_grey_counts_as_white(tmp_path):
     path = saved(tmp_path / "grey.png", np.array([[0, 127, 128, 255]], np.uint8))
-    np.testing.assert_array_equal(hole_files.read(path)[0, :, 0], [False, False, True, True])
+    np.testing.assert_array_equal(hole_files.read(path)[0][0, :, 0], [False, False, True, True])
 
 
 @pytest.mark.parametrize("luma", [0, 255])
@@ -46,7 +47,7 @@ def test_a_hole_drawn_in_the_alpha_channel_is_refused(tmp_path, disc, luma):
 
 
 def test_a_hole_without_a_missing_pixel_is_a_hole(tmp_path):
-    assert not hole_files.read(saved(tmp_path / "none.png", np.zeros((4, 4), np.uint8))).any()
+    assert not hole_files.read(saved(tmp_path / "none.png", np.zeros((4, 4), np.uint8)))[0].any()
 
 
 @pytest.mark.parametrize("cut", [0, 3, 40])
@@ -101,9 +102,28 @@ def test_images_that_keep_their_endings_find_holes_of_their_own(tmp_path, disc):
     assert not files.has("d.jpg")
 
 
+@pytest.mark.parametrize(
+    ("images", "files"),
+    [
+        (["Screenshot 10.00\u202fAM.png"], ["Screenshot 10.00\u202fAM.png"]),
+        (["two\nlines/a.jpg", "b\udcff.jpg"], ["two\nlines/a.png", "b\udcff.png"]),
+        (["c\t.jpg", "c\t.png"], ["c\t.jpg", "c\t.png"]),
+    ],
+)
+def test_holes_are_found_whose_names_cannot_be_printed(tmp_path, disc, images, files):
+    for name in images:
+        saved(tmp_path / "images" / name, disc)
+    for name in files:
+        saved(tmp_path / "holes" / name, disc)
+    found = hole_files.open_files(tmp_path / "holes")
+    names = open_source(f"folder:{tmp_path}/images").names
+    assert sorted(map(found.path_for, names)) == sorted(tmp_path / "holes" / name for name in files)
+    assert not found.idle(names)
+
+
 def test_soft_pixels_are_counted(tmp_path):
     grey = np.array([[0, 31, 32, 127], [128, 223, 224, 255]], np.uint8)
-    hole, soft = hole_files.read_drawn(saved(tmp_path / "soft.png", grey))
+    hole, soft = hole_files.read(saved(tmp_path / "soft.png", grey))
     assert soft == 0.5
     assert hole.sum() == 4
 

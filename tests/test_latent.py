@@ -209,7 +209,7 @@ HELD_OUT = replace(SOME, starts=3, choose="held-out", held_out=0.2, trail=2)
 
 
 def held_back(hole, settings):
-    return held_out(Problem(None, hole, keys(), None, settings))
+    return held_out(Problem(None, hole, keys()), settings)
 
 
 def test_what_is_held_out_is_a_share_of_what_is_known(problem):

@@ -118,7 +118,7 @@ def test_of_an_image_of_which_nothing_is_known_no_map_is_guessed():
     settings = LatentSearch(start="encoder")
     everything = jnp.stack([HOLE[0], jnp.ones_like(HOLE[0])])
     space = space_of(MAPS.model, Networks(trained.generator, None), settings)
-    known, unknown = pose(jnp.asarray(images), everything, keys(2), space, settings).guess.maps
+    known, unknown = pose(space, jnp.asarray(images), everything, keys(2)).guess.maps
     assert np.abs(known).max() > 0.1
     assert not np.any(unknown)
 

@@ -11,7 +11,7 @@ import pytest
 from folders import contents, hole_file, laplace, manifest, noise, numbered, photographs, pictures
 from jax.random import key_data
 
-from ce_jax import completion, images, loop, planning
+from ce_jax import images, loop, planning
 from ce_jax.batch import inpaint
 from ce_jax.claims import OutputError
 from ce_jax.completion import Completion, methods
@@ -215,7 +215,7 @@ def test_an_image_without_a_number_begins_anew_with_another_key_and_then_fails(
         return Completion(seen, jnp.zeros_like(seen), score, jnp.zeros(8))
 
     monkeypatch.setattr(methods, "build", lambda *_: unlucky)
-    monkeypatch.setattr(completion, "draws_its_start", lambda _: True)
+    monkeypatch.setattr(loop, "draws_its_start", lambda _: True)
     for times in range(12):
         picture = np.full((32, 32, 3), 99, np.uint8)
         picture[0, 0] = times

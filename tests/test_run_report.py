@@ -52,7 +52,7 @@ def folder(tmp_path):
         (workdir / "history.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
         for step in pictures:
             tiles = np.full((9, 32, 32, 3), step % 256, np.uint8)
-            grid = images.grid(tiles)
+            grid = images.grid(tiles, columns=3)
             images.write_png(workdir / "pictures" / f"{step:08d}.png", grid)
         (workdir / "checkpoints" / "100").mkdir(parents=True)
         return workdir

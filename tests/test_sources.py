@@ -14,7 +14,7 @@ from folders import levels, solid
 from PIL import Image
 from processes import python
 
-from ce_jax import pixels
+from ce_jax import images
 from ce_jax.images import UnreadableImage, write_png
 from ce_jax.sources import SourceError, open_source
 from ce_jax.state import apply
@@ -282,7 +282,7 @@ def test_samples_are_what_the_generator_draws_from_numbers_of_their_own(tmp_path
     generator, _ = modules(trained.config.model, size=32)
     key = jax.random.split(jax.random.key(0), 256)[40:44]
     z = draw_latent(key, dimensions=trained.config.model.latent)
-    expected = pixels.to_uint8(np.asarray(apply(generator, trained.generator, z)))
+    expected = images.to_uint8(np.asarray(apply(generator, trained.generator, z)))
     found = np.stack([source[index] for index in range(40, 44)])
     assert np.abs(found.astype(int) - expected).max() <= 1
     assert len({image.tobytes() for image in (source[i] for i in range(100))}) == 100

@@ -73,7 +73,8 @@ def test_where_nothing_is_known_every_image_begins_somewhere_else(space, pool):
     settings = LatentSearch(start="pool", pool=POOL_PART, weighting="uniform")
     keys = jax.random.split(jax.random.key(1), 3)
     hole = jnp.ones((3, 32, 32, 1), bool).at[2].set(False)
-    begun = starts(Problem(jnp.zeros((3, 32, 32, 3)), hole, keys, space, settings), pool)
+    problem = Problem(jnp.zeros((3, 32, 32, 3)), hole, keys)
+    begun = starts(space._replace(settings=settings), problem, pool)
     assert len(np.unique(begun[:, 0], axis=0)) == 3
     in_pool = [(np.asarray(pool.z) == z).all(axis=1).any() for z in np.asarray(begun[:, 0])]
     assert in_pool == [False, False, True]

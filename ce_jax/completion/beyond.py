@@ -8,31 +8,31 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from ce_jax.completion.objective import Objective, Problem
+from ce_jax.completion.objective import Objective, Problem, with_slope
+from ce_jax.completion.space import Space
 
 Array = jax.Array
 
 
-def beyond(problem: Problem, objective: Objective, z: Array) -> Array:
+def beyond(space: Space, problem: Problem, objective: Objective, z: Array) -> Array:
     """Images of feature maps near those of z that agree better still with the known pixels.
 
     Intermediate layer optimisation (Daras et al. 2021) in its plain form: Adam on the maps, which
     stay within a ball around those of z; the best are taken. [n, d] -> [n, s, s, 3].
     """
-    space, settings = problem.space, problem.settings.beyond
-    around = problem.features(z).astype(jnp.float32)
+    settings = space.settings.beyond
+    around = space.features(z, maps=problem.maps).astype(jnp.float32)
     length = partial(jnp.linalg.vector_norm, axis=(1, 2, 3), keepdims=True)
     radius = settings.radius * length(around)
     rate = optax.cosine_decay_schedule(settings.rate, settings.steps)
     optimizer = optax.adam(rate)
 
-    def total(away: Array) -> tuple[Array, Array]:
-        each = objective(z, space.paint(around + away))
-        return jnp.sum(each), each
+    def judged(away: Array) -> Array:
+        return objective(z, space.paint(around + away))
 
     def step(carry, _):
         away, moments, best, score = carry
-        gradient, each = jax.grad(total, has_aux=True)(away)
+        each, gradient = with_slope(judged)(away)
         better = each < score
         best = jnp.where(better[:, None, None, None], away, best)
         updates, moments = optimizer.update(gradient, moments)
@@ -43,5 +43,5 @@ def beyond(problem: Problem, objective: Objective, z: Array) -> Array:
     here = jnp.zeros_like(around)
     begun = here, optimizer.init(here), here, jnp.full(len(z), jnp.inf)
     (last, _, best, score), _ = lax.scan(step, begun, length=settings.steps)
-    improved = total(last)[1] < score
+    improved = judged(last) < score
     return space.paint(around + jnp.where(improved[:, None, None, None], last, best))

@@ -6,7 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from ce_jax.completion.found import Found, in_one_pass
+from ce_jax.completion import Found, in_one_pass
 from ce_jax.config import ContextEncoder, L2Gan
 from ce_jax.models.context_encoder import paste_center
 from ce_jax.state import Variables, apply

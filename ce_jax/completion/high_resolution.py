@@ -20,8 +20,8 @@ import optax
 from jax import lax
 
 from ce_jax import holes, losses
+from ce_jax.completion import Found, Propose
 from ce_jax.completion.context_encoder import predict
-from ce_jax.completion.found import Found, Propose
 from ce_jax.completion.texture import Wish, texture_loss, wish
 from ce_jax.config import ConfigError, ContextEncoder, HighResolution
 from ce_jax.models import vgg

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ce_jax import blending
-from ce_jax.completion.found import Found, in_one_pass
+from ce_jax.completion import Found, in_one_pass
 
 Array = jax.Array
 

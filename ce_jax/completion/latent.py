@@ -7,7 +7,7 @@ chosen by what is known alone.
 """
 
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import jax
 import jax.numpy as jnp
@@ -15,8 +15,8 @@ import numpy as np
 import optax
 from jax import lax
 
+from ce_jax.completion import Candidates, Found, Propose, Trails
 from ce_jax.completion.beyond import beyond
-from ce_jax.completion.found import Candidates, Found, Propose, Trails
 from ce_jax.completion.guided import shared
 from ce_jax.completion.objective import (
     REDRAWN,
@@ -29,13 +29,15 @@ from ce_jax.completion.objective import (
     unseen,
     with_slope,
 )
-from ce_jax.completion.space import Networks, Pool, space_of
+from ce_jax.completion.space import Networks, Pool, Space, space_of
 from ce_jax.completion.starts import starts
 from ce_jax.config import ContextEncoder, Dcgan, LatentEncoder, LatentSearch, Vae
 from ce_jax.systems.dcgan import latent_bound
 from ce_jax.trails import milestones
 
 Array = jax.Array
+Each = TypeVar("Each", bound=tuple)
+"""Arrays with an entry for each image."""
 
 
 class Searching(NamedTuple):
@@ -73,33 +75,32 @@ def method(
     """
 
     def propose(networks: Networks, images: Array, hole: Array, key: Array) -> Found:
-        problem = pose(
-            images, hole, key, space_of(model, networks, settings, guide=guide), settings
-        )
-        searching, way = search(problem, begin(problem, networks.pool))
-        return conclude(problem, searching, way, keep=keep)
+        space = space_of(model, networks, settings, guide=guide)
+        problem = pose(space, images, hole, key)
+        searching, way = search(space, problem, begin(space, problem, networks.pool))
+        return conclude(space, problem, searching, way, keep=keep)
 
     return propose
 
 
-def begin(problem: Problem, pool: Pool | None) -> Searching:
+def begin(space: Space, problem: Problem, pool: Pool | None) -> Searching:
     """Searches that have taken no step; from a pool if the settings ask for one."""
-    z = starts(problem, pool)
+    z = starts(space, problem, pool)
     never, none = jnp.full_like(z[..., 0], jnp.inf), jnp.zeros(z.shape[:2], jnp.int32)
-    moments = jax.vmap(jax.vmap(optimizer_of(problem.settings).init))(z)
+    moments = jax.vmap(jax.vmap(optimizer_of(space.settings).init))(z)
     return Searching(z, moments, z, never, never, none, none[:, 0])
 
 
-def search(problem: Problem, searching: Searching) -> tuple[Searching, Array | None]:
+def search(space: Space, problem: Problem, searching: Searching) -> tuple[Searching, Array | None]:
     """argmin_z L_c(z) + L_p(z) (Yeh et al. 2017, eq. 2): all steps, of those under way.
 
     Returns:
         The searches; and, if the settings ask for a trail, every z from the start to the end,
         [b, k, steps + 1, d].
     """
-    settings = problem.settings
+    settings = space.settings
     blocks = -(-settings.steps // settings.prior_every)
-    ended, steps = lax.scan(lambda s, _: advance(problem, s), searching, length=blocks)
+    ended, steps = lax.scan(lambda s, _: advance(space, problem, s), searching, length=blocks)
     if steps is None:
         return ended, None
     way = jnp.concatenate([searching.z[None], steps.reshape(-1, *searching.z.shape)])
@@ -114,7 +115,7 @@ def under_way(searching: Searching, settings: LatentSearch) -> Array:
     return left & jnp.any(searching.idle < settings.patience, axis=1)
 
 
-def advance(problem: Problem, searching: Searching) -> tuple[Searching, Array | None]:
+def advance(space: Space, problem: Problem, searching: Searching) -> tuple[Searching, Array | None]:
     """`settings.prior_every` steps of every search that is under way.
 
     The critic is asked at the first of them; its slope in the images is kept for the others.
@@ -122,8 +123,9 @@ def advance(problem: Problem, searching: Searching) -> tuple[Searching, Array | 
     Returns:
         The searches; and, if the settings ask for a trail, z after each step, [steps, b, k, d].
     """
-    settings, k = problem.settings, searching.z.shape[1]
-    go = partial(step, problem, objective_of(problem, seen(problem), starts=k))
+    settings, k = space.settings, searching.z.shape[1]
+    objective = objective_of(space, problem, seen(problem, settings), starts=k)
+    go = partial(step, space, problem, objective)
     after, opinion = go(searching, None)
     if settings.prior_every == 1:
         return after, after.z[None] if settings.trail else None
@@ -137,12 +139,17 @@ def advance(problem: Problem, searching: Searching) -> tuple[Searching, Array | 
 
 
 def step(
-    problem: Problem, objective: Objective, searching: Searching, opinion: Opinion | None
+    space: Space,
+    problem: Problem,
+    objective: Objective,
+    searching: Searching,
+    opinion: Opinion | None,
 ) -> tuple[Searching, Opinion]:
     """One step down the objective, of every search that is under way; best z and progress noted.
 
     Args:
-        problem: where to search, and how.
+        space: where to search, and how.
+        problem: what is searched for.
         objective: what to go down.
         searching: where they stand.
         opinion: what the prior said at an earlier step; None: it is asked now.
@@ -150,9 +157,9 @@ def step(
     Returns:
         Where they stand then, and what the prior said.
     """
-    space, settings = problem.space, problem.settings
+    settings = space.settings
     z = searching.z.reshape(-1, space.dimensions)
-    pictures, pull_back = jax.vjp(problem.generate, z)
+    pictures, pull_back = jax.vjp(partial(space.generate, maps=problem.maps), z)
     context, slope = with_slope(objective.context)(pictures)
     if opinion is None:
         opinion = Opinion(*with_slope(objective.prior, of=(0, 1))(z, pictures))
@@ -165,7 +172,7 @@ def step(
     worth = settings.tolerance * jnp.abs(searching.mark)
     progress = score < searching.mark - jnp.where(jnp.isfinite(worth), worth, 0)
     after = Searching(
-        z=project(problem, searching.z + cast(Array, updates), searching.taken),
+        z=project(space, problem, searching.z + cast(Array, updates), searching.taken),
         moments=moments,
         best=jnp.where(better[..., None], searching.z, searching.best),
         score=jnp.where(better, score, searching.score),
@@ -176,25 +183,28 @@ def step(
     return choose(under_way(searching, settings), after, searching), opinion
 
 
-def conclude(problem: Problem, searching: Searching, way: Array | None, *, keep: int = 1) -> Found:
+def conclude(
+    space: Space, problem: Problem, searching: Searching, way: Array | None, *, keep: int = 1
+) -> Found:
     """What was found: the best of each search, taken beyond z where that is asked for, and ranked.
 
     Args:
+        space: where was searched, and how.
         problem: what was searched for.
         searching: at its end.
         way: z from the start to the end, [b, k, steps + 1, d]; None without a trail.
         keep: candidates, if more than one.
     """
-    settings = problem.settings
+    settings, generate = space.settings, partial(space.generate, maps=problem.maps)
     b, k, d = searching.z.shape
-    objective = objective_of(problem, seen(problem), starts=k)
+    objective = objective_of(space, problem, seen(problem, settings), starts=k)
     last, best = searching.z.reshape(-1, d), searching.best.reshape(-1, d)
-    improved = objective(last, problem.generate(last)) < searching.score.reshape(-1)
+    improved = objective(last, generate(last)) < searching.score.reshape(-1)
     z = jnp.where(improved[:, None], last, best)
-    proposal = beyond(problem, objective, z) if settings.beyond.steps else problem.generate(z)
+    proposal = beyond(space, problem, objective, z) if settings.beyond.steps else generate(z)
     score = objective(z, proposal)
     if settings.choose == "held-out":
-        score = objective_of(problem, unseen(problem), starts=k).context(proposal)
+        score = objective_of(space, problem, unseen(problem, settings), starts=k).context(proposal)
 
     if problem.prediction is not None:
         prediction = jnp.repeat(problem.prediction, k, axis=0)
@@ -211,21 +221,21 @@ def conclude(problem: Problem, searching: Searching, way: Array | None, *, keep:
     trails = None
     if way is not None:
         way = way.reshape(b * k, *way.shape[2:])
-        trails = jax.tree.map(ranked, trails_of(way, objective, problem, count=settings.trail))
+        trails = jax.tree.map(ranked, trails_of(space, problem, objective, way))
     proposal, score = ranked(proposal), ranked(score)
     candidates = Candidates(proposal[:, :keep], score[:, :keep], order[:, :keep])
     steps = searching.taken + settings.beyond.steps
     return Found(proposal[:, 0], score[:, 0], steps, candidates if keep > 1 else None, trails)
 
 
-def project(problem: Problem, z: Array, taken: Array) -> Array:
+def project(space: Space, problem: Problem, z: Array, taken: Array) -> Array:
     """z [b, k, d] within the bounds of the prior: cut off there, or drawn anew where it left them.
 
     The second is stochastic clipping (Lipton and Tripathi 2017): a number that was cut off often
     stays at the bound, where few images of the training lie. `taken` [b] are the steps so far.
     """
-    bound = latent_bound(problem.space.prior)
-    if problem.settings.projection == "clip" or bound == np.inf:
+    bound = latent_bound(space.prior)
+    if space.settings.projection == "clip" or bound == np.inf:
         return jnp.clip(z, -bound, bound)
 
     def draw(key: Array, taken: Array) -> Array:
@@ -254,20 +264,20 @@ def optimizer_of(settings: LatentSearch) -> optax.GradientTransformation:
     )
 
 
-def trails_of(way: Array, objective: Objective, problem: Problem, *, count: int) -> Trails:
-    """What searches saw on their way z [n, t + 1, d], at so many of its steps."""
-    steps = milestones(way.shape[1] - 1, count=count)
+def trails_of(space: Space, problem: Problem, objective: Objective, way: Array) -> Trails:
+    """What searches saw on their way z [n, t + 1, d], at `settings.trail` of its steps."""
+    steps = milestones(way.shape[1] - 1, count=space.settings.trail)
 
     def look(z: Array) -> tuple[Array, Array, Array]:
-        pictures = problem.generate(z)
+        pictures = space.generate(z, maps=problem.maps)
         return pictures, objective.context(pictures), objective.prior(z, pictures)
 
     seen = lax.map(look, jnp.moveaxis(way[:, steps], 1, 0))
     return Trails(way, *(jnp.moveaxis(array, 0, 1) for array in seen))
 
 
-def choose(which: Array, first: Searching, second: Searching) -> Searching:
-    """The searches of the first where `which` [b] says so, of the second elsewhere."""
+def choose(which: Array, first: Each, second: Each) -> Each:
+    """What the first has for each image where `which` [b] says so, of the second elsewhere."""
 
     def one(a: Array, b: Array) -> Array:
         return jnp.where(which.reshape(-1, *[1] * (a.ndim - 1)), a, b)

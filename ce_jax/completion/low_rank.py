@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ce_jax.completion.found import Found
+from ce_jax.completion import Found
 from ce_jax.config import LowRank
 
 Array = jax.Array

@@ -13,6 +13,7 @@ from ce_jax import feature_files, hole_files, sharding
 from ce_jax.completion import (
     Complete,
     Completion,
+    Propose,
     context_encoder,
     high_resolution,
     laplace,
@@ -23,7 +24,6 @@ from ce_jax.completion import (
     neighbours,
     total_variation,
 )
-from ce_jax.completion.found import Propose
 from ce_jax.completion.framing import frame_of
 from ce_jax.completion.slots import Slots, compile_slots
 from ce_jax.completion.space import Networks, space_of

@@ -32,7 +32,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from ce_jax import data, images, sharding
-from ce_jax.completion.found import Found, Propose, in_one_pass
+from ce_jax.completion import Found, Propose, in_one_pass
 from ce_jax.config import Frame
 from ce_jax.holes import HoleKind, draw_any
 from ce_jax.state import Variables

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from ce_jax.completion.found import Found, in_one_pass
+from ce_jax.completion import Found, in_one_pass
 from ce_jax.config import Neighbours
 
 Array = jax.Array

@@ -20,14 +20,12 @@ HELD_OUT, REDRAWN = np.uint32(2**32 - 1), np.uint32(2**32 - 2)
 
 
 class Problem(NamedTuple):
-    """What is searched for, and how.
+    """What is searched for.
 
     Attributes:
         images: y, [b, s, s, 3]; read in the hole only where that has a weight.
         hole: [b, s, s, 1].
         key: one for each image, [b].
-        space: where to search.
-        settings: the objective, the optimiser, and when to stop.
         prediction: of a guide, [b, s, s, 3]; None without one.
         guess: of an encoder; None if the search begins elsewhere.
     """
@@ -35,29 +33,22 @@ class Problem(NamedTuple):
     images: Array
     hole: Array
     key: Array
-    space: Space
-    settings: LatentSearch
     prediction: Array | None = None
     guess: Guess | None = None
 
-    def features(self, z: Array) -> Array:
-        """The maps of z, [b * k, d], with what is guessed beside it; k is 1 where that is."""
-        if self.guess is None:
-            return self.space.features(z)
-        return self.space.features(z, maps=self.guess.maps)
-
-    def generate(self, z: Array) -> Array:
-        """The images of z, [b * k, d] -> [b * k, s, s, 3], with what is guessed beside it."""
-        return self.space.paint(self.features(z))
+    @property
+    def maps(self) -> Array | None:
+        """What is guessed beside z, [b, 4, 4, c], where each image has one start; or None."""
+        return None if self.guess is None else self.guess.maps
 
 
-def pose(images: Array, hole: Array, key: Array, space: Space, settings: LatentSearch) -> Problem:
+def pose(space: Space, images: Array, hole: Array, key: Array) -> Problem:
     """The problem of these images; in the hole they become what a guide predicts, if any.
 
     images [b, s, s, 3], hole [b, s, s, 1], key [b].
     """
-    problem = Problem(images, hole, key, space, settings)
-    if settings.start == "encoder":
+    problem = Problem(images, hole, key)
+    if space.settings.start == "encoder":
         assert space.guess is not None
         problem = problem._replace(guess=_heeded(space.guess(images, hole), hole))
     if space.predict is None:
@@ -92,49 +83,49 @@ class Objective(NamedTuple):
         return self.context(images) + self.prior(z, images)
 
 
-def objective_of(problem: Problem, weight: Array, *, starts: int) -> Objective:
+def objective_of(space: Space, problem: Problem, weight: Array, *, starts: int) -> Objective:
     """The objective of all searches, [b * k]; without a prior, nobody is asked for the surprise.
 
     Args:
+        space: where to search, and how.
         problem: its images are read only where they have a weight.
         weight: W, [b, s, s, 1].
         starts: k.
     """
-    settings, each = problem.settings, partial(jnp.repeat, repeats=starts, axis=0)
+    settings, each = space.settings, partial(jnp.repeat, repeats=starts, axis=0)
     images, weight = each(problem.images), each(weight)
 
     def prior(z: Array, pictures: Array) -> Array:
         if settings.prior == 0:
             return jnp.zeros(len(z))
-        return settings.prior * problem.space.surprise(z, pictures)
+        return settings.prior * space.surprise(z, pictures)
 
     return Objective(
         lambda pictures: losses.context_loss(pictures, images, weight, norm=settings.norm), prior
     )
 
 
-def seen(problem: Problem) -> Array:
+def seen(problem: Problem, settings: LatentSearch) -> Array:
     """How much each known pixel counts for the search; 0 for others, [b, s, s, 1]."""
-    return jnp.where(held_out(problem), 0.0, context_weight(problem))
+    return jnp.where(held_out(problem, settings), 0.0, context_weight(problem, settings))
 
 
-def unseen(problem: Problem) -> Array:
+def unseen(problem: Problem, settings: LatentSearch) -> Array:
     """How much each pixel counts for who judges by what the search did not see, [b, s, s, 1]."""
-    return jnp.where(held_out(problem), context_weight(problem), 0.0)
+    return jnp.where(held_out(problem, settings), context_weight(problem, settings), 0.0)
 
 
-def context_weight(problem: Problem) -> Array:
+def context_weight(problem: Problem, settings: LatentSearch) -> Array:
     """How much each pixel counts, [b, s, s, 1]; in the hole 0, or what a guide's word is worth."""
-    hole, settings = problem.hole, problem.settings
-    known = 1.0
+    hole, known = problem.hole, 1.0
     if settings.weighting == "importance":
         known = losses.importance_weight(hole, window=settings.window)
     return jnp.where(hole, 0.0 if problem.prediction is None else settings.guide_weight, known)
 
 
-def held_out(problem: Problem) -> Array:
+def held_out(problem: Problem, settings: LatentSearch) -> Array:
     """Known pixels that the search must not see, so that they can judge it: bool [b, s, s, 1]."""
-    hole, settings = problem.hole, problem.settings
+    hole = problem.hole
     if settings.choose == "objective":
         return jnp.zeros_like(hole)
     key = jax.vmap(jax.random.fold_in, (0, None))(problem.key, HELD_OUT)

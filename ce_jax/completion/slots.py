@@ -13,19 +13,19 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from ce_jax import sharding
-from ce_jax.completion.found import Found
+from ce_jax.completion import Found
 from ce_jax.completion.latent import (
     Problem,
     Searching,
     advance,
     begin,
+    choose,
     conclude,
     pose,
     under_way,
 )
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import ContextEncoder, Dcgan, LatentEncoder, LatentSearch, Vae
-from ce_jax.models.latent_encoder import Guess
 
 Array = jax.Array
 
@@ -36,11 +36,7 @@ _STEPS_TOGETHER = 24
 class Occupied(NamedTuple):
     """The slots: what each searches for, and how far it has come; keys as numbers, to be moved."""
 
-    images: Array
-    hole: Array
-    key: Array
-    prediction: Array | None
-    guess: Guess | None
+    problem: Problem
     searching: Searching
 
 
@@ -73,33 +69,28 @@ def compile_slots(
     """The slots of a search in a trained run; `keep` candidates of each image."""
     shared, whole = sharding.split(mesh), sharding.replicated(mesh)
     networks = jax.device_put(networks, whole)
-
-    def problem_of(networks: Networks, slots: Occupied) -> Problem:
-        key = jax.random.wrap_key_data(slots.key)
-        space = space_of(model, networks, settings)
-        return Problem(
-            slots.images, slots.hole, key, space, settings, slots.prediction, slots.guess
-        )
+    space_in = partial(space_of, model, settings=settings, guide=guide)
 
     def begin_all(networks: Networks, images: Array, hole: Array, key: Array) -> Occupied:
         blank = jnp.where(hole, 0.0, images)  # whatever stood in the hole is gone from here on
-        problem = pose(blank, hole, key, space_of(model, networks, settings, guide=guide), settings)
-        searching, numbers = begin(problem, networks.pool), jax.random.key_data(key)
-        return Occupied(problem.images, hole, numbers, problem.prediction, problem.guess, searching)
+        space = space_in(networks)
+        problem = pose(space, blank, hole, key)
+        searching = begin(space, problem, networks.pool)
+        return Occupied(problem._replace(key=jax.random.key_data(key)), searching)
 
     def advance_all(networks: Networks, slots: Occupied) -> tuple[Occupied, Array]:
-        problem = problem_of(networks, slots)
+        space, problem = space_in(networks), _with_keys(slots.problem)
         blocks = -(-min(_STEPS_TOGETHER, settings.steps) // settings.prior_every)
         searching, _ = jax.lax.scan(
-            lambda searching, _: (advance(problem, searching)[0], None),
+            lambda searching, _: (advance(space, problem, searching)[0], None),
             slots.searching,
             length=blocks,
         )
         return slots._replace(searching=searching), under_way(searching, settings)
 
     def conclude_all(networks: Networks, slots: Occupied) -> Found:
-        problem = problem_of(networks, slots)
-        return conclude(problem, slots.searching, None, keep=keep)
+        problem = _with_keys(slots.problem)
+        return conclude(space_in(networks), problem, slots.searching, None, keep=keep)
 
     def compiled(function: Callable, arguments: int) -> Callable:
         shardings = (whole, *[shared] * arguments)
@@ -113,9 +104,10 @@ def compile_slots(
     )
 
 
-def _refill(slots: Occupied, others: Occupied, place: Array) -> Occupied:
-    def one(old: Array, new: Array) -> Array:
-        moved = new[jnp.maximum(place, 0)]
-        return jnp.where((place >= 0).reshape(-1, *[1] * (old.ndim - 1)), moved, old)
+def _with_keys(problem: Problem) -> Problem:
+    return problem._replace(key=jax.random.wrap_key_data(problem.key))
 
-    return jax.tree.map(one, slots, others)
+
+def _refill(slots: Occupied, others: Occupied, place: Array) -> Occupied:
+    moved = jax.tree.map(lambda array: array[jnp.maximum(place, 0)], others)
+    return choose(place >= 0, moved, slots)

@@ -37,9 +37,10 @@ class Networks(NamedTuple):
 
 
 class Space(NamedTuple):
-    """Where to search: images as a function of z, and how little one has to expect of both.
+    """Where and how to search: images as a function of z, and how little one has to expect of both.
 
     Attributes:
+        settings: the objective, the optimiser, and when to stop.
         dimensions: d.
         prior: what z was drawn from in training.
         features: z [b, d] -> the feature maps behind the first layers of the generator; `maps`
@@ -50,6 +51,7 @@ class Space(NamedTuple):
         predict: (images, hole) -> images, whole, by a context encoder as a guide; None without one.
     """
 
+    settings: LatentSearch
     dimensions: int
     prior: Prior
     features: Callable[..., Array]
@@ -58,9 +60,9 @@ class Space(NamedTuple):
     guess: Callable[[Array, Array], Guess] | None = None
     predict: Callable[[Array, Array], Array] | None = None
 
-    def generate(self, z: Array) -> Array:
-        """G(z), [b, d] -> [b, s, s, 3]."""
-        return self.paint(self.features(z))
+    def generate(self, z: Array, *, maps: Array | None = None) -> Array:
+        """G(z), [b, d] -> [b, s, s, 3]; with maps, [b, 4, 4, c], added to the innermost ones."""
+        return self.paint(self.features(z, maps=maps))
 
 
 def space_of(
@@ -71,18 +73,9 @@ def space_of(
     guide: ContextEncoder | None = None,
 ) -> Space:
     """The space of a trained run, its networks frozen, in the precision of the settings."""
-    space = _space_alone(model, networks, settings)
-    if guide is None or networks.guide is None:
-        return space
-    return space._replace(predict=partial(predict, guide, networks.guide))
-
-
-def _space_alone(
-    model: Dcgan | Vae | LatentEncoder, networks: Networks, settings: LatentSearch
-) -> Space:
     match model:
         case Dcgan():
-            return _of_dcgan(model, networks, settings)
+            space = _of_dcgan(model, networks, settings)
         case LatentEncoder():
             own, searched = networks.generator["encoder"], networks.generator["searched"]
 
@@ -90,9 +83,12 @@ def _space_alone(
                 encoder = module_of(model, size=images.shape[1])
                 return apply(encoder, own, see(images, hole))
 
-            return _of_dcgan(model.dcgan, Networks(*searched), settings)._replace(guess=guess)
+            space = _of_dcgan(model.dcgan, Networks(*searched), settings)._replace(guess=guess)
         case Vae():
-            return _of_vae(model, networks, settings)
+            space = _of_vae(model, networks, settings)
+    if guide is None or networks.guide is None:
+        return space
+    return space._replace(predict=partial(predict, guide, networks.guide))
 
 
 def _of_dcgan(model: Dcgan, networks: Networks, settings: LatentSearch) -> Space:
@@ -105,7 +101,8 @@ def _of_dcgan(model: Dcgan, networks: Networks, settings: LatentSearch) -> Space
         assert critic is not None  # nobody asks without one
         return form[settings.prior_form](frozen.judge(critic, images))
 
-    return Space(model.latent, model.prior, *_halves(networks.generator, settings), surprise)
+    halves = _halves(networks.generator, settings)
+    return Space(settings, model.latent, model.prior, *halves, surprise)
 
 
 def _of_vae(model: Vae, networks: Networks, settings: LatentSearch) -> Space:
@@ -115,7 +112,7 @@ def _of_vae(model: Vae, networks: Networks, settings: LatentSearch) -> Space:
     1 has a Laplace distribution of that scale.
     """
     halves = _halves(decoder_of(networks.generator), settings)
-    return Space(model.latent, "normal", *halves, lambda z, _: losses.latent_loss(z))
+    return Space(settings, model.latent, "normal", *halves, lambda z, _: losses.latent_loss(z))
 
 
 def _halves(generator: Variables, settings: LatentSearch) -> tuple[Callable, Callable]:

@@ -6,32 +6,33 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from ce_jax import pixels
 from ce_jax.completion.objective import Problem, seen
 from ce_jax.completion.space import Pool, Space
 from ce_jax.config import POOL_PART, LatentSearch
+from ce_jax.images import to_float, to_uint8
 from ce_jax.systems.dcgan import Prior, draw_latent, latent_bound
 
 Array = jax.Array
 
 
-def starts(problem: Problem, pool: Pool | None) -> Array:
+def starts(space: Space, problem: Problem, pool: Pool | None) -> Array:
     """z of all starts, [b, k, d], the most promising first where there is something to tell it by.
 
     Args:
-        problem: what to search for and where; its settings say which start, and how many.
+        space: where to search; its settings say which start, and how many.
+        problem: what to search for.
         pool: for the start `pool`.
     """
-    images, key, space, settings = problem.images, problem.key, problem.space, problem.settings
-    weight = seen(problem)
-    drawn = draw_starts(key, settings, dimensions=space.dimensions, prior=space.prior)
+    settings = space.settings
+    weight = seen(problem, settings)
+    drawn = draw_starts(problem.key, settings, dimensions=space.dimensions, prior=space.prior)
     if settings.start in ("prior", "normal"):
         return drawn
     if problem.guess is not None:
         chosen = problem.guess.z[:, None]
     else:
         assert pool is not None
-        chosen = pool.z[screen(images, weight, pool.images, count=settings.starts)]
+        chosen = pool.z[screen(problem.images, weight, pool.images, count=settings.starts)]
     # Where nothing is known, all images would begin at the same place.
     return jnp.where(jnp.any(weight > 0, axis=(1, 2, 3))[:, None, None], chosen, drawn)
 
@@ -63,7 +64,7 @@ def draw_pool(key: Array, space: Space, count: int) -> Pool:
     def draw(numbers: Array) -> Pool:
         keys = jax.vmap(partial(jax.random.fold_in, key))(numbers)
         z = draw_latent(keys, dimensions=space.dimensions, prior=space.prior)
-        return Pool(z, pixels.to_uint8(space.generate(z)))
+        return Pool(z, to_uint8(space.generate(z)))
 
     drawn = lax.map(draw, numbers)
     return jax.tree.map(lambda array: array.reshape(-1, *array.shape[2:]), drawn)
@@ -88,7 +89,7 @@ def screen(images: Array, weight: Array, pool: Array, *, count: int) -> Array:
 
     def better(best: tuple[Array, Array], part: tuple[Array, Array]):
         first, pictures = part
-        pictures = pixels.to_float(pictures)
+        pictures = to_float(pictures)
         miss = weight @ jnp.square(pictures).T - 2 * weighted @ pictures.T
         place = jnp.broadcast_to(first + jnp.arange(POOL_PART), miss.shape)
         both = jnp.concatenate([best[0], miss], axis=1), jnp.concatenate([best[1], place], axis=1)

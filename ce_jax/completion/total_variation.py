@@ -13,7 +13,7 @@ import numpy as np
 import scipy.fft
 from jax import lax
 
-from ce_jax.completion.found import Found
+from ce_jax.completion import Found
 from ce_jax.config import TotalVariation
 
 Array = jax.Array

@@ -60,7 +60,7 @@ def programs(trained: Trained) -> dict[str, bytes]:
         start.append(jax.ShapeDtypeStruct((1, 4, 4, channels), jnp.float32))
 
     def generate(z: Array, *maps: Array) -> Array:
-        return space.paint(space.features(z, maps=maps[0]) if maps else space.features(z))
+        return space.generate(z, maps=maps[0] if maps else None)
 
     found = {"generator": _exported(generate, *start)}
     if (critic := _critic_of(trained)) is not None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ce_jax.files import printable
 from ce_jax.sources.source import Files, Opened, SourceError
 
 _EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "gif")
@@ -48,17 +49,13 @@ def _walk(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
 
 def _unique(paths: Sequence[Path]) -> Sequence[str]:
     """Names for relative paths: without extension where that is unique, else with, else counted."""
-
-    def name(path: Path) -> str:
-        # Undecodable bytes and line breaks in file names would break manifests later.
-        return "".join(letter if letter.isprintable() else "_" for letter in path.as_posix())
-
-    shared = Counter(name(path.with_suffix("")).casefold() for path in paths)
+    # Undecodable bytes and line breaks in file names would break manifests later.
+    shared = Counter(printable(path.with_suffix("")).casefold() for path in paths)
     taken: set[str] = set()
     names = []
     for path in paths:
-        stem = name(path.with_suffix(""))
-        base = candidate = stem if shared[stem.casefold()] == 1 else name(path)
+        stem = printable(path.with_suffix(""))
+        base = candidate = stem if shared[stem.casefold()] == 1 else printable(path)
         count = 1
         while candidate.casefold() in taken:
             count += 1

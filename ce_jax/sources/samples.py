@@ -7,8 +7,9 @@ from functools import lru_cache
 import jax
 import numpy as np
 
-from ce_jax import loading, pixels
+from ce_jax import loading
 from ce_jax.config import Dcgan, LatentEncoder
+from ce_jax.images import to_uint8
 from ce_jax.releases import ReleaseError
 from ce_jax.sources.source import Opened, SourceError, Stack, numbers
 from ce_jax.state import apply
@@ -49,5 +50,5 @@ def _drawn(location: str, place: str, version: Hashable) -> np.ndarray:
     generator, _ = modules(model, size=trained.config.data.frame.size)
     key = jax.random.split(jax.random.key(0), _COUNT)
     z = draw_latent(key, dimensions=model.latent, prior=model.prior)
-    draw = jax.jit(lambda variables, z: pixels.to_uint8(apply(generator, variables, z)))
+    draw = jax.jit(lambda variables, z: to_uint8(apply(generator, variables, z)))
     return np.asarray(draw(variables, z))
