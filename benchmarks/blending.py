@@ -7,13 +7,10 @@ it is factored before; otherwise every image brings its own. Processor time, in 
 """
 
 import argparse
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
-
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # read when NumPy is loaded
 
 import jax
 import numpy as np
