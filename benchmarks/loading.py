@@ -11,7 +11,8 @@ import jax
 import numpy as np
 from PIL import Image
 
-from benchmarks import photographs, pytorch, pytorch_loading
+from benchmarks import photographs, pytorch
+from benchmarks.pytorch import loading as pytorch_loading
 from benchmarks.work import Side, Work
 from ce_jax import data
 from ce_jax.config import Data, Dcgan, Frame, Training

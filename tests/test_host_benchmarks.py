@@ -8,7 +8,8 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e .[benchmark]")
 
-from benchmarks import folders, host, loading, photographs, pytorch_loading, seams
+from benchmarks import folders, host, loading, photographs, seams
+from benchmarks.pytorch import loading as pytorch_loading
 from benchmarks.work import Skipped, Work
 from ce_jax import images
 from ce_jax.blending import poisson

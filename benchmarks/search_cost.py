@@ -1,6 +1,6 @@
 """What each latent search of configs/table_search.py costs on the devices, an image.
 
-    python -m benchmarks.search --models RUNS --out runs/search
+    python -m benchmarks.search_cost --models RUNS --out runs/search
 
 RUNS as that config says. A batch of noise with a hole in the middle is searched for,
 compiled before; from the known pixels on the device to the proposal, without the host's part. The
@@ -26,7 +26,7 @@ from ce_jax.config import Inpainting, Table
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the flags, does the work, and reports."""
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.search",
+        prog="python -m benchmarks.search_cost",
         description="Device time of latent searches, against the first of them.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
