@@ -54,8 +54,22 @@ def test_both_sides_of_the_input_pipeline_show_the_same_squares(tmp_path):
         photographs.write(folder, 4, height=height, width=width, suffix=".jpg")
         theirs = pytorch_loading.Folder(sorted(folder.iterdir()), size=64)
         for number, path in enumerate(sorted(folder.iterdir())):
-            ours, square = images.frame(images.read(path), size=64), theirs[number].numpy()
-            assert np.array_equal(square, ours) or np.array_equal(square, ours[:, ::-1])
+            ours = images.frame(images.read(path), size=64)
+            for _ in ("decoded", *4 * ["kept"]):
+                square = theirs[number].numpy()
+                assert np.array_equal(square, ours) or np.array_equal(square, ours[:, ::-1])
+
+
+def test_their_input_pipeline_decodes_a_photograph_once_until_it_forgets(tmp_path, monkeypatch):
+    photographs.write(tmp_path / "jpg", 1, height=8, width=8, suffix=".jpg")
+    theirs = pytorch_loading.Folder(sorted((tmp_path / "jpg").iterdir()), size=8)
+    opened, opening = [], Image.open
+    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or opening(path))
+    for _ in range(3):
+        assert theirs[0].shape == (8, 8, 3)
+    assert len(opened) == 1
+    theirs.forget()
+    assert theirs[0].shape == (8, 8, 3) and len(opened) == 2
 
 
 def test_what_cannot_be_imported_is_skipped_and_named(monkeypatch):
