@@ -23,7 +23,10 @@ def done(works):
 
 
 def test_all_sides_blend_to_the_same_image():
-    for kind, work in zip(KINDS, done(seams.works(count=1, sizes=(24,), kinds=KINDS)), strict=True):
+    works = done(seams.works(count=1, sizes=(24,), kinds=KINDS))
+    assert [list(work.sides) for work in works[::2]] == 2 * [["ce_jax"]]
+    for kind, work in zip(KINDS, works[1::2], strict=True):
+        assert work.setting.startswith(f"24x24, {kind}, a new hole each")
         known, _, hole = seams.problems(kind, 24, count=1)
         blended = {name: side.call() for name, side in work.sides.items()}
         assert next(iter(blended)) == "ce_jax" and len(blended) >= 2
@@ -31,6 +34,14 @@ def test_all_sides_blend_to_the_same_image():
             np.testing.assert_allclose(result, blended["ce_jax"], rtol=0, atol=1e-6)
             np.testing.assert_allclose(np.where(hole, 0, result), np.where(hole, 0, known), 0, 1e-9)
         assert np.abs(blended["ce_jax"] - known).max() > 0.1
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_images_have_the_same_hole_or_a_new_one_each(same):
+    *_, hole = seams.problems("random:0.8", 16, count=3, same=same)
+    assert (hole[1:] == hole[:1]).all() == same
+    assert not np.array_equal(hole[1], hole[2]) or same
+    np.testing.assert_array_equal(hole[0], seams.problems("random:0.8", 16, count=3)[2][0])
 
 
 def test_all_sides_clip_alike():
@@ -97,7 +108,7 @@ def test_what_is_asked_for_and_cannot_be_imported_is_skipped_and_named(monkeypat
 
 def test_blending_without_pyamg_says_what_is_left_out(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    missing, work = seams.works(count=1, sizes=(16,), kinds=("block",))
+    missing, _, work = seams.works(count=1, sizes=(16,), kinds=("block",))
     assert isinstance(missing, Skipped) and "pyamg" in missing.reason
     assert isinstance(work, Work) and list(work.sides) == ["ce_jax", "SciPy"]
 
