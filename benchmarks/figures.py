@@ -80,7 +80,6 @@ def _figures(timed: Timed) -> dict[str, Any]:
         "images": work.images,
         "steps": work.steps,
         "flops": work.flops,
-        "bytes_moved": work.bytes_moved,
         "sides": sides,
         "missing": dict(work.missing),
         "alike": work.alike,
