@@ -1,7 +1,7 @@
 """Latent search: a step, all steps of the paper, and ours that begins with a guess."""
 
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def search_step(
     setting: Setting,
     *,
     name: str = "latent search step",
-    modes: Callable[[], Iterator[tuple[str, Mode]]] | None = None,
+    keep: Callable[[Mode], bool] = lambda mode: True,
 ) -> Work:
     """A step of latent search in frozen networks; a call ends by judging where it has arrived."""
     networks = ours.dcgan_networks(setting, setting.size)
@@ -42,7 +42,7 @@ def search_step(
         setting,
         ours=lambda setting: our_side(setting, networks),
         theirs=lambda mode: _their_call(setting, networks, mode),
-        modes=modes,
+        keep=keep,
     )
     counted = _flops(setting, networks)
     return work_of_steps(name, label(setting), setting, counted, found)

@@ -48,7 +48,7 @@ def plans(
     for large in larger:
         yield _planned(training.dcgan_step, "DCGAN training step", large)
         yield _planned(searching.search_step, "latent search step", large)
-    build = partial(searching.search_step, name=BY_SIZE, modes=theirs.fastest)
+    build = partial(searching.search_step, name=BY_SIZE, keep=theirs.fastest)
     for point in sorted(_points(setting), key=_cost):
         yield _planned(build, BY_SIZE, point)
 

@@ -53,11 +53,10 @@ def matrix_product(setting: Setting) -> Work:
 
         return call
 
-    def eager():
-        return ((name, mode) for name, mode in theirs.every_mode() if not mode.compiled)
-
     counted = flops(jnp.matmul, *factors)
-    found = theirs.sides(setting, ours=our_side, theirs=their_call, modes=eager)
+    found = theirs.sides(
+        setting, ours=our_side, theirs=their_call, keep=lambda mode: not mode.compiled
+    )
     return work_of_steps("matrix product", f"{n} x {n}", setting, counted, found, images=0)
 
 
@@ -107,7 +106,7 @@ def inference(setting: Setting) -> Work:
         return _repeated(setting, mode.step(lambda: fill(images, hole)))
 
     counted = flops(fill, variables, *inputs)
-    found = theirs.sides(setting, ours=our_side, theirs=their_call, modes=theirs.in_full)
+    found = theirs.sides(setting, ours=our_side, theirs=their_call, keep=theirs.in_full)
     size = run.data.frame.size
     return work_of_steps("context encoder inference", label(setting, size), setting, counted, found)
 
