@@ -3,8 +3,10 @@
 import dataclasses
 import os
 import platform
+import re
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,12 +22,20 @@ def machine() -> dict[str, Any]:
     gpu = torch.cuda.is_available()
     return {
         "device": torch.cuda.get_device_name() if gpu else f"{os.cpu_count()} CPU cores",
+        "processor": _processor(),
         "platform": platform.platform(),
         "arithmetic": "TF32, and bfloat16 where a side says so" if gpu else "float32",
         "pytorch threads": torch.get_num_threads(),
         "load average before": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
     } | _versions("jax", "jaxlib", "flax", "optax", "numpy", "scipy", "torch")
+
+
+def _processor() -> str:
+    """Its name as Linux tells it, or what kind it is."""
+    told = Path("/proc/cpuinfo")
+    named = re.search(r"model name\s*: (.+)", told.read_text() if told.exists() else "")
+    return named[1] if named else platform.machine()
 
 
 def _versions(*names: str) -> dict[str, str]:
@@ -80,7 +90,6 @@ def _figures(timed: Timed) -> dict[str, Any]:
         "images": work.images,
         "steps": work.steps,
         "flops": work.flops,
-        "bytes_moved": work.bytes_moved,
         "sides": sides,
         "missing": dict(work.missing),
         "alike": work.alike,

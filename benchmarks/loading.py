@@ -8,25 +8,24 @@ from contextlib import closing
 from pathlib import Path
 
 import jax
-import numpy as np
-from PIL import Image
 
-from benchmarks import photographs, pytorch, pytorch_loading
+from benchmarks import photographs, pytorch
+from benchmarks.pytorch import loading as pytorch_loading
 from benchmarks.work import Side, Work
 from ce_jax import data
 from ce_jax.config import Data, Dcgan, Frame, Training
 from ce_jax.sources import open_source
 
 SIZES = ((109, 89), (218, 178))
-"""Height and width of CelebA's pictures, and of the same at half the size."""
+"""Height and width of CelebA's pictures at half their size, and whole."""
 _SIZE = 64
 
 
 def works(*, files: int, batch_size: int, workers: int | None = None) -> Iterator[Work]:
     """An epoch over a folder of photographs of each size.
 
-    In its first epoch ours decodes every picture and keeps it; later it takes them as it kept them.
-    The other side decodes in all of its epochs, with as many processes as ours has threads.
+    In its first epoch each side decodes every picture and keeps it; later it takes them as it kept
+    them. The other side has as many processes as ours has threads.
 
     Args:
         files: photographs in a folder.
@@ -38,39 +37,25 @@ def works(*, files: int, batch_size: int, workers: int | None = None) -> Iterato
         for height, width in SIZES:
             here = Path(folder) / f"{width}x{height}"
             photographs.write(here, files, height=height, width=width, suffix=".jpg")
-            paths = sorted(here.iterdir())
-            theirs = pytorch_loading.loader(
-                paths, size=_SIZE, batch_size=batch_size, workers=workers
-            )
-            epoch = functools.partial(pytorch_loading.epoch, theirs, pytorch.device())
-            begin = functools.partial(_Ours, here, batch_size, workers)
-            read = f"JPEG {width}x{height} to {_SIZE}x{_SIZE}, {workers} workers"
-            for which, said, ours in (
-                ("first", "", functools.partial(_first, begin)),
-                ("later", "; ours from its cache, PyTorch decodes again", begin().epoch),
+            sizes = {"batch_size": batch_size, "workers": workers}
+            paths, device = sorted(here.iterdir()), pytorch.device()
+            ours = functools.partial(_Ours, here, **sizes)
+            theirs = pytorch_loading.Epochs(paths, size=_SIZE, **sizes)
+            for which, our_epoch, their_epoch in (
+                ("first", functools.partial(_first, ours), theirs.first),
+                ("later", ours().epoch, theirs.later),
             ):
                 yield Work(
                     name=f"input pipeline, {which} epoch",
-                    setting=f"{read}{said}",
+                    setting=f"JPEG {width}x{height} to {_SIZE}x{_SIZE}, {workers} workers",
                     images=files // batch_size * batch_size,
                     sides={
-                        "JAX": Side(call=ours),
-                        "PyTorch": Side(call=epoch),
-                        "Pillow, one core": Side(
-                            call=functools.partial(
-                                decode, paths[: files // batch_size * batch_size]
-                            )
-                        ),
+                        "JAX": Side(call=our_epoch),
+                        "PyTorch": Side(call=functools.partial(their_epoch, device)),
                     },
                 )
-            del epoch, theirs, ours  # processes and cache end with the last work that has them
-
-
-def decode(paths: list[Path]) -> None:
-    """Every file to bytes and no more, in this thread: what no pipeline of one core can pass."""
-    for path in paths:
-        with Image.open(path) as file:
-            np.asarray(file)
+            # Processes and cache end with the last work that has them.
+            del theirs, our_epoch, their_epoch
 
 
 def _first(begin: Callable[[], "_Ours"]) -> int:
@@ -81,7 +66,7 @@ def _first(begin: Callable[[], "_Ours"]) -> int:
 class _Ours:
     """What a training run reads, an epoch at a time, with a cache of the usual size."""
 
-    def __init__(self, folder: Path, batch_size: int, workers: int) -> None:
+    def __init__(self, folder: Path, *, batch_size: int, workers: int) -> None:
         source = f"folder:{folder}"
         settings = Data(source=source, frame=Frame(size=_SIZE), threads=workers)
         self._config = Training(model=Dcgan(), data=settings, batch_size=batch_size)

@@ -89,14 +89,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--source", help="images to train on, in the place of those of the config")
     options = parser.parse_args(arguments)
     config = runpy.run_path(str(options.config))["get_config"]()
-    if options.every % config.steps_per_call or options.steps < 3 * options.every:
+    if not isinstance(config, Training):
+        parser.error(f"{options.config} is no training")
+    every, steps, call = options.every, options.steps, config.steps_per_call
+    if every % call or steps % call or steps < 3 * every:
         parser.error(
-            f"--every must be a multiple of the {config.steps_per_call} steps of a call, "
-            "and --steps three times as many"
+            f"--every and --steps must be multiples of the {call} steps of a call, "
+            "and --steps at least three times as many"
         )
     data = dataclasses.replace(config.data, source=options.source or config.data.source)
-    every = {"picture_every": options.every, "checkpoint_every": options.every}
-    comparison = Comparison(dataclasses.replace(config, data=data, steps=options.steps, **every))
+    changes = {"steps": steps, "picture_every": every, "checkpoint_every": every}
+    comparison = Comparison(dataclasses.replace(config, data=data, **changes))
     comparison.loop()
     turns = [(comparison.loop(), comparison.bare()) for _ in range(options.repetitions)]
     for name, seconds in zip(("in the loop", "alone"), zip(*turns, strict=True), strict=True):

@@ -52,11 +52,11 @@ def markdown(report: Mapping[str, Any]) -> str:
 _NOTES = """\
 Times are those of one step: median (quartiles) over calls of several steps, all sides in turns;
 how many times as long as ours is the median (quartiles) of the ratios of each turn. Operations are
-those of the native convolutions, as XLA counts them before it changes anything; so are the bytes in
-benchmark.json, before anything is fused: an upper bound. The ceiling is the matrix product of the
-faster side: {ceilings}. Memory is what the device holds at once, weights and inputs included: of
-JAX by XLA's own account of the program, which has the batches of all steps of a call among its
-inputs, of PyTorch as its allocator counts it on a GPU; on a CPU nobody counts it for PyTorch.
+those of the native convolutions, as XLA counts them before it changes anything. The ceiling is the
+matrix product of the faster side: {ceilings}. Memory is what the device holds at once, weights and
+inputs included: of JAX by XLA's own account of the program, which has the batches of all steps of a
+call among its inputs, of PyTorch as its allocator counts it on a GPU; on a CPU nobody counts it for
+PyTorch.
 
 Both are one process and share the memory of its GPU; what JAX has taken of it, it does not give
 back before the end (XLA_PYTHON_CLIENT_PREALLOCATE=false). "Compiled" is the default mode of

@@ -47,6 +47,9 @@ def compared(ours: Mapping[str, Mapping], theirs: Mapping[str, Mapping]) -> list
         pairs = [[of[name].get(figure, np.nan) for of in (ours, theirs)] for name in sorted(ours)]
         mine, other = np.asarray(pairs, np.float64).T
         both = np.isfinite(mine) & np.isfinite(other)
+        if not both.any():
+            rows.append(f"| {figure} | n/a | n/a | 0 |")
+            continue
         difference = (mine - other)[both]
         estimate = metrics.summary({figure: difference.tolist()})[figure]
         better = difference < 0 if figure in _LESS_IS_BETTER else difference > 0

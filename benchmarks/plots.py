@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from benchmarks.suite import SIZES
+from benchmarks.suite import BY_SIZE
 
 _COLOURS = ("#1b6ca8", "#d1495b", "#66a182", "#edae49", "#7d5ba6", "#555555")
 _STYLE = "font: 12px sans-serif; background: white"
@@ -25,7 +25,7 @@ def ratios(report: Mapping[str, Any]) -> str:
     works = {
         f"{work['name']}, {work['setting']}": sides
         for work in report["works"]
-        if work["name"] != SIZES
+        if work["name"] != BY_SIZE
         and work["alike"]
         and (sides := {k: s["times_ours"] for k, s in work["sides"].items() if "times_ours" in s})
     }
@@ -75,7 +75,7 @@ def _sized(report: Mapping[str, Any], axis: int) -> Points:
     """The points that differ from the published network along one axis alone, or not at all."""
     points: Points = {}
     for work in report["works"]:
-        if work["name"] != SIZES or not (found := _SIZE.match(work["setting"])):
+        if work["name"] != BY_SIZE or not (found := _SIZE.match(work["setting"])):
             continue
         place = tuple(map(int, found.groups()))
         if any(a != b for i, (a, b) in enumerate(zip(place, _CENTER, strict=True)) if i != axis):

@@ -1,7 +1,7 @@
 """Latent search: a step, all steps of the paper, and ours that begins with a guess."""
 
 import runpy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from benchmarks.setting import Setting
 from benchmarks.theirs import Call, tensor
 from benchmarks.training import holed, label, work_of_steps
 from benchmarks.work import Side, Work
-from ce_jax.arithmetic import Cost, cost
+from ce_jax.arithmetic import flops
 from ce_jax.completion.space import Networks
 from ce_jax.config import LatentSearch
 
@@ -34,7 +34,7 @@ def search_step(
     setting: Setting,
     *,
     name: str = "latent search step",
-    modes: Callable[[], Iterator[tuple[str, Mode]]] | None = None,
+    keep: Callable[[Mode], bool] = lambda mode: True,
 ) -> Work:
     """A step of latent search in frozen networks; a call ends by judging where it has arrived."""
     networks = ours.dcgan_networks(setting, setting.size)
@@ -42,9 +42,9 @@ def search_step(
         setting,
         ours=lambda setting: our_side(setting, networks),
         theirs=lambda mode: _their_call(setting, networks, mode),
-        modes=modes,
+        keep=keep,
     )
-    counted = _cost(setting, networks)
+    counted = _flops(setting, networks)
     return work_of_steps(name, label(setting), setting, counted, found)
 
 
@@ -62,13 +62,11 @@ def whole_search(setting: Setting) -> Work:
         theirs=lambda mode: _their_call(setting, networks, mode, judged=False),
         part=part,
     )
-    counted = _cost(setting, networks, judged=False)
     return Work(
         name="latent search, 1,500 steps",
         setting=f"{label(setting)}{said}",
         images=setting.batch_size,
-        flops=counted.flops * PUBLISHED.steps,
-        bytes_moved=counted.bytes_moved * PUBLISHED.steps,
+        flops=_flops(setting, networks, judged=False) * PUBLISHED.steps,
         sides=found.sides,
         missing=found.missing,
     )
@@ -222,11 +220,9 @@ def _chain(setting: Setting) -> tuple[Setting, str]:
     return setting, f", by a chain of {setting.steps}"
 
 
-def _cost(setting: Setting, networks: Networks, *, judged: bool = True) -> Cost:
+def _flops(setting: Setting, networks: Networks, *, judged: bool = True) -> float:
     """Of a step; a loop's body counts once, however often it runs, and so does the judging."""
     inputs = problem(setting)
     one_step, judge = ours.search(setting, LatentSearch(steps=1))
-    judging = cost(judge, networks, inputs[-1])
-    both = cost(one_step, networks, *inputs)
-    share = 1 - judged / setting.steps
-    return Cost(*(a - share * b for a, b in zip(both, judging, strict=True)))
+    judging = flops(judge, networks, inputs[-1])
+    return flops(one_step, networks, *inputs) - (1 - judged / setting.steps) * judging

@@ -12,7 +12,7 @@ from benchmarks.setting import Setting
 from benchmarks.timing import alternate
 from benchmarks.work import OutOfTime, Planned, Skipped, Timed, Work, why
 
-SIZES = "latent search step by size"
+BY_SIZE = "latent search step by size"
 
 _SHARE = 0.5
 """Of the time that is left, what one work may take."""
@@ -48,9 +48,9 @@ def plans(
     for large in larger:
         yield _planned(training.dcgan_step, "DCGAN training step", large)
         yield _planned(searching.search_step, "latent search step", large)
-    build = partial(searching.search_step, name=SIZES, modes=theirs.fastest)
+    build = partial(searching.search_step, name=BY_SIZE, keep=theirs.fastest)
     for point in sorted(_points(setting), key=_cost):
-        yield _planned(build, SIZES, point)
+        yield _planned(build, BY_SIZE, point)
 
 
 class Budget:

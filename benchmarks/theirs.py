@@ -36,7 +36,7 @@ def sides(
     ours: Callable[[Setting], Side],
     theirs: Callable[[Mode], Call],
     part: float = 1.0,
-    modes: Callable[[], Iterator[tuple[str, Mode]]] | None = None,
+    keep: Callable[[Mode], bool] = lambda mode: True,
 ) -> Sides:
     """Builds all sides and calls them; what keeps one from running is noted.
 
@@ -45,7 +45,7 @@ def sides(
         ours: our side, in the precision of a setting.
         theirs: what PyTorch has to call, in a mode.
         part: what share of the work that is.
-        modes: of PyTorch, by the names of their sides; all of them.
+        keep: whether a mode of PyTorch is worth while here; all are.
     """
     torch.compiler.reset()  # no program of another work counts against the most that are kept
     gc.collect()
@@ -59,7 +59,9 @@ def sides(
         except Exception as error:  # a compiler that fails, memory that is short: others go on
             missing[name] = why(error)
 
-    for name, mode in (modes or every_mode)():
+    for name, mode in _modes():
+        if not keep(mode):
+            continue
         our_name, precision = ("JAX bf16", "bfloat16") if mode.half else ("JAX", "float32")
         if our_name not in found | missing:
             build(our_name, partial(ours, replace(setting, precision=precision)))
@@ -70,25 +72,22 @@ def sides(
     return Sides(found, missing)
 
 
-def every_mode() -> Iterator[tuple[str, Mode]]:
-    """The modes of PyTorch that are worth while here."""
+def _modes() -> Iterator[tuple[str, Mode]]:
+    """Those of PyTorch, by the names of their sides; in bfloat16 on a GPU alone."""
     for half in (False, True) if torch.cuda.is_available() else (False,):
         for compiled in (False, True):
             name = f"PyTorch{' bf16' * half}{' compiled' * compiled}"
             yield name, Mode(half=half, compiled=compiled)
 
 
-def in_full() -> Iterator[tuple[str, Mode]]:
-    """Those in float32."""
-    return ((name, mode) for name, mode in every_mode() if not mode.half)
+def in_full(mode: Mode) -> bool:
+    """Whether all of it is float32."""
+    return not mode.half
 
 
-def fastest() -> Iterator[tuple[str, Mode]]:
+def fastest(mode: Mode) -> bool:
     """What is fastest on a GPU; on a CPU eager, which takes no minute to compile for each shape."""
-    if torch.cuda.is_available():
-        yield "PyTorch bf16 compiled", Mode(half=True, compiled=True)
-    else:
-        yield "PyTorch", Mode()
+    return mode.half == mode.compiled == torch.cuda.is_available()
 
 
 def _side(theirs: Callable[[Mode], Call], mode: Mode, *, part: float) -> Side:

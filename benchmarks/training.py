@@ -18,7 +18,7 @@ from benchmarks.setting import Setting
 from benchmarks.theirs import Call, tensor
 from benchmarks.work import Side, Work
 from ce_jax import images
-from ce_jax.arithmetic import Cost, abstract_step, cost, product_side
+from ce_jax.arithmetic import abstract_step, flops, product_side
 from ce_jax.config import ContextEncoder, Training
 
 
@@ -53,11 +53,10 @@ def matrix_product(setting: Setting) -> Work:
 
         return call
 
-    def eager():
-        return ((name, mode) for name, mode in theirs.every_mode() if not mode.compiled)
-
-    counted = cost(jnp.matmul, *factors)
-    found = theirs.sides(setting, ours=our_side, theirs=their_call, modes=eager)
+    counted = flops(jnp.matmul, *factors)
+    found = theirs.sides(
+        setting, ours=our_side, theirs=their_call, keep=lambda mode: not mode.compiled
+    )
     return work_of_steps("matrix product", f"{n} x {n}", setting, counted, found, images=0)
 
 
@@ -106,8 +105,8 @@ def inference(setting: Setting) -> Work:
         fill = their_filling(setting, mode=mode)
         return _repeated(setting, mode.step(lambda: fill(images, hole)))
 
-    counted = cost(fill, variables, *inputs)
-    found = theirs.sides(setting, ours=our_side, theirs=their_call, modes=theirs.in_full)
+    counted = flops(fill, variables, *inputs)
+    found = theirs.sides(setting, ours=our_side, theirs=their_call, keep=theirs.in_full)
     size = run.data.frame.size
     return work_of_steps("context encoder inference", label(setting, size), setting, counted, found)
 
@@ -165,7 +164,7 @@ def work_of_steps(
     name: str,
     of: str,
     setting: Setting,
-    counted: Cost,
+    counted: float,
     found: theirs.Sides,
     *,
     images: int | None = None,
@@ -176,8 +175,7 @@ def work_of_steps(
         setting=of,
         images=setting.batch_size * setting.steps if images is None else images,
         steps=setting.steps,
-        flops=counted.flops,
-        bytes_moved=counted.bytes_moved,
+        flops=counted,
         sides=found.sides,
         missing=found.missing,
     )
@@ -203,7 +201,7 @@ def _training(
         return made.side(call)
 
     step, arguments = abstract_step(run)
-    counted = cost(step, *arguments)
+    counted = flops(step, *arguments)
     found = theirs.sides(setting, ours=our_side, theirs=their_call)
     return work_of_steps(name, label(setting, size), setting, counted, found)
 

@@ -20,6 +20,7 @@ from ce_jax import commands
 from ce_jax.batch import inpaint
 from ce_jax.completion import Complete, Completion, methods
 from ce_jax.config import Inpainting
+from inpaint import with_frame_of_model
 
 
 class Watch:
@@ -48,7 +49,13 @@ class Watch:
         self.done[number] = time.monotonic()
 
     def figures(self) -> dict[str, float]:
-        """Batches, seconds from the first queued to the last done, and seconds of waiting."""
+        """Batches, seconds from the first queued to the last done, and seconds of waiting.
+
+        Raises:
+            ValueError: nothing was queued.
+        """
+        if not self.queued:
+            raise ValueError("no batch was to be done; choose a new --output")
         for thread in self._waiting:
             thread.join()
         gaps = (after - self.done[n] for n, after in enumerate(self.queued[1:]))
@@ -65,7 +72,7 @@ class Watch:
 def main(arguments: list[str]) -> int:
     """Inpaints as inpaint.py does, and prints how long the devices have waited."""
     experiment, overrides = commands.read_experiment(arguments, Inpainting)
-    config = commands.override(experiment, overrides)
+    config = with_frame_of_model(experiment, overrides).experiment
     if config.latent.patience:
         raise ValueError("slots have no batches to be watched; leave --latent.patience at 0")
     watch, build = Watch(), methods.build

@@ -70,7 +70,6 @@ class Work(Named):
         steps: how many steps a call does; times are given for one.
         flops: floating-point operations of a step, as XLA counts them in the native convolutions,
             whatever a device does to save some; None where arithmetic is not the point.
-        bytes_moved: to and from memory in a step, as XLA counts them; None likewise.
         sides: by name, ours first.
         missing: other sides by name, and why each is not there.
         alike: all sides do the same; else it is algorithms that are compared.
@@ -79,7 +78,6 @@ class Work(Named):
     images: int
     steps: int = 1
     flops: float | None = None
-    bytes_moved: float | None = None
     sides: Mapping[str, Side]
     missing: Mapping[str, str] = field(default_factory=dict)
     alike: bool = True

@@ -8,7 +8,7 @@ accelerator, before it changes anything, on a batch that is seen at once. What a
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -24,25 +24,16 @@ def native(function: Callable, *arguments: Any) -> jax.stages.Lowered:
     return cast(Any, function).trace(*arguments).lower(lowering_platforms=("tpu",))
 
 
-class Cost(NamedTuple):
-    """What XLA counts in a program before it changes it; the body of a loop counts once.
+def flops(function: Callable, *arguments: Any) -> float:
+    """Floating-point operations of a function of arrays, or of shapes, bound to no devices.
 
-    Attributes:
-        flops: floating-point operations.
-        bytes_moved: to and from memory, as if nothing were fused: an upper bound.
+    As XLA counts them in its program before it changes it; the body of a loop counts once.
     """
-
-    flops: float
-    bytes_moved: float
-
-
-def cost(function: Callable, *arguments: Any) -> Cost:
-    """Counts a function of arrays, or of shapes, that is not bound to any devices."""
     shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
     # On the CPU, wherever the function will run: what serves the other devices does not count.
     with jax.default_device(jax.local_devices(backend="cpu")[0]):
         analysis: Any = native(jax.jit(function), *shapes).cost_analysis()
-    return Cost(analysis["flops"], analysis["bytes accessed"])
+    return analysis["flops"]
 
 
 def abstract_step(config: Training, *, axis: str | None = None) -> tuple[Callable, tuple]:
@@ -58,7 +49,7 @@ def abstract_step(config: Training, *, axis: str | None = None) -> tuple[Callabl
 def step_flops(config: Training) -> float:
     """Floating-point operations of one step of a run, over all devices."""
     step, arguments = abstract_step(replace(config, microbatches=1))
-    return cost(step, *arguments).flops
+    return flops(step, *arguments)
 
 
 def product_side() -> int:

@@ -102,8 +102,8 @@ def test_every_kind_of_work_comes_before_larger_batches_and_sizes():
     smallest = [planned for planned in works[: names.index("a loader")]]
     assert len({planned.name for planned in smallest}) == len(smallest)
     assert all("batch 64" in planned.setting for planned in smallest)
-    assert set(names) == {planned.name for planned in smallest} | {"a loader", suite.SIZES}
-    sizes = [planned.cost for planned in works if planned.name == suite.SIZES]
+    assert set(names) == {planned.name for planned in smallest} | {"a loader", suite.BY_SIZE}
+    sizes = [planned.cost for planned in works if planned.name == suite.BY_SIZE]
     assert sizes == sorted(sizes) and len(sizes) == 13
 
 
@@ -132,7 +132,9 @@ def report():
         ),
         timed("a search", "30 or 1,500", {"JAX": [1.0], "SciPy": [9.0]}, alike=False),
         *(
-            timed(suite.SIZES, f"batch {batch}, width 64, 64 px", {"JAX": [0.1], "PyTorch": [0.2]})
+            timed(
+                suite.BY_SIZE, f"batch {batch}, width 64, 64 px", {"JAX": [0.1], "PyTorch": [0.2]}
+            )
             for batch in (1, 64)
         ),
         Skipped(name="a loader", setting="of JPEGs", reason="grain is not installed"),

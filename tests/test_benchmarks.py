@@ -205,7 +205,7 @@ def test_a_side_of_ours_that_fails_is_missing_like_one_of_theirs():
     def fails(setting):
         raise MemoryError("too large")
 
-    found = theirs.sides(SETTING, ours=fails, theirs=lambda mode: int, modes=theirs.fastest)
+    found = theirs.sides(SETTING, ours=fails, theirs=lambda mode: int, keep=theirs.fastest)
     assert list(found.sides) == ["PyTorch"]
     assert found.missing == {"JAX": "MemoryError: too large"}
 

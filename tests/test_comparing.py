@@ -49,6 +49,18 @@ def test_a_figure_that_was_no_number_is_left_out_alone(tmp_path, capsys):
     assert ssim.endswith("| 3 |")
 
 
+def test_a_figure_that_was_no_number_of_any_image_has_no_row_of_nans(tmp_path, capsys):
+    perfect = {"blended": {"hole/ssim": 1.0, "hole/l1": 0.0, "hole/l2": 0.0}}
+    for name in ("ours", "theirs"):
+        Manifest(folder(tmp_path / name, [])).append(
+            [{"name": "0", "status": "done", "figures": perfect}]
+        )
+    assert paired.main([str(tmp_path / "ours"), str(tmp_path / "theirs")]) == 0
+    psnr, ssim = capsys.readouterr().out.splitlines()[2:4]
+    assert psnr == "| hole/psnr | n/a | n/a | 0 |"
+    assert ssim.endswith("| 0% | 1 |")
+
+
 def test_images_that_one_of_both_lacks_are_named(tmp_path):
     ours, theirs = folder(tmp_path / "ours", [1.0, 2.0]), folder(tmp_path / "theirs", [1.0])
     with pytest.raises(ValueError, match="1 was measured in one of the folders and not"):

@@ -8,7 +8,8 @@ from PIL import Image
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e .[benchmark]")
 
-from benchmarks import folders, host, loading, photographs, pytorch_loading, seams
+from benchmarks import folders, host, loading, photographs, seams
+from benchmarks.pytorch import loading as pytorch_loading
 from benchmarks.work import Skipped, Work
 from ce_jax import images
 from ce_jax.blending import poisson
@@ -22,7 +23,10 @@ def done(works):
 
 
 def test_all_sides_blend_to_the_same_image():
-    for kind, work in zip(KINDS, done(seams.works(count=1, sizes=(24,), kinds=KINDS)), strict=True):
+    works = done(seams.works(count=1, sizes=(24,), kinds=KINDS))
+    assert [list(work.sides) for work in works[::2]] == 2 * [["ce_jax"]]
+    for kind, work in zip(KINDS, works[1::2], strict=True):
+        assert work.setting.startswith(f"24x24, {kind}, a new hole each")
         known, _, hole = seams.problems(kind, 24, count=1)
         blended = {name: side.call() for name, side in work.sides.items()}
         assert next(iter(blended)) == "ce_jax" and len(blended) >= 2
@@ -30,6 +34,14 @@ def test_all_sides_blend_to_the_same_image():
             np.testing.assert_allclose(result, blended["ce_jax"], rtol=0, atol=1e-6)
             np.testing.assert_allclose(np.where(hole, 0, result), np.where(hole, 0, known), 0, 1e-9)
         assert np.abs(blended["ce_jax"] - known).max() > 0.1
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_images_have_the_same_hole_or_a_new_one_each(same):
+    *_, hole = seams.problems("random:0.8", 16, count=3, same=same)
+    assert (hole[1:] == hole[:1]).all() == same
+    assert not np.array_equal(hole[1], hole[2]) or same
+    np.testing.assert_array_equal(hole[0], seams.problems("random:0.8", 16, count=3)[2][0])
 
 
 def test_all_sides_clip_alike():
@@ -53,11 +65,32 @@ def test_both_sides_of_the_input_pipeline_show_the_same_squares(tmp_path):
         photographs.write(folder, 4, height=height, width=width, suffix=".jpg")
         theirs = pytorch_loading.Folder(sorted(folder.iterdir()), size=64)
         for number, path in enumerate(sorted(folder.iterdir())):
-            ours, square = images.frame(images.read(path), size=64), theirs[number].numpy()
-            assert np.array_equal(square, ours) or np.array_equal(square, ours[:, ::-1])
+            ours = images.frame(images.read(path), size=64)
+            for _ in ("decoded", *4 * ["kept"]):
+                square = theirs[number].numpy()
+                assert np.array_equal(square, ours) or np.array_equal(square, ours[:, ::-1])
 
 
-def test_what_cannot_be_imported_is_skipped_and_named(monkeypatch):
+def test_their_input_pipeline_decodes_a_photograph_once_until_it_forgets(tmp_path, monkeypatch):
+    photographs.write(tmp_path / "jpg", 1, height=8, width=8, suffix=".jpg")
+    theirs = pytorch_loading.Folder(sorted((tmp_path / "jpg").iterdir()), size=8)
+    opened, opening = [], Image.open
+    monkeypatch.setattr(Image, "open", lambda path: opened.append(path) or opening(path))
+    for _ in range(3):
+        assert theirs[0].shape == (8, 8, 3)
+    assert len(opened) == 1
+    theirs.forget()
+    assert theirs[0].shape == (8, 8, 3) and len(opened) == 2
+
+
+@pytest.mark.parametrize(
+    ("only", "names"),
+    [
+        ("", ["input pipeline, first epoch", "input pipeline, later epoch", "a folder inpainted"]),
+        ("later epoch", ["input pipeline, later epoch"]),
+    ],
+)
+def test_what_is_asked_for_and_cannot_be_imported_is_skipped_and_named(monkeypatch, only, names):
     real = importlib.import_module
 
     def without_grain(name):
@@ -67,15 +100,15 @@ def test_what_cannot_be_imported_is_skipped_and_named(monkeypatch):
 
     monkeypatch.setattr(importlib, "import_module", without_grain)
     monkeypatch.setattr(seams, "works", lambda *, count: iter(()))
-    skipped = list(host.works(wanted=lambda name: True, begin=lambda: None))
+    skipped = list(host.works(wanted=lambda name: only in name, begin=lambda: None))
     assert all(isinstance(work, Skipped) for work in skipped)
-    assert {work.name for work in skipped} == {"input pipeline", "a folder inpainted"}
+    assert [work.name for work in skipped] == names
     assert {work.reason for work in skipped} == {"grain is not installed"}
 
 
 def test_blending_without_pyamg_says_what_is_left_out(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    missing, work = seams.works(count=1, sizes=(16,), kinds=("block",))
+    missing, _, work = seams.works(count=1, sizes=(16,), kinds=("block",))
     assert isinstance(missing, Skipped) and "pyamg" in missing.reason
     assert isinstance(work, Work) and list(work.sides) == ["ce_jax", "SciPy"]
 

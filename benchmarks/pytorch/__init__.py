@@ -8,8 +8,11 @@ import torch
 
 
 def device() -> torch.device:
-    """The GPU if there is one, set up for speed, else the CPU."""
+    """The GPU if there is one, else the CPU; set up for speed."""
     if not torch.cuda.is_available():
+        from torch._inductor import config  # which the processes of a loader do not need
+
+        config.freezing = True  # where nothing learns, compiled programs pack their weights
         return torch.device("cpu")
     torch.set_float32_matmul_precision("high")  # TF32; and the convolutions:
     torch.backends.cudnn.allow_tf32 = True

@@ -1,6 +1,6 @@
 """What each latent search of configs/table_search.py costs on the devices, an image.
 
-    python -m benchmarks.search --models RUNS --out runs/search
+    python -m benchmarks.search_cost --models RUNS --out runs/search
 
 RUNS as that config says. A batch of noise with a hole in the middle is searched for,
 compiled before; from the known pixels on the device to the proposal, without the host's part. The
@@ -25,8 +25,14 @@ from ce_jax.config import Inpainting, Table
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the flags, does the work, and reports."""
+    table: Table = runpy.run_path("configs/table_search.py")["get_config"]()
+    searches = {
+        entry.method: entry.inpainting
+        for entry in table.entries
+        if entry.inpainting.method == "latent"
+    }
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.search",
+        prog="python -m benchmarks.search_cost",
         description="Device time of latent searches, against the first of them.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
@@ -35,15 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add("--out", type=Path, required=True, help="folder for search.json and search.md")
     add("--batch-size", type=int, default=32, help="images in a batch")
     add("--repetitions", type=int, default=3, help="timed batches; the median is taken")
-    add("--only", nargs="*", default=[], help="searches to time, by name; none: all")
+    names = {"choices": searches, "default": list(searches), "metavar": "SEARCH"}
+    add("--only", nargs="+", **names, help="searches to time, by name")
     options = parser.parse_args(arguments)
-    table: Table = runpy.run_path("configs/table_search.py")["get_config"]()
-    rows = [
-        {"search": entry.method, **cost(entry.inpainting, options)}
-        for entry in table.entries
-        if entry.inpainting.method == "latent"
-        and (not options.only or entry.method in options.only)
-    ]
+    rows = [{"search": name, **cost(searches[name], options)} for name in options.only]
     publish(options.out, "search", rows, as_markdown(rows))
 
 
