@@ -40,7 +40,7 @@ def cost(function: Callable, *arguments: Any) -> Cost:
     """Counts a function of arrays, or of shapes, that is not bound to any devices."""
     shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
     # On the CPU, wherever the function will run: what serves the other devices does not count.
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+    with jax.default_device(sharding.processor()):
         analysis: Any = native(jax.jit(function), *shapes).cost_analysis()
     return Cost(analysis["flops"], analysis["bytes accessed"])
 
