@@ -31,7 +31,7 @@ def flops(function: Callable, *arguments: Any) -> float:
     """
     shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
     # On the CPU, wherever the function will run: what serves the other devices does not count.
-    with jax.default_device(jax.local_devices(backend="cpu")[0]):
+    with jax.default_device(sharding.processor()):
         analysis: Any = native(jax.jit(function), *shapes).cost_analysis()
     return analysis["flops"]
 

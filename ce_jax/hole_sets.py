@@ -10,12 +10,11 @@ import functools
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import jax
 import numpy as np
 
-from ce_jax import holes
+from ce_jax import holes, sharding
 from ce_jax.holes import HoleError, HoleKind
 
 REFERENCE_NAMES = tuple(f"{number:06}" for number in range(1, 9))
@@ -45,7 +44,7 @@ class HoleSet:
 
         They are drawn on the processor: an accelerator would first finish what it has to do.
         """
-        with jax.default_device(_processor()):
+        with jax.default_device(sharding.processor()):
             hole_key, _ = image_keys(self.seed, names)
             return np.asarray(_draw(self.kind, hole_key, size=size))
 
@@ -85,14 +84,6 @@ def _keys(seed: int, numbers: jax.Array) -> jax.Array:
     key = jax.random.key(seed, impl="threefry2x32")  # whatever somebody's default
     each = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, numbers)
     return jax.vmap(jax.random.split, out_axes=1)(each)
-
-
-def _processor() -> Any:
-    """The processor beside an accelerator; None where JAX was told not to use it."""
-    try:
-        return jax.local_devices(backend="cpu")[0]
-    except RuntimeError:
-        return None
 
 
 def hash_of(hole: np.ndarray) -> str:

@@ -37,6 +37,14 @@ def make_mesh(devices: Sequence[Any] | None = None) -> Mesh:
     return Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
+def processor() -> Any:
+    """The processor beside an accelerator; None where JAX was told not to use it."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return None
+
+
 def split(mesh: Mesh) -> NamedSharding:
     """Images, holes and keys: the leading axis is shared out over the devices."""
     return NamedSharding(mesh, P(AXIS))

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import jax
 import jax.numpy as jnp
 import pytest
 import tiny
@@ -19,6 +20,16 @@ def test_operations_are_those_of_the_native_convolution():
     # Two for each product of two numbers that are there; a quarter of the border's are not.
     rows = sum(min(2 * i + 3, 8) - max(2 * i - 1, 0) for i in range(4))
     assert found == 2 * 2 * rows**2 * 32 * 16
+
+
+def test_operations_are_counted_where_jax_may_not_use_the_processor(monkeypatch):
+    def refuse(*_, backend=None, **__):
+        raise RuntimeError(f"Unknown backend {backend}")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(jax, "local_devices", refuse)
+        found = arithmetic.cost(lambda x: x @ x, jnp.zeros((8, 8)))
+    assert found.flops == 2 * 8**3
 
 
 @pytest.mark.slow
