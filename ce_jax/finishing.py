@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ce_jax import blending, images, metrics
-from ce_jax.completion import Candidates, Completion, Trails, library
+from ce_jax.completion import Candidates, Found, Trails, library
 from ce_jax.config import Inpainting
 from ce_jax.hole_sets import hash_of
 from ce_jax.pairing import Picture
@@ -26,7 +26,7 @@ class Batch(NamedTuple):
 
     pictures: Sequence[Picture]
     hole: np.ndarray
-    completion: Completion
+    found: Found
     begun: float
 
 
@@ -66,9 +66,9 @@ def finish(
         trailed: the images whose trails are kept.
         compare: LPIPS, where that is to be measured too.
     """
-    pictures, hole, completion = batch.pictures, batch.hole, batch.completion
-    steps = np.asarray(completion.steps)
-    score, proposals, served = _served(completion, hole)
+    pictures, hole, found = batch.pictures, batch.hole, batch.found
+    steps = np.asarray(found.steps)
+    score, proposals, served = _served(found, hole)
     photographs = np.stack([picture.image for picture in pictures])
     ranked = _blended(photographs, proposals, hole, config)
     figures = _figures(pictures, photographs, hole, ranked[:, 0], config, compare)
@@ -79,12 +79,12 @@ def finish(
             continue
         spent = {"seconds": seconds, "steps": int(steps[i]), "score": round(float(score[i]), 4)}
         record = _record(picture, hole[i], spent, figures[i])
-        if completion.candidates is not None:
-            record["candidates"] = _ranks(completion.candidates, i)
+        if found.candidates is not None:
+            record["candidates"] = _ranks(found.candidates, i)
         strips = None
-        if completion.trails is not None and picture.name in trailed:
+        if found.trails is not None and picture.name in trailed:
             # A start that ended in NaN is not the best, and must not end the run.
-            trails = jax.tree.map(lambda array, i=i: np.nan_to_num(array[i]), completion.trails)
+            trails = jax.tree.map(lambda array, i=i: np.nan_to_num(array[i]), found.trails)
             record["trail"] = _trail(trails)
             best = trails.proposal[np.newaxis, :_TRAILED_STARTS]
             strips = _blended(photographs[i : i + 1], best, hole[i : i + 1], config)[0]
@@ -92,15 +92,15 @@ def finish(
         yield Finished(picture, record, ranked[i], panel, strips)
 
 
-def _served(completion: Completion, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _served(found: Found, hole: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scores [b], proposals [b, k, s, s, 3], the best first, and for whom these are numbers, [b].
 
     Without what the batch was padded with; what is no number in a proposal is 0.
     """
-    score = np.asarray(completion.score)[: len(hole)]
-    proposals = np.asarray(completion.proposal)[: len(hole), np.newaxis]
-    if completion.candidates is not None:
-        proposals = np.asarray(completion.candidates.proposal)[: len(hole)]
+    score = np.asarray(found.score)[: len(hole)]
+    proposals = np.asarray(found.proposal)[: len(hole), np.newaxis]
+    if found.candidates is not None:
+        proposals = np.asarray(found.candidates.proposal)[: len(hole)]
     finite = np.isfinite(proposals)
     served = np.isfinite(score) & np.all(finite | ~hole[:, np.newaxis], axis=(1, 2, 3, 4))
     return score, np.where(finite, proposals, 0), served

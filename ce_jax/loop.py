@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import cast
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from ce_jax import images
-from ce_jax.completion import Candidates, Complete, Completion, Found, methods
+from ce_jax.completion import Candidates, Complete, Found, methods
 from ce_jax.completion.slots import Slots
 from ce_jax.config import Inpainting
 from ce_jax.finishing import Batch, Finished, Unserved
@@ -162,7 +161,8 @@ def one_behind(complete: Complete, groups: Groups, *, ask: Ask) -> Iterator[Batc
     underway, settled = None, 0.0
     for pictures in groups:
         (hole, asked), begun = ask(pictures), time.monotonic()
-        batch = Batch(pictures, hole[: len(pictures)], complete(*asked), begun)
+        found = Found(*complete(*asked)[1:])  # nobody asks the devices for the images
+        batch = Batch(pictures, hole[: len(pictures)], found, begun)
         if underway is not None:
             # The devices begin it when they are done with the one before.
             yield underway._replace(begun=max(underway.begun, settled))
@@ -216,10 +216,7 @@ def _batch_of(
     slots = np.array(list(ended))
     found = jax.tree.map(lambda array: np.asarray(array)[slots], found)
     pictures, holes = zip(*filter(None, ended.values()), strict=True)
-    hole = np.stack(holes)
-    known = images.to_float(np.stack([picture.image for picture in pictures]))
-    completed = cast(Array, np.where(hole, found.proposal, known))  # nobody asks it of the devices
-    return Batch(pictures, hole, Completion(completed, *found), begun)
+    return Batch(pictures, np.stack(holes), found, begun)
 
 
 def ask(
@@ -265,5 +262,5 @@ def _nothing_to_do(pictures: list[Picture], candidates: int) -> Batch:
         each = np.repeat(photographs[:, np.newaxis], candidates, axis=1)
         zeros = np.zeros((len(pictures), candidates))
         several = Candidates(*map(jnp.asarray, (each, zeros, zeros.astype(int))))
-    arrays = map(jnp.asarray, (photographs, photographs, none.astype(float), none))
-    return Batch(pictures, hole, Completion(*arrays, candidates=several), time.monotonic())
+    arrays = map(jnp.asarray, (photographs, none.astype(float), none))
+    return Batch(pictures, hole, Found(*arrays, candidates=several), time.monotonic())

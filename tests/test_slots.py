@@ -50,7 +50,7 @@ def found(slots, some):
     each, sizes = {}, []
     for batch in loop.in_slots(slots, groups(some), ask=ask, count=8):
         sizes.append(len(batch.pictures))
-        _, proposal, score, steps, *_ = batch.completion
+        proposal, score, steps, *_ = batch.found
         for number, picture in enumerate(batch.pictures):
             assert picture.name not in each
             each[picture.name] = [

@@ -109,21 +109,14 @@ def blended(images: Array, proposal: Array, hole: Array) -> Array:
     """
 
     def spread(miss: Array, hole: Array) -> Array:
-        known = jnp.where(hole, 0.0, miss)
+        def energy(values: Array) -> Array:
+            """Half of the squares of the steps between neighbours within the image, summed."""
+            whole = jnp.where(hole, values, miss)
+            down, right = (jnp.sum(jnp.diff(whole, axis=axis) ** 2) for axis in (0, 1))
+            return (down + right) / 2
 
-        def steps(values: Array) -> Array:
-            """What each missing pixel differs from its neighbours within the image, summed."""
-            total = jnp.zeros_like(values)
-            for axis in (0, 1):
-                difference = jnp.diff(values, axis=axis)
-                before, after = [[0, 0]] * 3, [[0, 0]] * 3
-                before[axis], after[axis] = [1, 0], [0, 1]
-                total += jnp.pad(difference, before) - jnp.pad(difference, after)
-            return jnp.where(hole, total, 0.0)
-
-        within, _ = jax.scipy.sparse.linalg.cg(
-            lambda values: steps(jnp.where(hole, values, 0.0)), -steps(known), tol=1e-4, maxiter=500
-        )
+        slope, curvature = jax.linearize(jax.grad(energy), jnp.zeros_like(miss))
+        within, _ = jax.scipy.sparse.linalg.cg(curvature, -slope, tol=1e-4, maxiter=500)
         return within
 
     miss = jax.vmap(spread)(images - proposal, hole)
