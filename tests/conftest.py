@@ -81,11 +81,11 @@ def model(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def weights(tmp_path_factory):
-    """Files of an AlexNet, a VGG16 and an Inception, each of few channels."""
+    """Files of an AlexNet, a VGG16, an Inception and a VGG19, each of few channels."""
     folder = tmp_path_factory.mktemp("weights")
     return {
         name: foreign.saved(folder / f"{name}.npz", getattr(foreign, name)())
-        for name in ("alex", "vgg", "inception_v3")
+        for name in ("alex", "vgg", "inception_v3", "vgg19")
     }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.signal import correlate
 
 from ce_jax.models import inception, lpips
+from ce_jax.models.vgg import LAYERS
 
 
 def arrays_of(network, *, batch_norm, seed=0):
@@ -48,6 +49,19 @@ def vgg(**options):
 
 def inception_v3(**options):
     return arrays_of(inception.pool3, batch_norm=True, **options)
+
+
+def vgg19(*, torchvision=False):
+    """A VGG19 with three to six channels, in either layout, less what lies behind conv4_1."""
+    widths, arrays, channels = (3, 4, 3, 5, 4, 3, 4, 5, 6), {}, 3
+    for layer, place, width in zip(LAYERS, (0, 2, 5, 7, 10, 12, 14, 16, 19), widths, strict=True):
+        kernel = np.random.default_rng(place).normal(0, 0.5, (3, 3, channels, width))
+        name = f"features.{place}" if torchvision else layer
+        kernel = kernel.transpose(3, 2, 0, 1) if torchvision else kernel
+        arrays[f"{name}.weight"] = np.ascontiguousarray(kernel, np.float32)
+        arrays[f"{name}.bias"] = np.linspace(-1, 1, width, dtype=np.float32)
+        channels = width
+    return arrays
 
 
 def saved(path, arrays):

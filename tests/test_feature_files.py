@@ -9,6 +9,8 @@ from foreign import saved
 from ce_jax import feature_files
 from ce_jax.feature_files import FeatureFileError
 
+READERS = {"inception_v3": feature_files.inception_v3, "vgg19": feature_files.vgg19}
+
 
 def spoilt(name, change):
     """Arrays with one of them taken away, or changed."""
@@ -54,6 +56,12 @@ def spoilt(name, change):
         ),
         ("inception_v3", "Mixed_5b.branch1x1.bn.bias", lambda a: a * np.inf, "must hold finite"),
         ("inception_v3", "Mixed_5b.branch1x1.bn.running_var", lambda a: -a, "not be negative"),
+        ("vgg19", "conv3_4.weight", None, "has no conv3_4.weight; expected VGG19"),
+        ("vgg19", "conv2_1.bias", lambda a: np.zeros(7, np.float32), r"\[7\]; VGG19 has"),
+        ("vgg19", "conv1_1.weight", lambda a: np.zeros((3, 3, 4, 3)), r"\[3, 3, 3, out\]"),
+        ("vgg19", "conv1_1.bias", lambda a: a.astype(int), "conv1_1.bias must hold"),
+        ("vgg19", "conv1_1.bias", lambda a: a * np.nan, "must hold finite"),
+        ("vgg19", "conv1_1.bias", lambda a: a.astype(object), "cannot be read"),
     ],
 )
 def test_a_file_that_is_something_else_is_refused_in_one_line(
@@ -62,18 +70,20 @@ def test_a_file_that_is_something_else_is_refused_in_one_line(
     arrays = dict(np.load(weights[kind]))
     spoilt(name, change)(arrays)
     path = Path(saved(tmp_path / "spoilt.npz", arrays))
-    read = feature_files.inception_v3 if kind == "inception_v3" else feature_files.lpips
     with pytest.raises(FeatureFileError, match=complaint) as caught:
-        read(path)
+        READERS.get(kind, feature_files.lpips)(path)
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("read", [feature_files.lpips, feature_files.inception_v3])
-def test_a_file_that_is_missing_or_a_pickle_is_named(tmp_path, read):
-    path = tmp_path / "weights.npz"
-    with pytest.raises(FeatureFileError, match=r"weights.npz is not there; name the file"):
+@pytest.mark.parametrize("read", [feature_files.lpips, *READERS.values()])
+@pytest.mark.parametrize("name", ["weights.npz", "weights.safetensors"])
+def test_a_file_that_is_missing_or_damaged_is_named(tmp_path, read, name):
+    path = tmp_path / name
+    with pytest.raises(FeatureFileError, match=f"{name} is not there; name the file"):
         read(path)
-    path.write_bytes(b"\x80\x04K\x01.")
-    with pytest.raises(FeatureFileError, match=r"weights.npz cannot be read"):
-        read(path)
+    for content in (b"", b"PK\x03\x04 no archive", b"\x80\x04K\x01."):  # the last is a pickle
+        path.write_bytes(content)
+        with pytest.raises(FeatureFileError, match=f"{name} cannot be read: ") as caught:
+            read(path)
+        assert "\n" not in str(caught.value)

@@ -81,8 +81,12 @@ def assert_only_averages_are_sent(experiment, program):
     # On a CPU the gradient of a kernel of side 5 is that of one of side 6.
     assert all(math.prod(shape) <= 36 / 25 * largest for shape in shapes)
     assert not any({13, 104} & set(shape) for shape in shapes)
-    groups = set(re.findall(r"replica_groups=(\S+?), ", program))
-    assert all(group.count(",") == 7 or group.startswith("[1,8]") for group in groups), groups
+    groups = set(re.findall(r"replica_groups=(.+?), \w+=", program))
+    assert groups
+    for group in groups:
+        sizes = dict(re.findall(r"'(\w+)'=(\d+)", group))  # of a mesh; behind it, some of its axes
+        together = math.prod(int(sizes[axis]) for axis in re.findall(r"'(\w+)'(?!=)", group))
+        assert together == 8 or group in ("{{0,1,2,3,4,5,6,7}}", "[1,8]<=[8]"), group
 
 
 @systems(slow=["vae"])
