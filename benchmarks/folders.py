@@ -27,11 +27,13 @@ from benchmarks.pytorch.networks import frozen
 from benchmarks.pytorch.running import Mode
 from benchmarks.setting import Setting
 from benchmarks.work import Side, Work
-from ce_jax import batch, checkpointing, loop, sharding, workdirs
+from ce_jax import batch, checkpointing, loading, loop, sharding, workdirs
+from ce_jax.completion import Complete
+from ce_jax.completion.slots import Slots
 from ce_jax.completion.space import Networks
 from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.images import to_float, to_uint8
-from ce_jax.state import Game
+from ce_jax.state import Game, Trained
 
 _SIZE, _MISSING = 64, 0.8
 
@@ -73,22 +75,32 @@ def works(*, files: int, width: int, steps: int, batch_size: int) -> Iterator[Wo
 
 
 class _Ours:
-    """The work of inpaint.py in this process, into a new folder each time; compiled once."""
+    """What inpaint.py does, in this process, into a new folder each time; compiled once.
+
+    The networks are loaded once, too: the other side has them from the beginning.
+    """
 
     def __init__(self, config: Inpainting, output: Path) -> None:
         self._config, self._output, self._calls = config, output, itertools.count()
 
     @functools.cached_property
-    def _method(self):
-        trained = checkpointing.load(cast(str, self._config.model))
-        return loop.build(self._config, trained, sharding.make_mesh(jax.local_devices()))
+    def _trained(self) -> Trained:
+        return checkpointing.load(cast(str, self._config.model))
+
+    @functools.cached_property
+    def _method(self) -> Complete | Slots:
+        return loop.build(self._config, self._trained, sharding.make_mesh(jax.local_devices()))
 
     def complete(self) -> int:
         """All images; how many."""
-        method, output = self._method, self._output / str(next(self._calls))
+        trained, method = self._trained, self._method
+        output = self._output / str(next(self._calls))
         config = dataclasses.replace(self._config, output=str(output))
-        silence = contextlib.redirect_stderr(io.StringIO())
-        with silence, mock.patch.object(loop, "build", lambda *_: method):
+        with (
+            contextlib.redirect_stderr(io.StringIO()),
+            mock.patch.object(loading, "networks_of", lambda _: trained),
+            mock.patch.object(loop, "build", lambda *_: method),
+        ):
             return batch.inpaint(config).done
 
 
