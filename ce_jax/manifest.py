@@ -106,6 +106,12 @@ class Manifest:
         return [self.file(kind, record["name"]) for kind in kinds]
 
 
+def made_of(record: Record) -> bytes:
+    """What the completion of an image was made of, to tell it from that of a changed one."""
+    said = {what: record.get(what) for what in ("name", "files", "hole")}
+    return json.dumps(said, sort_keys=True).encode()
+
+
 def _is_within(name: object) -> bool:
     """Whether a name is one of a picture, and stays below the folder that it is looked up in."""
     if not isinstance(name, str):

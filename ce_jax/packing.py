@@ -5,14 +5,13 @@ FOLDER/dataset/    features `image`, the very files of images/, and `name`; and 
 
 import hashlib
 import importlib.util
-import json
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ce_jax import files
-from ce_jax.manifest import Manifest, Record
+from ce_jax.manifest import Manifest, Record, made_of
 from ce_jax.sources import SourceError
 
 _IN_A_FILE = 10_000
@@ -46,17 +45,16 @@ def pack(manifest: Manifest, records: Iterable[Record]) -> Path:
     for record in records:
         if record["status"] == "done":
             done.append(record["name"])
-            said = {what: record.get(what) for what in ("name", "files", "hole")}
-            content.update(json.dumps(said, sort_keys=True).encode())
-    made_of = content.hexdigest()
-    if (folder / _MADE_OF).is_file() and (folder / _MADE_OF).read_text() == made_of:
+            content.update(made_of(record))
+    digest = content.hexdigest()
+    if (folder / _MADE_OF).is_file() and (folder / _MADE_OF).read_text() == digest:
         return folder
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     _write(new, manifest, done)
     for path in new.iterdir():
         files.sync(path)
-    files.write_text(new / _MADE_OF, made_of)
+    files.write_text(new / _MADE_OF, digest)
     shutil.rmtree(folder, ignore_errors=True)
     new.rename(folder)
     files.sync_folder(manifest.folder)
