@@ -21,6 +21,10 @@ from ce_jax.shards import WHOLE, Shard
 Record = Mapping[str, Any]
 
 
+class OutputError(ValueError):
+    """An output folder that cannot be written to, or holds something else."""
+
+
 class Position(NamedTuple):
     """Where a line begins, in bytes."""
 
