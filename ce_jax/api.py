@@ -25,6 +25,8 @@ from ce_jax.surroundings import place_of, seen
 
 Pictures: TypeAlias = np.ndarray | Image.Image | Sequence[np.ndarray | Image.Image]
 
+_Opened: TypeAlias = Image.Image | Failure
+
 _FEW = 64
 """Up to so many images are one batch, unless something else is asked for."""
 
@@ -128,7 +130,7 @@ class _Inpainter:
         self._finish = partial(finish, config=config, trailed=(), compare=None)
 
     def __call__(
-        self, opened: Sequence[Image.Image], holes: Sequence[np.ndarray], seed: int
+        self, opened: Sequence[_Opened], holes: Sequence[np.ndarray], seed: int
     ) -> tuple[list[np.ndarray | None], list[Failure]]:
         """Pictures with their holes, bool [h, w, 1], filled; and those that could not be."""
         config, failures = replace(self._config, seed=seed), []
@@ -139,8 +141,9 @@ class _Inpainter:
                 failures.append(one)
                 return
             number, place = int(one.picture.name), one.picture.place
-            assert place is not None
-            pixels = photographs.whole(opened[number]).pixels
+            image = opened[number]
+            assert place is not None and not isinstance(image, Failure)
+            pixels = photographs.whole(image).pixels
             completed[number] = put_back(pixels, one.ranked[0], place, blend=config.blend)
 
         work = loop.work_of(self._method, config, None, size=self._size)
@@ -149,14 +152,16 @@ class _Inpainter:
         return completed, failures
 
     def _groups(
-        self, opened: Sequence[Image.Image], holes: Sequence[np.ndarray]
+        self, opened: Sequence[_Opened], holes: Sequence[np.ndarray]
     ) -> Iterator[list[Picture | Failure]]:
         step = self._config.batch_size
         for first in range(0, len(opened), step):
             numbers = range(first, min(first + step, len(opened)))
             yield [self._picture(number, opened[number], holes[number]) for number in numbers]
 
-    def _picture(self, number: int, image: Image.Image, hole: np.ndarray) -> Picture | Failure:
+    def _picture(self, number: int, image: _Opened, hole: np.ndarray) -> Picture | Failure:
+        if isinstance(image, Failure):
+            return image
         try:
             place = place_of(hole, self._size, self._square)
             square, hole = seen(pictures.rgb(image), hole, place.square, self._size)
@@ -177,10 +182,13 @@ def _each(several: Pictures) -> list[np.ndarray | Image.Image]:
     return list(several)
 
 
-def _open(image: Any, number: int) -> Image.Image:
+def _open(image: Any, number: int) -> _Opened:
     """A picture as Pillow has it, upright."""
     if isinstance(image, Image.Image):
-        return pictures.turn_upright(image.copy())  # theirs stays as it is
+        try:
+            return _upright(image)
+        except UnreadableImage as error:
+            return Failure(f"{number:06d}", str(error))
     kinds = {np.dtype(np.uint8): (1, 2, 3, 4), np.dtype(np.uint16): (1,)}
     array = np.asarray(image)
     channels = array.shape[2] if array.ndim == 3 else 1
@@ -192,14 +200,22 @@ def _open(image: Any, number: int) -> Image.Image:
     return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
 
 
-def _holes(holes: Pictures, opened: Sequence[Image.Image]) -> list[np.ndarray]:
-    """The hole of each image, bool [h, w, 1]."""
+def _upright(image: Image.Image) -> Image.Image:
+    """A picture, decoded and upright; theirs stays as it is."""
+    try:
+        return pictures.turn_upright(image.copy())
+    except Exception as error:  # decoders raise anything, and no earlier than now
+        raise UnreadableImage(pictures.reason_of(error)) from error
+
+
+def _holes(holes: Pictures, opened: Sequence[_Opened]) -> list[np.ndarray]:
+    """The hole of each image, bool [h, w, 1], of its size where that is known."""
     each = [_hole(hole) for hole in _each(holes)]
     each = each * len(opened) if len(each) == 1 else each
     if len(each) != len(opened):
         raise HoleError(f"{len(each)} holes for {len(opened)} images; give one for all or one each")
     for number, (hole, image) in enumerate(zip(each, opened, strict=True)):
-        if hole.shape != (image.height, image.width, 1):
+        if isinstance(image, Image.Image) and hole.shape != (image.height, image.width, 1):
             raise HoleError(
                 f"hole {number} has the shape {list(hole.shape)}, but its image is "
                 f"{image.width}x{image.height}; expected [{image.height}, {image.width}, 1]"
@@ -208,16 +224,21 @@ def _holes(holes: Pictures, opened: Sequence[Image.Image]) -> list[np.ndarray]:
 
 
 def _hole(hole: Any) -> np.ndarray:
-    array = np.asarray(hole.convert("L") if isinstance(hole, Image.Image) else hole)
+    if isinstance(hole, Image.Image):
+        try:
+            hole = Image.fromarray(pictures.rgb(_upright(hole))).convert("L")
+        except ValueError as error:
+            raise HoleError(f"a hole cannot be read: {error}") from error
+    array = np.asarray(hole)
     if array.dtype not in (bool, np.uint8):
         raise HoleError(f"a hole is {array.dtype}; expected bool, or uint8 with white for missing")
     missing = array if array.dtype == bool else array >= 128
     return missing if missing.ndim == 3 else missing[..., np.newaxis]
 
 
-def _like(given: Any, image: Image.Image, pixels: np.ndarray | None) -> Any:
+def _like(given: Any, image: _Opened, pixels: np.ndarray | None) -> Any:
     """Pixels in the form of what was given; None of none."""
-    if pixels is None:
+    if pixels is None or isinstance(image, Failure):
         return None
     if isinstance(given, Image.Image):
         returned = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)

@@ -114,7 +114,7 @@ def _prepare(config: Inpainting) -> _Job:
     mesh, shard = sharding.make_mesh(jax.local_devices()), shards.of(config.shard)
     sharding.check_batch(config.batch_size, mesh)
     if config.output_format == "array_record":
-        packing.check()
+        packing.check(Path(config.output))
     source = open_source(config.images)
     keep_apart(config.images, Path(config.output))
     holes = hole_files.resolve(config.holes, seed=config.seed)

@@ -13,16 +13,12 @@ from typing import IO, Any
 
 from ce_jax import files, packing
 from ce_jax.config import flat
-from ce_jax.manifest import Manifest
+from ce_jax.manifest import Manifest, OutputError
 from ce_jax.shards import WHOLE, Shard
 
 # Seconds that others may need to take possession of a folder that is to be shared with them.
 _PATIENCE = 10
 _OURS = ("manifest.jsonl", "metrics.json", "report.html", "inpainting.json")
-
-
-class OutputError(ValueError):
-    """An output folder that cannot be written to, or holds something else."""
 
 
 def claim(
@@ -114,7 +110,7 @@ def _share(manifest: Manifest, shard: Shard, lock: IO, held: ExitStack) -> None:
 def _refuse_others(folder: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
     record = folder / "inpainting.json"
     if record.is_file():
-        before = flat(files.json_object(record.read_text(encoding="utf-8")))
+        before = flat(files.json_object(record.read_bytes()))
         identity = flat(dict(identity))
         # What an older version did not know of, was off.
         changed = sorted(

@@ -101,8 +101,13 @@ def decode(
         raise UnreadableImage(f"{name}: not an image ({', '.join(_FORMATS)} are read)") from None
     # Decoders fed with damaged files raise anything: struct.error, KeyError, SyntaxError, ...
     except Exception as error:
-        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise UnreadableImage(f"{name}: {' '.join(reason.split())}") from error
+        raise UnreadableImage(f"{name}: {reason_of(error)}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """What a decoder complains of, in one line."""
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(reason.split())
 
 
 def pixels_of(path: str | os.PathLike) -> int:

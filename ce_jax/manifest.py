@@ -21,6 +21,10 @@ from ce_jax.shards import WHOLE, Shard
 Record = Mapping[str, Any]
 
 
+class OutputError(ValueError):
+    """An output folder that cannot be written to, or holds something else."""
+
+
 class Position(NamedTuple):
     """Where a line begins, in bytes."""
 
@@ -104,6 +108,12 @@ class Manifest:
         ranks = range(2, len(record.get("candidates", ())) + 1)
         kinds = ["images", *(f"candidates/{rank}" for rank in ranks)]
         return [self.file(kind, record["name"]) for kind in kinds]
+
+
+def made_of(record: Record) -> bytes:
+    """What the completion of an image was made of, to tell it from that of a changed one."""
+    said = {what: record.get(what) for what in ("name", "files", "hole")}
+    return json.dumps(said, sort_keys=True).encode()
 
 
 def _is_within(name: object) -> bool:

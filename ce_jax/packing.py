@@ -5,31 +5,34 @@ FOLDER/dataset/    features `image`, the very files of images/, and `name`; and 
 
 import hashlib
 import importlib.util
-import json
 import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ce_jax import files
-from ce_jax.manifest import Manifest, Record
+from ce_jax.manifest import Manifest, OutputError, Record, made_of
 from ce_jax.sources import SourceError
 
 _IN_A_FILE = 10_000
 _MADE_OF = "made_of.txt"
 
 
-def check() -> None:
+def check(output: Path) -> None:
     """Makes sure, before anything is completed, that it can be packed.
 
     Raises:
         SourceError: a package is missing.
+        OutputError: something else stands in the place of the data set.
     """
     for package in ("tensorflow_datasets", "array_record"):
         if importlib.util.find_spec(package) is None:
             raise SourceError(
                 f"output_format array_record needs {package}: pip install ce_jax[tfds]"
             )
+    folder = output / "dataset"
+    if folder.exists() and not (folder / _MADE_OF).is_file():
+        raise OutputError(f"{folder} is none of ours; move it away, or choose another --output.")
 
 
 def pack(manifest: Manifest, records: Iterable[Record]) -> Path:
@@ -40,24 +43,27 @@ def pack(manifest: Manifest, records: Iterable[Record]) -> Path:
 
     Returns:
         The folder of the data set.
+
+    Raises:
+        SourceError, OutputError: as `check`.
     """
+    check(manifest.folder)
     folder, new = manifest.folder / "dataset", manifest.folder / ".dataset"
     done, content = [], hashlib.sha256()
     for record in records:
         if record["status"] == "done":
             done.append(record["name"])
-            said = {what: record.get(what) for what in ("name", "files", "hole")}
-            content.update(json.dumps(said, sort_keys=True).encode())
-    made_of = content.hexdigest()
-    if (folder / _MADE_OF).is_file() and (folder / _MADE_OF).read_text() == made_of:
+            content.update(made_of(record))
+    digest = content.hexdigest()
+    if (folder / _MADE_OF).is_file() and (folder / _MADE_OF).read_text() == digest:
         return folder
     shutil.rmtree(new, ignore_errors=True)
     new.mkdir()
     _write(new, manifest, done)
     for path in new.iterdir():
         files.sync(path)
-    files.write_text(new / _MADE_OF, made_of)
-    shutil.rmtree(folder, ignore_errors=True)
+    files.write_text(new / _MADE_OF, digest)
+    _discard(folder)
     new.rename(folder)
     files.sync_folder(manifest.folder)
     return folder
@@ -65,9 +71,17 @@ def pack(manifest: Manifest, records: Iterable[Record]) -> Path:
 
 def remove(folder: Path) -> None:
     """Removes the data set of an output folder, and nothing that is none of ours."""
-    if (folder / "dataset" / _MADE_OF).is_file():
-        shutil.rmtree(folder / "dataset")
+    _discard(folder / "dataset")
     shutil.rmtree(folder / ".dataset", ignore_errors=True)
+
+
+def _discard(folder: Path) -> None:
+    """Removes a data set, so that whenever this ends no part of it looks like somebody else's."""
+    old = folder.with_name(".dataset-old")
+    shutil.rmtree(old, ignore_errors=True)
+    if (folder / _MADE_OF).is_file():
+        folder.rename(old)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _write(folder: Path, manifest: Manifest, done: Sequence[str]) -> None:

@@ -96,9 +96,14 @@ def readable(count: int) -> str:
 
 
 def _pixels(source: Source, index: int) -> int:
-    """Pixels of a photograph, by its header; 0 if there is no file to look at."""
+    """Pixels of a photograph, by its header if it has a file of its own; 0 if it is none."""
     path = source.file(index)
-    return 0 if path is None else images.pixels_of(path)
+    if path is not None and (pixels := images.pixels_of(path)):
+        return pixels
+    try:
+        return source[index][..., 0].size
+    except images.UnreadableImage:
+        return 0
 
 
 def _lossy(config: Inpainting, pairing: Pairing) -> int:

@@ -8,6 +8,7 @@ Of an image that is done no more is held in memory than where its line stands, s
 many needs no more than one over few.
 """
 
+import hashlib
 import heapq
 import json
 import math
@@ -24,7 +25,7 @@ import numpy as np
 
 from ce_jax import claims, files, images, metrics
 from ce_jax.finishing import Finished
-from ce_jax.manifest import Manifest, Position, Record
+from ce_jax.manifest import Manifest, Position, Record, made_of
 from ce_jax.metrics import Estimate
 from ce_jax.pairing import Failure
 from ce_jax.perceptual import SetFigures
@@ -202,9 +203,11 @@ class Results:
         return images.read(self._manifest.file("images", name))
 
     def of_set(self, method: str, facts: Mapping[str, str], *, count: int) -> SetFigures | None:
-        """Figures of a set of so many images as they were last written, if with these facts."""
+        """Figures of all images as last written, if of the same ones, so many, with these facts."""
         file = self.folder / "metrics.json"
-        before = files.json_object(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        before = files.json_object(file.read_bytes()) if file.is_file() else {}
+        if before.get("measured") != self._measured():
+            return None
         if any(before.get("facts", {}).get(name) != value for name, value in facts.items()):
             return None
         found = before.get("figures", {}).get(method, {})
@@ -212,6 +215,14 @@ class Results:
         if not figures or any(one.n != count for one in figures.values()):
             return None
         return SetFigures(figures, before.get("remarks", {}).get(method, ""))
+
+    def _measured(self) -> str:
+        """What the images are known by that figures are of."""
+        content = hashlib.sha256()
+        for record in self.records():
+            if record.get("figures"):
+                content.update(made_of(record))
+        return content.hexdigest()
 
     def summarise(
         self,
@@ -244,6 +255,8 @@ class Results:
             },
             "remarks": remarks,
         }
+        if of_sets:
+            summary["measured"] = self._measured()
         files.write_text(self.folder / "metrics.json", json.dumps(summary, indent=2) + "\n")
         write_report(
             self.folder / "report.html",

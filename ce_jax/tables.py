@@ -55,7 +55,7 @@ def tabulate(
     (folder / "cells").mkdir(parents=True, exist_ok=True)
     results = {cell: _result(cell, config) for cell in cells(config)}
     wanted = [cell for cell in results if _wanted(cell, config)]
-    done = failed = total = refused = 0
+    done = failed = total = refused = ended = 0
     for number, cell in enumerate(wanted, 1):
         if stopped():
             break
@@ -65,14 +65,15 @@ def tabulate(
         except (ValueError, OSError) as error:
             tell(f"refused: {error}")
             results[cell] = Result(cell, note=str(error))
-            refused += 1
+            refused, ended = refused + 1, ended + 1
             continue
         done, failed, total = done + outcome.done, failed + outcome.failed, total + outcome.total
+        ended += not outcome.stopped
         results[cell] = _result(cell, config)
         write_tables(folder, config, list(results.values()))
     write_tables(folder, config, list(results.values()))
     write_page(folder, config, list(results.values()))
-    return Outcome(done, failed, total, stopped()), refused
+    return Outcome(done, failed, total, stopped=ended < len(wanted)), refused
 
 
 def cells(config: Table) -> list[Cell]:
@@ -135,7 +136,7 @@ def _result(cell: Cell, config: Table) -> Result:
     measured = cell.folder / "metrics.json"
     if not measured.is_file():
         return Result(cell, note=NOT_RUN)
-    summary = files.json_object(measured.read_text(encoding="utf-8"))
+    summary = files.json_object(measured.read_bytes())
     records = list(Manifest(cell.folder).records())
     reasons = Counter(record["reason"] for record in records if record["status"] != "done")
     notes = [f"{count} failed: {reason}" for reason, count in reasons.most_common(1)]

@@ -162,6 +162,50 @@ def test_a_hole_that_cannot_be_placed_fails_alone():
     assert none is None
 
 
+def stored(array, kind="PNG", **options):
+    """A picture as somebody opens it: its pixels are not read yet."""
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, kind, **options)
+    return buffer
+
+
+def test_a_picture_that_is_cut_off_fails_alone():
+    whole = photograph(0, 40, 40, 3)
+    for kind in ("PNG", "JPEG"):
+        data = stored(photograph(1, 40, 40, 3), kind).getvalue()
+        cut = Image.open(io.BytesIO(data[: len(data) // 2]))
+        hole = hole_of(40, 40)
+        with pytest.raises(
+            ce_jax.Incomplete, match=r"image 1 has no completion: .*trunc"
+        ) as caught:
+            ce_jax.inpaint([whole, cut, whole], hole, method="laplace", batch_size=8)
+        assert "\n" not in str(caught.value)
+        first, none, last = caught.value.completed
+        assert none is None
+        assert np.array_equal(first, ce_jax.inpaint(whole, hole, method="laplace"))
+        assert np.array_equal(first, last)
+
+
+def test_a_hole_may_be_a_picture_of_any_kind():
+    """Of 16 bits, whose white is 65535 and whose dark grey is none; turned as its EXIF says."""
+    given, hole = photograph(2, 30, 20, 3), hole_of(30, 20)
+    expected = ce_jax.inpaint(given, hole, method="laplace")
+    fine = np.where(hole, np.uint16(50_000), np.uint16(30_000))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned by a quarter
+    lying = np.rot90(hole * np.uint8(255))
+    for drawn in (stored(fine), stored(lying, exif=exif)):
+        completed = ce_jax.inpaint(given, Image.open(drawn), method="laplace")
+        assert np.array_equal(completed, expected)
+
+
+def test_a_hole_that_is_cut_off_is_said_in_one_line():
+    data = stored(hole_of(40, 40) * np.uint8(255)).getvalue()
+    cut = Image.open(io.BytesIO(data[: len(data) // 2]))
+    with pytest.raises(HoleError, match=r"a hole cannot be read: .*trunc"):
+        ce_jax.inpaint(photograph(3, 40, 40, 3), cut, method="laplace")
+
+
 def test_fields_that_mean_nothing_are_refused_and_no_images_are_none():
     with pytest.raises(ConfigError, match="shard means nothing here; known are model"):
         ce_jax.inpaint([], [], shard="0/2")

@@ -1,10 +1,14 @@
 """What was completed can be trained on: one data set of the very files, as tfds reads it."""
 
+from dataclasses import replace
+
 import pytest
 from folders import contents, hole_file, laplace, noise, photographs
 
 from ce_jax import images, packing
 from ce_jax.batch import inpaint
+from ce_jax.claims import OutputError
+from ce_jax.manifest import Manifest
 from ce_jax.sources import SourceError, open_source
 
 
@@ -37,6 +41,22 @@ def test_completed_images_become_a_data_set_that_is_read_back(tmp_path, monkeypa
     assert (read[0][20:] == noise(7)[20:]).all()
     inpaint(laplace(source, output, overwrite=True))
     assert not (output / "dataset").exists()
+
+
+def test_a_data_set_of_somebody_else_is_left_alone(tmp_path):
+    source, output = photographs(tmp_path / "in", "a"), tmp_path / "out"
+    inpaint(laplace(source, output))
+    (output / "dataset").mkdir()
+    (output / "dataset" / "notes.txt").write_text("years of work")
+    before = contents(output)
+    packed = laplace(source, output, output_format="array_record")
+    for config in (packed, replace(packed, overwrite=True)):
+        with pytest.raises(OutputError, match=r"out/dataset is none of ours; .* --output\.$"):
+            inpaint(config)
+        assert contents(output) == before
+    with pytest.raises(OutputError):
+        packing.pack(Manifest(output), [])
+    assert contents(output / "dataset").keys() == {"notes.txt"}
 
 
 def test_nothing_is_begun_that_cannot_be_packed(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,16 @@ import foreign
 import numpy as np
 import pytest
 import tiny
-from folders import laplace, manifest, nearest, numbered, strictly, truncated
+from folders import (
+    hole_file,
+    laplace,
+    manifest,
+    nearest,
+    noise,
+    numbered,
+    strictly,
+    truncated,
+)
 from foreign import saved
 
 from ce_jax import batch, distributions, images, perceptual, sharding
@@ -80,6 +90,37 @@ def test_a_run_measures_what_it_wrote_and_does_so_once(tmp_path, weights, source
     with tiny.quickly():
         inpaint(replace(config, perceptual=both))
     assert told(output)["figures"] == summary["figures"]
+
+
+@pytest.mark.parametrize("changed", ["in/01.png", "truth/01.png", "hole.png"])
+def test_figures_of_the_set_are_of_the_images_as_they_are_now(tmp_path, monkeypatch, changed):
+    """As many as before, but one of them from another file; a file that was touched is the same."""
+    source, truth = numbered(tmp_path / "in", 4), numbered(tmp_path / "truth", 4)
+    hole = hole_file(tmp_path / "hole.png", (9, 9, 20, 20))
+
+    def some_pixels(pictures):
+        return pictures[:, 5:25:5, 8].reshape(len(pictures), -1) / 255
+
+    perception = perceptual.Perception(None, some_pixels, None, {})
+    monkeypatch.setattr(perceptual, "load", lambda *_, **__: perception)
+    output = tmp_path / "out"
+    config = laplace(source, output, holes=hole, truth=truth)
+    inpaint(config)
+    before = told(output)["figures"]["laplace"]
+    os.utime(tmp_path / changed)
+    with monkeypatch.context() as patched:
+        patched.setattr(batch, "measure_set", None)  # not asked again
+        inpaint(config)
+    assert told(output)["figures"]["laplace"] == before
+    if changed == "hole.png":
+        hole_file(tmp_path / changed, (3, 3, 30, 30))
+    else:
+        images.write_png(tmp_path / changed, noise(9))
+    inpaint(config)
+    after = told(output)["figures"]["laplace"]
+    inpaint(replace(config, output=str(tmp_path / "fresh")))
+    assert after == told(tmp_path / "fresh")["figures"]["laplace"]
+    assert after["set/fid"]["mean"] != before["set/fid"]["mean"]
 
 
 def test_both_rows_have_lpips_and_other_weights_are_another_run(tmp_path, weights, source):

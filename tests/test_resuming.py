@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 from collections import namedtuple
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
@@ -256,6 +257,22 @@ def test_a_disk_without_room_is_refused_before_the_work_begins(tmp_path, monkeyp
     with pytest.raises(OutputError, match=r"out has 20 kB free, but about 122 kB are needed"):
         inpaint(config)
     assert not (tmp_path / "out" / "images").exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "npz"])
+def test_whole_photographs_need_as_much_room_from_one_file_as_from_many(
+    tmp_path, monkeypatch, kind
+):
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage(2e4, 0, 20_000))
+    source = numbered(tmp_path / "in", 4)
+    if kind == "npz":
+        np.savez(tmp_path / "in.npz", np.stack([noise(number) for number in range(4)]))
+        source = f"npz:{tmp_path / 'in.npz'}"
+    hole = hole_file(tmp_path / "hole.png", (5, 5, 20, 20))
+    config = laplace(source, tmp_path / "out", holes=hole, report_rows=0, report_worst=0)
+    with pytest.raises(OutputError, match=r"about 28 kB are needed"):  # 3 bytes of 40x50 pixels
+        inpaint(replace(config, frame=None))
 
 
 def test_a_folder_that_cannot_be_written_is_refused_before_the_work_begins(tmp_path, monkeypatch):

@@ -254,6 +254,12 @@ def test_a_run_that_is_stopped_leaves_a_table_of_what_it_has(table):
     assert [cell["note"] == "not run yet" for cell in written(table)] == [False, True]
 
 
+def test_a_run_that_is_stopped_in_its_last_batch_is_done(table):
+    asked = iter([False])
+    outcome, _ = tabulate(replace(table, holes=("center",)), stopped=lambda: next(asked, True))
+    assert outcome == batch.Outcome(done=5, failed=1, total=6, stopped=False)
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [
