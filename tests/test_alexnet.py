@@ -180,7 +180,7 @@ def test_previews_are_rows_of_whole_pictures(experiment):
 
 def drawn(kind, size=SIZE):
     draw = partial(holes.draw, holes.parse(kind), size=size)
-    return jax.jit(draw, compiler_options=tiny.QUICKLY)(jax.random.key(0)[None])
+    return tiny.jit(draw)(jax.random.key(0)[None])
 
 
 @pytest.mark.parametrize(
@@ -228,7 +228,7 @@ def passes(trained):
     run = trained[1]
     module = module_of(CENTER.model, size=SIZE)
 
-    @partial(jax.jit, compiler_options=tiny.QUICKLY)
+    @tiny.jit
     def both(photographs):
         _, seen = module.apply(run.generator, photographs, train=False, capture_intermediates=True)
         return features(run, photographs), seen["intermediates"]
@@ -261,7 +261,7 @@ def test_the_features_of_an_image_are_its_own(trained, passes, photographs):
     np.testing.assert_array_equal(found[::2], with_others[::2])
     # On some processors XLA's own convolutions round the rest of a batch otherwise than its body.
     np.testing.assert_allclose(found[2], with_others[1], rtol=1e-6)
-    one = jax.jit(partial(features, trained[1]), compiler_options=tiny.QUICKLY)
+    one = tiny.jit(partial(features, trained[1]))
     alone = jnp.concatenate([one(photograph[None]) for photograph in photographs])
     np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-4 * found.max())
 

@@ -122,7 +122,7 @@ def images_of(size, count=3):
 
 
 def ours_of(module, variables, inputs):
-    return jax.jit(lambda x: apply(module, variables, x), compiler_options=tiny.QUICKLY)(inputs)
+    return tiny.jit(lambda x: apply(module, variables, x))(inputs)
 
 
 def test_an_imported_dcgan_computes_what_it_did(torch, networks, imported):

@@ -21,7 +21,7 @@ def images_of(size, count=3):
 
 
 def ours_of(module, variables, *inputs):
-    return jax.jit(lambda *x: apply(module, variables, *x), compiler_options=tiny.QUICKLY)(*inputs)
+    return tiny.jit(lambda *x: apply(module, variables, *x))(*inputs)
 
 
 def programs_of(trained, folder):
@@ -32,10 +32,7 @@ def programs_of(trained, folder):
     paths = sorted((folder / "programs").iterdir())
     found = {path.stem: jax.export.deserialize(bytearray(path.read_bytes())) for path in paths}
     assert all(program.platforms == ("cpu", "cuda", "tpu") for program in found.values())
-    return {
-        name: jax.jit(program.call, compiler_options=tiny.QUICKLY)
-        for name, program in found.items()
-    }
+    return {name: tiny.jit(program.call) for name, program in found.items()}
 
 
 HOLE = np.zeros((3, 32, 32, 1), bool)

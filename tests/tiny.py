@@ -26,6 +26,8 @@ from ce_jax.state import Game
 # XLA then takes less than half of the time, and what runs once is none the slower for it.
 QUICKLY = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": False}
 
+jit = functools.partial(jax.jit, compiler_options=QUICKLY)
+
 # The same operations as in earnest: two programs then agree to the last bit where they would there.
 EXACTLY = {"xla_backend_optimization_level": "0"}
 
