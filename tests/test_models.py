@@ -171,16 +171,10 @@ def started(module, *shapes):
     return jax.device_get(init(jax.random.key(0), *(jnp.zeros((1, *shape)) for shape in shapes)))
 
 
-def test_starting_values_have_the_committed_names_shapes_and_spread(golden):
-    lines = []
-    for name, (module, *shapes) in (SMALL | {"vae32": (autoencoder(), (32, 32, 3), (20,))}).items():
-        for path, leaf in jax.tree_util.tree_leaves_with_path(started(module, *shapes)):
-            where = "/".join(str(key.key) for key in path)
-            sides = "x".join(map(str, leaf.shape))
-            # Three decimals: the numbers of a key are firm, the last bits of a logarithm are not.
-            lines.append(f"{name}/{where} {sides} {leaf.mean():.3f} {leaf.std():.3f}")
-    found = "\n".join(lines).replace("-0.000", "0.000") + "\n"
-    assert found == golden("initialisers.txt", found), "if this is meant: UPDATE_GOLDEN=1 pytest"
+def test_starting_values_have_the_committed_names_shapes_and_spread(assert_committed_start):
+    modules = SMALL | {"vae32": (autoencoder(), (32, 32, 3), (20,))}
+    starts = ({name: started(*of)} for name, of in modules.items())
+    assert_committed_start("initialisers", *starts)
 
 
 LONG = "context_encoder32"  # to compile; but for one layer it is channel_wise32
