@@ -132,9 +132,8 @@ def test_that_start_needs_a_run_with_an_encoder():
 def test_a_run_takes_the_dcgan_along_and_resumes_without_the_other_run(tmp_path):
     run = untrained.workdir(tmp_path / "dcgan", tiny.dcgan())
     config = replace(RUN, model=replace(RUN.model, run=run), steps=3, batch_size=8)
-    asked = iter(range(3))
     with tiny.built_once():
-        assert train(config, tmp_path / "encoder", stopped=lambda: next(asked) == 2) == 2
+        assert train(config, tmp_path / "encoder", stopped=tiny.after(2)) == 2
         theirs = checkpointing.load(tmp_path / "dcgan")
         shutil.rmtree(run)
         assert train(config, tmp_path / "encoder") == 3

@@ -187,6 +187,12 @@ def start(experiment: Training) -> Game:
         return jax.device_get(jax.jit(systems.build(experiment).init)(jax.random.key(0)))
 
 
+def after(steps: int) -> Callable[[], bool]:
+    """Asks a run to stop after so many further steps."""
+    asked = iter(range(steps + 1))
+    return lambda: next(asked) == steps
+
+
 def batch(seed: int, *, size: int = 16, side: int = 32) -> np.ndarray:
     """Bytes of noise that stand for photographs."""
     return np.random.default_rng(seed).integers(0, 256, (size, side, side, 3), np.uint8)
