@@ -3,6 +3,7 @@
 import atexit
 import gc
 import importlib
+import json
 import os
 import shutil
 import sys
@@ -64,6 +65,42 @@ def golden():
         return path.read_text()
 
     return read
+
+
+@pytest.fixture
+def assert_committed_steps(golden):
+    """Compares the scalars of the first steps of a kind of run with those in tests/golden.
+
+    Within 0.2 %: Adam divides by gradients near 0, which enlarges the last bits of a sum.
+    """
+
+    def check(kind: str, found: list[dict[str, float]]) -> None:
+        expected = json.loads(golden(f"steps_{kind}.json", json.dumps(found, indent=1) + "\n"))
+        for step, (ours, theirs) in enumerate(zip(found, expected, strict=True), start=1):
+            complaint = f"step {step}; if this is meant: UPDATE_GOLDEN=1 pytest"
+            assert ours == pytest.approx(theirs, rel=2e-3), complaint
+
+    return check
+
+
+@pytest.fixture
+def assert_committed_start(golden):
+    """Compares names, shapes, means and deviations of starting values with those in tests/golden.
+
+    Three decimals: the numbers of a key are firm, the last bits of a logarithm are not.
+    """
+
+    def check(name: str, *trees: dict) -> None:
+        lines = []
+        for tree in trees:
+            for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+                where = "/".join(str(key.key) for key in path)
+                sides = "x".join(map(str, leaf.shape))
+                lines.append(f"{where} {sides} {leaf.mean():.3f} {leaf.std():.3f}")
+        found = "\n".join(lines).replace("-0.000", "0.000") + "\n"
+        assert found == golden(f"{name}.txt", found), "if this is meant: UPDATE_GOLDEN=1 pytest"
+
+    return check
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ def square(top, bottom, left, right):
 
 @cache
 def compiled(propose, settings):
-    return jax.jit(partial(propose, settings, None), compiler_options=tiny.QUICKLY)
+    return tiny.jit(partial(propose, settings, None))
 
 
 def run(propose, settings, pictures, holes):

@@ -92,6 +92,19 @@ def python(code, *arguments, **environment):
     return run.stdout
 
 
+def script(name, *arguments):
+    """What a program that lies in this folder writes."""
+    run = subprocess.run(
+        [sys.executable, ROOT / "tests" / name, *map(str, arguments)],
+        cwd=ROOT / "tests",
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return run.stdout
+
+
 def forked(work):
     """Begins some work in a process of its own, which is not heard; its process id."""
     # JAX has started nothing yet, whatever it says about processes that are made in this way.

@@ -31,10 +31,6 @@ def keys(numbers=range(BATCH)):
     return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(5), jnp.array(list(numbers)))
 
 
-def quickly(function):
-    return jax.jit(function, compiler_options=tiny.QUICKLY)
-
-
 @pytest.fixture(scope="module")
 def networks():
     """G and D of a tiny DCGAN, as `search` takes them."""
@@ -50,7 +46,7 @@ def problem(networks):
     """Images that the generator can make, holes, and starts elsewhere."""
     random = np.random.default_rng(3)
     answer, start = (jnp.asarray(random.uniform(-1, 1, (BATCH, 8)), jnp.float32) for _ in range(2))
-    hole = quickly(partial(holes.draw, holes.parse("pattern:0.4"), size=SIZE))(keys())
+    hole = tiny.jit(partial(holes.draw, holes.parse("pattern:0.4"), size=SIZE))(keys())
     return networks["generate"](answer), hole, start
 
 
@@ -77,7 +73,7 @@ def search(networks, settings, images, hole, start, *, where=None):
         ended, way = latent.search(looked_in, problem, begun)
         return latent.conclude(looked_in, problem, ended, None)[1], way[:, 0]
 
-    return quickly(run)(images, hole, start)
+    return tiny.jit(run)(images, hole, start)
 
 
 def restated_scores(networks, settings, way, images, hole):

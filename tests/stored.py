@@ -173,8 +173,7 @@ def main(folder):
     # A kind of bucket that orbax would do otherwise with, and asks Google's own library for.
     flat = mock.patch.object(gcs_utils, "get_bucket", lambda name: object())
     with tiny.quickly(), pretended, flat, mock.patch.object(files, "find_spec", lambda name: True):
-        asked = iter(range(9))
-        assert train(config, place, stopped=lambda: next(asked) == 3) == 3
+        assert train(config, place, stopped=tiny.after(3)) == 3
         assert workdirs.saved_steps(place) == [2, 3]
         assert train(config, place) == 4
         assert train(config, Path(folder, "local")) == 4

@@ -4,7 +4,6 @@ After a change of `tests/golden/*alexnet*` that is meant: UPDATE_GOLDEN=1 pytest
 in the commit why.
 """
 
-import json
 from functools import cache, partial
 from pathlib import Path
 
@@ -128,15 +127,8 @@ def test_a_factor_scales_every_layer():
     assert [c for _, c in outputs(seen, "Upsample")] == [16, 8, 8, 4, 3]
 
 
-def test_starting_values_have_the_committed_names_shapes_and_spread(golden):
-    variables, lines = tiny.start(EXPERIMENT).generator.variables, []
-    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
-        where = "/".join(str(key.key) for key in path)
-        sides = "x".join(map(str, leaf.shape))
-        lines.append(f"{where} {sides} {leaf.mean():.3f} {leaf.std():.3f}")
-    found = "\n".join(lines).replace("-0.000", "0.000") + "\n"
-    expected = golden("initialisers_alexnet.txt", found)
-    assert found == expected, "if this is meant: UPDATE_GOLDEN=1 pytest"
+def test_starting_values_have_the_committed_names_shapes_and_spread(assert_committed_start):
+    assert_committed_start("initialisers_alexnet", tiny.start(EXPERIMENT).generator.variables)
 
 
 @pytest.fixture(scope="module")
@@ -147,12 +139,9 @@ def first_steps():
     return tiny.start(EXPERIMENT), after, scalars
 
 
-def test_the_first_steps_have_the_committed_scalars(first_steps, golden):
+def test_the_first_steps_have_the_committed_scalars(first_steps, assert_committed_steps):
     *_, found = first_steps
-    expected = json.loads(golden("steps_alexnet.json", json.dumps(found, indent=1) + "\n"))
-    for step, (ours, theirs) in enumerate(zip(found, expected, strict=True), start=1):
-        complaint = f"step {step}; if this is meant: UPDATE_GOLDEN=1 pytest"
-        assert ours == pytest.approx(theirs, rel=2e-3), complaint
+    assert_committed_steps("alexnet", found)
 
 
 def test_every_weight_learns_and_every_statistic_moves(first_steps):
@@ -178,25 +167,15 @@ def test_previews_are_rows_of_whole_pictures(experiment):
     assert pictures.shape == (2, 3, SIZE, SIZE, 3)
 
 
-def drawn(kind, size=SIZE):
-    draw = partial(holes.draw, holes.parse(kind), size=size)
-    return jax.jit(draw, compiler_options=tiny.QUICKLY)(jax.random.key(0)[None])
-
-
-@pytest.mark.parametrize(
-    ("kind", "pixels"),
-    [
-        ("pattern:0.25", round(0.25 * SIZE**2)),
-        ("half", SIZE * (SIZE // 2)),
-    ],
-)
-def test_holes_of_an_odd_side_can_be_drawn(kind, pixels):
-    assert np.asarray(drawn(kind)).sum() == pixels
+def centre(size):
+    """The hole of that name."""
+    draw = tiny.jit(partial(holes.draw, holes.parse("center"), size=size))
+    return np.asarray(draw(jax.random.key(0)[None]))
 
 
 @pytest.mark.parametrize("size", [8, 11, SIZE])
 def test_the_centre_of_any_side_is_the_hole_of_that_name(size):
-    hole = np.asarray(drawn("center", size))
+    hole = centre(size)
     cut = context_encoder.center(jnp.asarray(hole))
     assert cut.shape == (1, size // 2, size // 2, 1)
     assert cut.all()
@@ -206,7 +185,7 @@ def test_the_centre_of_any_side_is_the_hole_of_that_name(size):
 
 
 def test_the_centre_of_227_pixels_lies_in_the_middle():
-    hole = np.asarray(drawn("center"))
+    hole = centre(SIZE)
     np.testing.assert_array_equal(hole, hole[:, ::-1, ::-1])
 
 
@@ -228,7 +207,7 @@ def passes(trained):
     run = trained[1]
     module = module_of(CENTER.model, size=SIZE)
 
-    @partial(jax.jit, compiler_options=tiny.QUICKLY)
+    @tiny.jit
     def both(photographs):
         _, seen = module.apply(run.generator, photographs, train=False, capture_intermediates=True)
         return features(run, photographs), seen["intermediates"]
@@ -261,7 +240,7 @@ def test_the_features_of_an_image_are_its_own(trained, passes, photographs):
     np.testing.assert_array_equal(found[::2], with_others[::2])
     # On some processors XLA's own convolutions round the rest of a batch otherwise than its body.
     np.testing.assert_allclose(found[2], with_others[1], rtol=1e-6)
-    one = jax.jit(partial(features, trained[1]), compiler_options=tiny.QUICKLY)
+    one = tiny.jit(partial(features, trained[1]))
     alone = jnp.concatenate([one(photograph[None]) for photograph in photographs])
     np.testing.assert_allclose(found, alone, rtol=1e-4, atol=1e-4 * found.max())
 

@@ -10,7 +10,7 @@ from ce_jax.augmentation import augment
 
 SIZE = 16
 
-varied = jax.jit(augment, static_argnums=2, compiler_options=tiny.QUICKLY)
+varied = tiny.jit(augment, static_argnums=2)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def test_an_image_is_varied_by_its_own_key_alone(images):
 def test_a_generator_learns_through_what_is_still_seen(images):
     kinds = ("translation", "cutout")
     slope = jax.grad(lambda images: jnp.sum(augment(images, keys(), kinds)))
-    towards = jax.jit(slope, compiler_options=tiny.QUICKLY)(images)
+    towards = tiny.jit(slope)(images)
     seen = np.asarray(varied(np.ones_like(images), keys(), kinds))
     assert set(np.unique(towards)) == {0, 1}
     np.testing.assert_array_equal(np.sum(towards, (1, 2, 3)), seen.sum((1, 2, 3)))

@@ -1,7 +1,5 @@
 """One update of a context encoder, by hand: what counts, how much, and what a critic sees."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,7 +33,7 @@ class Picture(nn.Module):
 def picture_step(model, *, critic=None):
     """One step of a network `Picture` at learning rate 1: (picture, images) -> scalars, picture."""
 
-    @functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
+    @tiny.jit
     def step(picture, images):
         generator = Network(Picture(picture.shape[1]), optax.sgd(1.0))
         player = generator.init(jax.random.key(0), images)
@@ -126,7 +124,7 @@ def test_a_predicted_centre_overlaps_its_hole_on_every_side():
 def test_a_context_encoder_shows_what_it_saw_what_it_made_of_it_and_the_truth():
     experiment = tiny.context_encoder_alone()
     images = jax.random.uniform(jax.random.key(1), (2, 32, 32, 3), minval=-1.0)
-    preview = jax.jit(systems.build(experiment).preview, compiler_options=tiny.QUICKLY)
+    preview = tiny.jit(systems.build(experiment).preview)
     rows = preview(
         untrained.game(experiment).exhibit, images, jax.random.split(jax.random.key(2), 2)
     )

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tiny
 import untrained
+from converting import CRITIC, STATE, images_of, ours_of
 from safetensors.numpy import load_file, save_file
 
 from ce_jax import loading
 from ce_jax.convert import layouts, state_files
 from ce_jax.convert.__main__ import main
 from ce_jax.convert.layouts import LayoutError
-from ce_jax.state import apply
 from ce_jax.systems import context_encoder, dcgan
 
 WIDTH, LATENT, BOTTLENECK = 4, 6, 16
@@ -117,14 +117,6 @@ def theirs_of(torch, network, images):
     return found[:, 0, 0, 0] if found.shape[1] == 1 else found.transpose(0, 2, 3, 1)
 
 
-def images_of(size, count=3):
-    return np.random.default_rng(size).uniform(-1, 1, (count, size, size, 3)).astype(np.float32)
-
-
-def ours_of(module, variables, inputs):
-    return jax.jit(lambda x: apply(module, variables, x), compiler_options=tiny.QUICKLY)(inputs)
-
-
 def test_an_imported_dcgan_computes_what_it_did(torch, networks, imported):
     trained = loading.load(imported / "dcgan.safetensors")
     model, size = trained.config.model, trained.config.data.frame.size
@@ -183,13 +175,6 @@ def test_what_we_have_trained_survives_the_way_there_and_back(experiment):
     back = layouts.imported(*state.values(), config, files=("netG", "netD"))
     jax.tree.map(np.testing.assert_array_equal, back.generator, trained.generator)
     jax.tree.map(np.testing.assert_array_equal, back.critic, trained.critic)
-
-
-STATE, CRITIC = (
-    layouts.to_state_dict(layouts.layout_of(trained, role))
-    for trained in [untrained.networks(tiny.dcgan())]
-    for role in ("generator", "critic")
-)
 
 
 def test_a_command_replaces_nothing_unless_asked(tmp_path):

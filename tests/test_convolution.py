@@ -14,7 +14,6 @@ import tiny
 from ce_jax.models import convolution
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
-compiled = functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
 CASES = {
     "an image": {"large": (2, 8, 4, 3), "small": (2, 4, 2, 5), "kernel": (4, 4, 3, 5)},
     "features": {"large": (2, 8, 4, 16), "small": (2, 4, 2, 5), "kernel": (4, 4, 16, 5)},
@@ -87,7 +86,7 @@ def test_every_form_of_a_map_is_the_sum_in_the_docstring(name, shapes):
     *ours, by_loops = forms(name, shapes)
     expected = by_loops(*(np.asarray(array, np.float64) for array in arrays))
     for form in ours:
-        np.testing.assert_allclose(compiled(form)(*arrays), expected, **CLOSE)
+        np.testing.assert_allclose(tiny.jit(form)(*arrays), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -98,7 +97,7 @@ def test_the_products_round_no_worse_than_the_native_convolutions(name):
     _, native, products, by_loops = forms(name, shapes)
     expected = by_loops(*(np.asarray(array, np.float64) for array in arrays))
     ours, native = (
-        np.abs(compiled(form)(*arrays) - expected).max() / np.abs(expected).max()
+        np.abs(tiny.jit(form)(*arrays) - expected).max() / np.abs(expected).max()
         for form in (products, native)
     )
     assert ours < max(2 * native, 1e-6)
@@ -107,7 +106,7 @@ def test_the_products_round_no_worse_than_the_native_convolutions(name):
 def test_the_three_maps_are_each_others_transposes(shapes):
     large, small, kernel = (drawn(shapes[name], seed) for seed, name in enumerate(shapes))
 
-    @compiled
+    @tiny.jit
     def products(large, small, kernel):
         return (
             jnp.vdot(convolution.downsample(large, kernel), small),
@@ -130,7 +129,7 @@ def test_first_and_second_derivatives_are_those_of_the_native_convolutions(name,
         def squared_gradient(*arrays):  # as in a gradient penalty
             return sum(jnp.vdot(g, g) for g in jax.grad(loss, argnums=(0, 1))(*arrays))
 
-        return compiled(
+        return tiny.jit(
             lambda *a: (jax.grad(loss, (0, 1))(*a), jax.grad(squared_gradient, (0, 1))(*a))
         )
 
@@ -157,7 +156,7 @@ def test_layers_equal_those_of_pytorch(name, shapes):
     else:
         theirs = torch.nn.functional.conv_transpose2d(theirs, weight, stride=2, padding=1)
         theirs = theirs[..., : 2 * image.shape[1], : 2 * image.shape[2]]
-    ours = compiled(getattr(convolution, name))(image, kernel)
+    ours = tiny.jit(getattr(convolution, name))(image, kernel)
     np.testing.assert_allclose(ours.transpose(0, 3, 1, 2), theirs.numpy(), **CLOSE)
 
 

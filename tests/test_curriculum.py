@@ -115,8 +115,7 @@ def test_a_run_is_tuned_after_every_epoch_and_resumes_as_it_was(tmp_path):
     )
     experiment = replace(experiment, data=data, picture_every=7, checkpoint_every=7)
     training.train(experiment, tmp_path / "whole")
-    asked = iter(range(5))
-    training.train(experiment, tmp_path / "parts", stopped=lambda: next(asked) == 4)
+    training.train(experiment, tmp_path / "parts", stopped=tiny.after(4))
     training.train(experiment, tmp_path / "parts")
 
     whole, parts = (

@@ -17,7 +17,6 @@ from searching import (
     keys,
     networks,
     problem,
-    quickly,
     restated_objective,
     restated_scores,
     restated_weight,
@@ -42,7 +41,7 @@ def test_the_rate_may_go_down_as_a_cosine(networks, problem):
     _, falling = search(networks, replace(settings, schedule="cosine"), images, hole, start)
     assert np.array_equal(falling[:, 1], constant[:, 1])
     weight = restated_weight(np.asarray(hole), settings)
-    slope = quickly(
+    slope = tiny.jit(
         jax.grad(lambda z: restated_objective(networks, settings, z, images, weight).sum())
     )
     z = start
@@ -76,7 +75,7 @@ def test_an_image_that_makes_no_progress_is_done_and_the_others_go_on(networks, 
         ended, _ = latent.search(*asked, latent.begin(*asked, None)._replace(z=start[:, None]))
         return ended.taken, latent.conclude(*asked, ended, None)[1]
 
-    taken, score = quickly(run)(start)
+    taken, score = tiny.jit(run)(start)
     assert len(np.unique(taken)) > 2
     assert taken.min() > settings.patience
     long = replace(settings, patience=0, tolerance=0.001)

@@ -22,10 +22,6 @@ def networks(request):
     return *modules(run.model, size=32), untrained.networks(run)
 
 
-def quickly(function, **static):
-    return jax.jit(partial(function, **static), compiler_options=tiny.QUICKLY)
-
-
 def latents():
     return jax.random.uniform(jax.random.key(0), (3, 8), minval=-1.0)
 
@@ -37,21 +33,21 @@ def generate(layers, z):
 def test_a_generator_without_batch_normalisation_makes_the_same_images(networks):
     generator, _, trained = networks
     layers = frozen.fold_generator(trained.generator, jnp.float32)
-    expected = quickly(partial(apply, generator))(trained.generator, latents())
+    expected = tiny.jit(partial(apply, generator))(trained.generator, latents())
     assert np.asarray(expected).std() > 0.1
-    np.testing.assert_allclose(quickly(generate)(layers, latents()), expected, atol=1e-5)
+    np.testing.assert_allclose(tiny.jit(generate)(layers, latents()), expected, atol=1e-5)
     for depth, side in ((1, 4), (2, 8), (3, 16)):
-        maps = quickly(frozen.features, depth=depth)(layers, latents())
+        maps = tiny.jit(partial(frozen.features, depth=depth))(layers, latents())
         assert maps.shape[:3] == (3, side, side)
-        painted = quickly(frozen.paint, depth=depth)(layers, maps)
+        painted = tiny.jit(partial(frozen.paint, depth=depth))(layers, maps)
         np.testing.assert_allclose(painted, expected, atol=1e-5)
 
 
 def test_a_critic_without_batch_normalisation_judges_the_same(networks):
     _, critic, trained = networks
     images = jax.random.uniform(jax.random.key(1), (3, 32, 32, 3), minval=-1.0)
-    expected = quickly(partial(apply, critic))(trained.critic, images)
-    judged = quickly(frozen.judge)(frozen.fold_critic(trained.critic, jnp.float32), images)
+    expected = tiny.jit(partial(apply, critic))(trained.critic, images)
+    judged = tiny.jit(frozen.judge)(frozen.fold_critic(trained.critic, jnp.float32), images)
     np.testing.assert_allclose(judged, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -59,7 +55,7 @@ def test_half_of_the_precision_is_inside_alone(networks):
     _, _, trained = networks
     whole, half = (frozen.fold_generator(trained.generator, t) for t in (jnp.float32, jnp.bfloat16))
     assert {leaf.dtype.name for leaf in jax.tree.leaves(half)} == {"bfloat16"}
-    rough, exact = (quickly(generate)(layers, latents()) for layers in (half, whole))
+    rough, exact = (tiny.jit(generate)(layers, latents()) for layers in (half, whole))
     assert rough.dtype == jnp.float32
     assert 0 < np.abs(rough - exact).mean() < 0.02
     critic = frozen.fold_critic(trained.critic, jnp.bfloat16)

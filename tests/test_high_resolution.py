@@ -295,7 +295,5 @@ def test_the_small_completion_is_blended_as_the_sparse_solver_does_it():
     hole = np.zeros((3, 16, 16, 1), bool)
     hole[0, 4:12, 4:12] = hole[1, :3] = True
     hole[2] = random.random((16, 16, 1)) < 0.7
-    ours = jax.jit(high_resolution.blended, compiler_options=tiny.QUICKLY)(
-        photographs, proposals, hole
-    )
+    ours = tiny.jit(high_resolution.blended)(photographs, proposals, hole)
     np.testing.assert_allclose(ours, blending.poisson(photographs, proposals, hole), atol=2e-3)

@@ -24,7 +24,7 @@ def quickly():
         paint = functools.partial(irregular.free_form, first=first, last=last, size=size)
         return jax.vmap(paint)(key)[..., np.newaxis]
 
-    compiled = functools.partial(jax.jit, static_argnames="size", compiler_options=tiny.QUICKLY)
+    compiled = functools.partial(tiny.jit, static_argnames="size")
     strokes, other = compiled(strokes), compiled(holes.draw, static_argnums=0)
 
     def drawn(kind, key, *, size):

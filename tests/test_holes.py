@@ -32,9 +32,7 @@ def keys_of(*seeds):
     return jax.vmap(jax.random.key)(jnp.array(seeds))
 
 
-quickly = functools.partial(
-    jax.jit, static_argnums=0, static_argnames="size", compiler_options=tiny.QUICKLY
-)
+quickly = functools.partial(tiny.jit, static_argnums=0, static_argnames="size")
 compiled = quickly(holes.draw)
 
 

@@ -16,16 +16,13 @@ BINS = ((0, 10), (1, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 60), (20,
 
 
 @functools.cache
-def strokes(size, bins, each, options=None):
+def strokes(size, bins, each, jit=jax.jit):
     """Holes bool [bins, each, size, size], of the same keys for every bin and size."""
     paint = jax.vmap(lambda key, first, last: irregular.free_form(key, first, last, size=size))
     keys = jax.vmap(jax.random.key)(jnp.tile(jnp.arange(each), len(bins)))
     first, last = jnp.repeat(jnp.array(bins), each, axis=0).T
-    holes = jax.jit(paint, compiler_options=options and dict(options))(keys, first, last)
+    holes = jit(paint)(keys, first, last)
     return np.asarray(holes).reshape(len(bins), each, size, size)
-
-
-QUICKLY = tuple(tiny.QUICKLY.items())
 
 
 def border(hole):
@@ -48,15 +45,15 @@ def test_of_equal_values_the_first_are_the_lowest():
 
 
 @pytest.mark.parametrize(
-    ("size", "each", "options"),
+    ("size", "each", "jit"),
     [
-        (32, 400, None),
-        (37, 2, QUICKLY),
-        pytest.param(64, 24, None, marks=pytest.mark.slow),
+        (32, 400, jax.jit),
+        (37, 2, tiny.jit),
+        pytest.param(64, 24, jax.jit, marks=pytest.mark.slow),
     ],
 )
-def test_every_share_of_strokes_lies_in_its_bin(size, each, options):
-    per_cent = 100 * strokes(size, BINS, each, options).mean((2, 3))
+def test_every_share_of_strokes_lies_in_its_bin(size, each, jit):
+    per_cent = 100 * strokes(size, BINS, each, jit).mean((2, 3))
     first, last = np.array(BINS)[..., np.newaxis].swapaxes(0, 1)
     assert np.all((first < per_cent) & (per_cent <= last))
 
@@ -67,7 +64,7 @@ def test_the_shares_of_a_bin_are_spread_over_it():
 
 
 def test_little_may_be_left():
-    assert np.all(strokes(32, ((98, 99),), 2, QUICKLY).mean((2, 3)) > 0.98)
+    assert np.all(strokes(32, ((98, 99),), 2, tiny.jit).mean((2, 3)) > 0.98)
 
 
 def test_strokes_are_neither_noise_nor_blots():

@@ -1,30 +1,16 @@
 """kill -9 at any moment, then the same command: the bytes of a run that nobody interrupted."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from folders import hole_file, numbered
-
-HERE = Path(__file__).parent
+from processes import script
 
 
 def killed_at(tmp_path, *moments):
     """Deaths and files of the runs in `killed.py`."""
     source = numbered(tmp_path / "in", 20)
     hole = hole_file(tmp_path / "hole.png", (10, 10, 30, 25))
-    ended = subprocess.run(
-        [sys.executable, HERE / "killed.py", source, hole, tmp_path, *map(str, moments)],
-        cwd=HERE,
-        env=os.environ | {"PYTHONPATH": str(HERE.parent)},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return tuple(map(int, ended.stdout.split()))
+    return tuple(map(int, script("killed.py", source, hole, tmp_path, *moments).split()))
 
 
 @pytest.mark.slow

@@ -18,7 +18,6 @@ from searching import (
     keys,
     networks,
     problem,
-    quickly,
     restated_objective,
     restated_scores,
     restated_weight,
@@ -120,7 +119,7 @@ def test_the_search_is_its_optimiser_within_the_box(networks, problem, restated,
     images, hole, start = problem
     settings = LatentSearch(steps=5, optimizer=restated.__name__, **changes)
     weight = restated_weight(np.asarray(hole), settings)
-    gradient = quickly(
+    gradient = tiny.jit(
         jax.grad(lambda z: restated_objective(networks, settings, z, images, weight).sum())
     )
 
@@ -273,7 +272,7 @@ def test_a_vae_is_searched_without_bounds_for_what_is_probable():
     start = 3 * jax.random.normal(jax.random.key(1), (BATCH, model.latent))
     score, way = search(None, settings, pictures, hole, start, where=decoder)
     weight = restated_weight(np.asarray(hole), settings)
-    generate = quickly(decoder.generate)
+    generate = tiny.jit(decoder.generate)
     scores = [
         (weight * jnp.abs(generate(z) - pictures)).sum((1, 2, 3)) + 0.1 * (z**2).sum(1) / 2
         for z in jnp.moveaxis(way, 1, 0)
@@ -289,8 +288,8 @@ def test_a_generator_of_normal_latents_is_searched_from_normal_starts_and_beyond
     networks = Networks(trained.generator, trained.critic)
     settings = LatentSearch(steps=1, rate=1e-7)
     nothing_known = jnp.zeros((BATCH, SIZE, SIZE, 3)), jnp.ones((BATCH, SIZE, SIZE, 1), bool)
-    proposal, *_ = quickly(latent.method(model, settings))(networks, *nothing_known, keys())
+    proposal, *_ = tiny.jit(latent.method(model, settings))(networks, *nothing_known, keys())
     start = draw_starts(keys(), settings, dimensions=8, prior="normal")[:, 0]
     assert np.abs(start).max() > 1
-    generated = quickly(space_of(model, networks, settings).generate)(start)
+    generated = tiny.jit(space_of(model, networks, settings).generate)(start)
     np.testing.assert_allclose(proposal, generated, atol=1e-4)

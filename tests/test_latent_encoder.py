@@ -1,6 +1,5 @@
 """A latent encoder learns to guess z from the known pixels, of a DCGAN that stays as it is."""
 
-import functools
 import shutil
 from dataclasses import replace
 
@@ -37,12 +36,12 @@ def begun(run):
 
 @pytest.fixture(scope="module")
 def update():
-    return jax.jit(systems.build(RUN).step, compiler_options=tiny.QUICKLY)
+    return tiny.jit(systems.build(RUN).step)
 
 
 @pytest.mark.parametrize("run", [RUN, MAPS], ids=["z", "maps"])
 def test_every_weight_learns_and_the_dcgan_stays_as_it_is(run):
-    update = jax.jit(systems.build(run).step, compiler_options=tiny.QUICKLY)
+    update = tiny.jit(systems.build(run).step)
     before = begun(run)
     after, scalars = update(before, tiny.batch(0) / 127.5 - 1, keys(16))
     learned, fixed = (
@@ -71,7 +70,7 @@ def test_the_losses_are_those_of_the_config_by_hand():
     model = replace(RUN.model, photographs=1.0, holes=("center",), hole_weight=3.0)
     run = replace(RUN, model=model)
     game, images = untrained.game(run), tiny.batch(0)[:8] / np.float32(127.5) - 1
-    step = jax.jit(systems.build(run).step, compiler_options=tiny.QUICKLY)
+    step = tiny.jit(systems.build(run).step)
     _, scalars = step(game, images, keys(8))
     assert scalars["loss/latent"] == 0
     assert scalars["loss/encoder"] == pytest.approx(float(scalars["loss/reconstruction"]))
@@ -80,7 +79,7 @@ def test_the_losses_are_those_of_the_config_by_hand():
     variables = {"params": game.generator.params, "batch_stats": game.generator.batch_stats}
     generator, _ = modules(model.dcgan, size=32)
 
-    @functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
+    @tiny.jit
     def reconstructed(images):
         seen = systems.latent_encoder.see(images, HOLE)
         guess, _ = module.apply(variables, seen, train=True, mutable=["batch_stats"])
@@ -100,7 +99,7 @@ def test_a_search_begins_where_the_encoder_says(run):
         complete = methods.build(Inpainting(model="a run", latent=settings), trained, mesh)
     images = tiny.batch(0)[:8] / np.float32(127.5) - 1
 
-    @functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
+    @tiny.jit
     def guessed(images):
         space = space_of(run.model, Networks(trained.generator, None), settings)
         guess = space.guess(jnp.where(HOLE, 0.0, images), HOLE)
@@ -133,9 +132,8 @@ def test_that_start_needs_a_run_with_an_encoder():
 def test_a_run_takes_the_dcgan_along_and_resumes_without_the_other_run(tmp_path):
     run = untrained.workdir(tmp_path / "dcgan", tiny.dcgan())
     config = replace(RUN, model=replace(RUN.model, run=run), steps=3, batch_size=8)
-    asked = iter(range(3))
     with tiny.built_once():
-        assert train(config, tmp_path / "encoder", stopped=lambda: next(asked) == 2) == 2
+        assert train(config, tmp_path / "encoder", stopped=tiny.after(2)) == 2
         theirs = checkpointing.load(tmp_path / "dcgan")
         shutil.rmtree(run)
         assert train(config, tmp_path / "encoder") == 3

@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 import tiny
-import untrained
+from converting import CRITIC, STATE
 from safetensors.numpy import save_file
 
 from ce_jax.config import ContextEncoder, Data, Dcgan, Frame, Training
@@ -45,13 +45,6 @@ def keys_of(networks, role):
         entry.key: entry.there(np.broadcast_to(nothing, layout.ours[entry.path].shape)).shape
         for entry in layout.entries
     }
-
-
-STATE, CRITIC = (
-    layouts.to_state_dict(layouts.layout_of(trained, role))
-    for trained in [untrained.networks(tiny.dcgan())]
-    for role in ("generator", "critic")
-)
 
 
 def changed(**replaced):

@@ -4,7 +4,6 @@ Four devices are shared out over one, two or four processes. Between two and fou
 go over the same wires, the numbers are bit-equal; beside one process, they agree to 1e-5.
 """
 
-import os
 import re
 import shutil
 import signal
@@ -17,7 +16,7 @@ import numpy as np
 import pytest
 from folders import hole_file, numbered
 from killed import visible
-from processes import ROOT, TINY, ended, free_port, scalars, started, trained, training
+from processes import ROOT, TINY, ended, free_port, scalars, script, started, trained, training
 
 HERE = Path(__file__).parent
 DEVICES = 4
@@ -128,15 +127,7 @@ def test_when_one_of_two_is_killed_the_other_ends_and_both_continue(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_killed_at_ten_moments_equals_an_uninterrupted_one(tmp_path):
-    ended = subprocess.run(
-        [sys.executable, HERE / "killed_training.py", tmp_path, "0", "10"],
-        cwd=HERE,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert len(ended.stdout.splitlines()) == 10
+    assert len(script("killed_training.py", tmp_path, 0, 10).splitlines()) == 10
 
 
 @pytest.mark.slow
@@ -213,13 +204,5 @@ def wait_for_lines(workdir, count, processes):
 
 @pytest.mark.slow
 def test_a_run_lives_in_an_object_store_as_on_a_disk(tmp_path):
-    ended = subprocess.run(
-        [sys.executable, HERE / "stored.py", tmp_path],
-        cwd=HERE,
-        env=os.environ | {"PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stderr
     kept = "config.json history.jsonl pictures/N.png report.html scalars.jsonl tensorboard/events"
-    assert ended.stdout.startswith(kept)
+    assert script("stored.py", tmp_path).startswith(kept)

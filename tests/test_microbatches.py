@@ -16,8 +16,6 @@ from ce_jax.models.layers import BatchNorm
 from ce_jax.state import Game, Network, apply
 from ce_jax.systems import dcgan
 
-compiled = functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
-
 
 class Painter(nn.Module):
     """z -> images [b, 2, 2, 3], without BatchNorm."""
@@ -52,7 +50,7 @@ def test_the_step_of_both_players_is_that_of_the_whole_batch():
         generator = Network(Painter(), optax.sgd(0.5), parts=parts)
         critic = Network(Judge(), optax.sgd(0.5), parts=parts)
 
-        @compiled
+        @tiny.jit
         def step(images, keys):
             game = Game(
                 generator.init(jax.random.key(1), jnp.zeros((1, 5))),
@@ -83,9 +81,9 @@ def test_batch_norm_normalises_each_part_and_remembers_the_mean_of_them():
     x = np.random.default_rng(0).normal(2, 3, (12, 5)).astype(np.float32)
     network = Network(Normal(), optax.sgd(1.0), parts=3)
     player = network.init(jax.random.key(0), x)
-    outputs, kept = compiled(network.forward)(player.params, player.batch_stats, x)
+    outputs, kept = tiny.jit(network.forward)(player.params, player.batch_stats, x)
     alone = replace(network, parts=1)
-    forward = compiled(alone.forward)
+    forward = tiny.jit(alone.forward)
     parts = [forward(player.params, player.batch_stats, x[part::3]) for part in range(3)]
     for part, (expected, _) in enumerate(parts):
         np.testing.assert_allclose(outputs[part::3], expected, rtol=1e-5, atol=1e-5)

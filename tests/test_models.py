@@ -4,13 +4,11 @@ After a change of `tests/golden/initialisers.txt` that is meant: UPDATE_GOLDEN=1
 and say in the commit why every number of weights or spread of starting values moved.
 """
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import QUICKLY
+import tiny
 
 from ce_jax import losses
 from ce_jax.models import context_encoder, dcgan, vae
@@ -93,9 +91,7 @@ def test_a_softmax_over_two_classes_is_the_sigmoid_of_their_difference():
         return jnp.sum(losses.adversarial_loss(logit)), (jax.nn.sigmoid(logit), logit)
 
     ours, theirs = (
-        jax.jit(jax.value_and_grad(loss, (0, 1), has_aux=True), compiler_options=QUICKLY)(
-            kernel, images
-        )
+        tiny.jit(jax.value_and_grad(loss, (0, 1), has_aux=True))(kernel, images)
         for loss, kernel in (
             (two_classes, jnp.concatenate([-kernel / 2, kernel / 2], axis=1)),
             (one_logit, kernel),
@@ -114,7 +110,7 @@ def test_a_vae_draws_z_with_the_mean_and_the_spread_of_its_encoder():
     images = jax.random.uniform(jax.random.key(0), (3, 32, 32, 3), minval=-1.0)
     noise = jax.random.normal(jax.random.key(1), (3, 20))
 
-    @functools.partial(jax.jit, compiler_options=QUICKLY)
+    @tiny.jit
     def seen_and_decoded(variables):
         seen = module.apply(variables, images, noise, train=False)
         z = seen.mean + jnp.exp(seen.log_variance) ** 0.5 * noise
@@ -171,20 +167,14 @@ SMALL = {
 
 def started(module, *shapes):
     """Starting values, compiled as quickly as possible."""
-    init = jax.jit(lambda key, *x: module.init(key, *x, train=False), compiler_options=QUICKLY)
+    init = tiny.jit(lambda key, *x: module.init(key, *x, train=False))
     return jax.device_get(init(jax.random.key(0), *(jnp.zeros((1, *shape)) for shape in shapes)))
 
 
-def test_starting_values_have_the_committed_names_shapes_and_spread(golden):
-    lines = []
-    for name, (module, *shapes) in (SMALL | {"vae32": (autoencoder(), (32, 32, 3), (20,))}).items():
-        for path, leaf in jax.tree_util.tree_leaves_with_path(started(module, *shapes)):
-            where = "/".join(str(key.key) for key in path)
-            sides = "x".join(map(str, leaf.shape))
-            # Three decimals: the numbers of a key are firm, the last bits of a logarithm are not.
-            lines.append(f"{name}/{where} {sides} {leaf.mean():.3f} {leaf.std():.3f}")
-    found = "\n".join(lines).replace("-0.000", "0.000") + "\n"
-    assert found == golden("initialisers.txt", found), "if this is meant: UPDATE_GOLDEN=1 pytest"
+def test_starting_values_have_the_committed_names_shapes_and_spread(assert_committed_start):
+    modules = SMALL | {"vae32": (autoencoder(), (32, 32, 3), (20,))}
+    starts = ({name: started(*of)} for name, of in modules.items())
+    assert_committed_start("initialisers", *starts)
 
 
 LONG = "context_encoder32"  # to compile; but for one layer it is channel_wise32
@@ -203,7 +193,7 @@ def test_an_image_depends_on_its_batch_mates_in_training_only(module, shape):
     # Larger weights than at the start, as after training: nothing drowns in the stored statistics.
     variables = jax.tree.map(lambda leaf: 5 * leaf, started(module, shape))
 
-    @functools.partial(jax.jit, compiler_options=QUICKLY)
+    @tiny.jit
     def both(variables, batch):
         trained, updated = module.apply(variables, batch, train=True, mutable=["batch_stats"])
         return trained, module.apply(variables, batch, train=False), updated
@@ -241,7 +231,7 @@ def test_a_network_that_has_learned_nothing_says_the_smooth_fill_if_it_is_residu
     module = context_encoder.ContextEncoder(32, 4, 8, skips=True, residual=True)
     variables = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape), variables_of(module, 32, 32, 4)[0])
 
-    @functools.partial(jax.jit, compiler_options=QUICKLY)
+    @tiny.jit
     def said_and_shown(images, hole):
         shown = context_encoder.paint(images, hole, colour=None, hole_channel=True)
         return module.apply(variables, shown, train=False), smooth_fill(images, hole)

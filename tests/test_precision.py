@@ -84,7 +84,7 @@ def test_sums_are_taken_in_float32_and_rounded_once(form):
     ):
         sides = {"side": 4} if name == "correlate" else {}
         function = functools.partial(getattr(convolution, f"_{name}_{form}"), **sides)
-        compiled = jax.jit(function, compiler_options=tiny.QUICKLY)
+        compiled = tiny.jit(function)
         found, expected = (compiled(some[left], some[right]) for some in (arrays, exact))
         assert found.dtype == (jnp.float32 if name == "correlate" else jnp.bfloat16)
         tolerance = {"rtol": unit, "atol": 1e-4}
@@ -96,7 +96,7 @@ def test_a_float32_kernel_gets_a_float32_gradient_that_was_never_rounded():
     images = jnp.asarray(random.standard_normal(SHAPES["large"]), jnp.bfloat16)
     kernel = jnp.asarray(random.standard_normal(SHAPES["kernel"]), jnp.float32)
 
-    @functools.partial(jax.jit, compiler_options=tiny.QUICKLY)
+    @tiny.jit
     @jax.grad
     def slope(kernel):
         return jnp.sum(convolution.downsample(images, kernel).astype(jnp.float32))
@@ -113,9 +113,7 @@ def test_what_looks_at_a_network_does_so_in_float32():
     images = np.zeros((4, 32, 32, 3), np.float32)
     variables = tiny.start(ROUGH).exhibit
     exact, rough = (
-        jax.jit(systems.build(run).preview, compiler_options=tiny.QUICKLY)(
-            variables, images, jax.random.clone(z_keys)
-        )
+        tiny.jit(systems.build(run).preview)(variables, images, jax.random.clone(z_keys))
         for run in (tiny.dcgan(), ROUGH)
     )
     np.testing.assert_array_equal(exact, rough)

@@ -4,13 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tiny import QUICKLY
+import tiny
 
 from ce_jax import blending, holes
 from ce_jax.models import smooth_fill as module
 
 SIZE = 32
-smooth_fill = jax.jit(module.smooth_fill, compiler_options=QUICKLY)
+smooth_fill = tiny.jit(module.smooth_fill)
 
 
 @pytest.mark.parametrize("kind", ["center", "random:0.8", "half", "pattern", "blocks:0.25"])

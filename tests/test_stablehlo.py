@@ -8,20 +8,12 @@ import numpy as np
 import pytest
 import tiny
 import untrained
+from converting import images_of, ours_of
 
 from ce_jax import releases
 from ce_jax.convert.__main__ import main
 from ce_jax.models.latent_encoder import see
-from ce_jax.state import apply
 from ce_jax.systems import context_encoder, dcgan, latent_encoder
-
-
-def images_of(size, count=3):
-    return np.random.default_rng(size).uniform(-1, 1, (count, size, size, 3)).astype(np.float32)
-
-
-def ours_of(module, variables, *inputs):
-    return jax.jit(lambda *x: apply(module, variables, *x), compiler_options=tiny.QUICKLY)(*inputs)
 
 
 def programs_of(trained, folder):
@@ -32,10 +24,7 @@ def programs_of(trained, folder):
     paths = sorted((folder / "programs").iterdir())
     found = {path.stem: jax.export.deserialize(bytearray(path.read_bytes())) for path in paths}
     assert all(program.platforms == ("cpu", "cuda", "tpu") for program in found.values())
-    return {
-        name: jax.jit(program.call, compiler_options=tiny.QUICKLY)
-        for name, program in found.items()
-    }
+    return {name: tiny.jit(program.call) for name, program in found.items()}
 
 
 HOLE = np.zeros((3, 32, 32, 1), bool)

@@ -26,7 +26,7 @@ def space():
 
 def drawn(space, count):
     draw = partial(draw_pool, jax.random.key(0), space, count)
-    return jax.jit(draw, compiler_options=tiny.QUICKLY)()
+    return tiny.jit(draw)()
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_a_pool_holds_z_and_its_images_in_whole_parts(space, pool):
     assert np.abs(pool.z).max() <= 1
     assert len(np.unique(pool.z, axis=0)) == 2 * POOL_PART
     some = slice(POOL_PART - 2, POOL_PART + 2)
-    generate = jax.jit(space.generate, compiler_options=tiny.QUICKLY)
+    generate = tiny.jit(space.generate)
     expected = images.to_uint8(generate(pool.z[some])).astype(int)
     assert np.abs(pool.images[some].astype(int) - expected).max() <= 1  # a batch of another size
 

@@ -68,9 +68,8 @@ def test_a_run_begun_with_pmap_goes_on_with_jit(tmp_path):
     whole, half = tmp_path / "whole", tmp_path / "half"
     with tiny.quickly():
         train(tiny.dcgan(), whole)
-        asked = iter(range(3))
         begun = tiny.dcgan(sharding=Sharding(mode="pmap"))
-        assert train(begun, half, stopped=lambda: next(asked) == 2) == 2
+        assert train(begun, half, stopped=tiny.after(2)) == 2
         assert train(tiny.dcgan(), half) == 4
     ours, theirs = (scalars_of(workdir) for workdir in (half, whole))
     for line, expected in zip(ours, theirs, strict=True):

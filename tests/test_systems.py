@@ -5,7 +5,6 @@ say in the commit why the first steps of a training come out differently.
 """
 
 import functools
-import json
 
 import jax
 import jax.numpy as jnp
@@ -38,13 +37,9 @@ every_kind = pytest.mark.parametrize(
 
 
 @every_kind
-def test_the_first_steps_have_the_committed_scalars(kind, golden):
-    """Within 0.2 %: Adam divides by gradients near 0, which enlarges the last bits of a sum."""
+def test_the_first_steps_have_the_committed_scalars(kind, assert_committed_steps):
     _, found = tiny.play(tiny.EVERY_KIND[kind], *map(tiny.batch, range(3)))
-    expected = json.loads(golden(f"steps_{kind}.json", json.dumps(found, indent=1) + "\n"))
-    for step, (ours, theirs) in enumerate(zip(found, expected, strict=True), start=1):
-        complaint = f"step {step}; if this is meant: UPDATE_GOLDEN=1 pytest"
-        assert ours == pytest.approx(theirs, rel=2e-3), complaint
+    assert_committed_steps(kind, found)
 
 
 @every_kind
@@ -194,7 +189,7 @@ def test_a_generator_that_learns_twice_sees_the_same_critic_and_the_same_z():
         painter = jax.jit(generator.init)(jax.random.key(1), z)
         judge = jax.jit(critic.init)(jax.random.key(2), images)
 
-    @functools.partial(jax.jit, static_argnums=0, compiler_options=tiny.QUICKLY)
+    @functools.partial(tiny.jit, static_argnums=0)
     def after(times):
         return dcgan.step(
             Game(painter, judge, None, jnp.zeros((), jnp.int32)),
@@ -213,7 +208,7 @@ def test_a_generator_that_learns_twice_sees_the_same_critic_and_the_same_z():
         fakes, batch_stats = generator.forward(params, once.generator.batch_stats, z)
         return adversarial(critic, once.critic, fakes), batch_stats
 
-    slope = jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=tiny.QUICKLY)
+    slope = tiny.jit(jax.value_and_grad(loss, has_aux=True))
     (value, batch_stats), gradient = slope(once.generator.params)
     expected = jax.tree.map(lambda w, g: w - 0.1 * g, once.generator.params, gradient)
     close = functools.partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
@@ -235,7 +230,7 @@ def test_the_loss_of_a_vae_is_the_bound_with_its_divergence_weighed():
 def test_a_vae_shows_photographs_reconstructions_and_samples():
     experiment = tiny.vae()
     images = jax.random.uniform(jax.random.key(0), (2, 32, 32, 3), minval=-1.0)
-    preview = jax.jit(systems.build(experiment).preview, compiler_options=tiny.QUICKLY)
+    preview = tiny.jit(systems.build(experiment).preview)
     variables = untrained.networks(experiment).generator
     seen, other = (np.asarray(preview(variables, x, keys_of(2))) for x in (images, -images))
     truth, reconstruction, sample = np.moveaxis(seen, 1, 0)

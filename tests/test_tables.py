@@ -9,8 +9,6 @@ from pathlib import Path
 import browser
 import numpy as np
 import pytest
-import tiny
-import untrained
 from folders import laplace, latent, numbered, truncated
 
 from ce_jax import batch, loading
@@ -21,12 +19,6 @@ from ce_jax.metrics import Estimate
 from ce_jax.table_files import Result, write_tables
 from ce_jax.table_report import write_page
 from ce_jax.tables import cells, tabulate
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    """A network that was trained on bundled:digits[:64]."""
-    return untrained.workdir(tmp_path_factory.mktemp("model") / "dcgan", tiny.dcgan())
 
 
 @pytest.fixture

@@ -36,12 +36,6 @@ def built_once():
         yield
 
 
-def after(steps):
-    """Asks a run to stop after so many further steps."""
-    asked = iter(range(steps + 1))
-    return lambda: next(asked) == steps
-
-
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     """Kind -> the work directory of a whole run; to be copied before it is changed."""
@@ -78,7 +72,7 @@ def assert_same_run(workdir, other, experiment):
 @both_kinds
 def test_four_steps_are_two_and_two_more_bit_for_bit(kind, uninterrupted, tmp_path):
     experiment, workdir = tiny.EVERY_KIND[kind], tmp_path / "run"
-    assert training.train(experiment, workdir, stopped=after(2)) == 2
+    assert training.train(experiment, workdir, stopped=tiny.after(2)) == 2
     assert steps_on_disk(workdir) == [2]
     assert training.train(experiment, workdir) == 4
     assert_same_run(workdir, uninterrupted(kind), experiment)
@@ -86,11 +80,11 @@ def test_four_steps_are_two_and_two_more_bit_for_bit(kind, uninterrupted, tmp_pa
 
 def test_a_run_that_is_stopped_anywhere_saves_and_loses_nothing(uninterrupted, tmp_path):
     workdir = tmp_path / "run"
-    assert training.train(tiny.dcgan(), workdir, stopped=after(0)) == 0
+    assert training.train(tiny.dcgan(), workdir, stopped=tiny.after(0)) == 0
     assert steps_on_disk(workdir) == []
-    assert training.train(tiny.dcgan(), workdir, stopped=after(1)) == 1
+    assert training.train(tiny.dcgan(), workdir, stopped=tiny.after(1)) == 1
     assert scalars(workdir) == scalars(uninterrupted())[:1]
-    assert training.train(tiny.dcgan(), workdir, stopped=after(2)) == 3
+    assert training.train(tiny.dcgan(), workdir, stopped=tiny.after(2)) == 3
     assert steps_on_disk(workdir) == [1, 2, 3]
     assert training.train(tiny.dcgan(), workdir) == 4
     assert steps_on_disk(workdir) == [2, 3, 4]

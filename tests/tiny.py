@@ -26,6 +26,8 @@ from ce_jax.state import Game
 # XLA then takes less than half of the time, and what runs once is none the slower for it.
 QUICKLY = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": False}
 
+jit = functools.partial(jax.jit, compiler_options=QUICKLY)
+
 # The same operations as in earnest: two programs then agree to the last bit where they would there.
 EXACTLY = {"xla_backend_optimization_level": "0"}
 
@@ -183,6 +185,12 @@ def start(experiment: Training) -> Game:
     """The state of step 0, on the host."""
     with quickly():
         return jax.device_get(jax.jit(systems.build(experiment).init)(jax.random.key(0)))
+
+
+def after(steps: int) -> Callable[[], bool]:
+    """Asks a run to stop after so many further steps."""
+    asked = iter(range(steps + 1))
+    return lambda: next(asked) == steps
 
 
 def batch(seed: int, *, size: int = 16, side: int = 32) -> np.ndarray:
