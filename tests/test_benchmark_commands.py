@@ -1,6 +1,7 @@
 """The benchmarks that are commands of their own: what they count, and what they refuse."""
 
 import json
+import sys
 
 import pytest
 from folders import numbered
@@ -30,7 +31,7 @@ def test_wrong_usage_is_told_before_anything_is_done(main, words, told, capsys):
     assert told in capsys.readouterr().err
 
 
-def test_waiting_takes_what_inpainting_takes_and_does_nothing_twice(tmp_path, capsys):
+def test_waiting_takes_what_inpainting_takes_and_does_nothing_twice(tmp_path, capsys, monkeypatch):
     config = "from ce_jax.config import Inpainting\n"
     config += "get_config = lambda: Inpainting(method='laplace')  # of no frame\n"
     (tmp_path / "mine.py").write_text(config)
@@ -38,6 +39,7 @@ def test_waiting_takes_what_inpainting_takes_and_does_nothing_twice(tmp_path, ca
     images = numbered(tmp_path / "broken", 9)
     words = [str(tmp_path / "mine.py"), "--images", images, "--holes", "center"]
     words += ["--output", str(tmp_path / "out"), "--batch-size", "8", "--frame.size", "32"]
+    monkeypatch.setattr(sys, "argv", ["waiting", *words])
     assert waiting.main(words) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["batches"] == 2

@@ -28,8 +28,8 @@ def test_operations_are_counted_where_jax_may_not_use_the_processor(monkeypatch)
 
     with monkeypatch.context() as patched:
         patched.setattr(jax, "local_devices", refuse)
-        found = arithmetic.cost(lambda x: x @ x, jnp.zeros((8, 8)))
-    assert found.flops == 2 * 8**3
+        found = arithmetic.flops(lambda x: x @ x, jnp.zeros((8, 8)))
+    assert found == 2 * 8**3
 
 
 @pytest.mark.slow
