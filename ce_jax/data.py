@@ -127,7 +127,11 @@ def rows_of_batches(
                 stand_ins = _random(config, "stand-in", step, row)
                 while found is None:
                     found = pictures.square(int(stand_ins.integers(count)), (top, left))
-            square[:] = found[:, ::-1] if data.flip and mirrored < 0.5 else found
+            if data.flip and mirrored < 0.5:
+                for channel in range(3):  # of all at once, NumPy copies three bytes at a time
+                    square[..., channel] = found[:, ::-1, channel]
+            else:
+                square[:] = found
         return squares
 
     return grain.MapDataset.range(start, sys.maxsize // config.batch_size).map(batch)

@@ -3,6 +3,7 @@
 The file lies in the folder for temporary files. The system holds in memory what it has room for.
 """
 
+import math
 import mmap
 import os
 import shutil
@@ -60,5 +61,4 @@ class Shelf:
         if (found := self._places.get(number)) is None:
             return None
         place, shape = found
-        count = int(np.prod(shape))
-        return np.frombuffer(self._bytes, np.uint8, count, place).reshape(shape)
+        return np.frombuffer(self._bytes, np.uint8, math.prod(shape), place).reshape(shape)
