@@ -6,21 +6,10 @@ import os
 import re
 import signal
 
-import numpy as np
 import pytest
+from folders import numbered
 
 from ce_jax import commands, images, training
-
-
-def photographs(folder, count, broken=0):
-    folder.mkdir()
-    random = np.random.default_rng(0)
-    for number in range(count):
-        pixels = random.integers(0, 256, (32, 32, 3), np.uint8)
-        images.write_png(folder / f"{number:02}.png", pixels)
-    for number in range(broken):
-        (folder / f"broken{number}.png").write_bytes(b"no picture")
-    return f"folder:{folder}"
 
 
 def laplace(source, output, *more):
@@ -31,7 +20,10 @@ def laplace(source, output, *more):
 
 @pytest.mark.parametrize(("good", "broken", "code"), [(2, 0, 0), (2, 1, 3), (0, 2, 4)])
 def test_the_exit_code_tells_how_many_images_were_completed(command, tmp_path, good, broken, code):
-    source = photographs(tmp_path / "in", good, broken)
+    source = numbered(tmp_path / "in", good)
+    (tmp_path / "in").mkdir(exist_ok=True)
+    for number in range(broken):
+        (tmp_path / "in" / f"broken{number}.png").write_bytes(b"no picture")
     ended, out, _ = command("inpaint.py", *laplace(source, tmp_path / "out"))
     assert ended == code
     told = f"{good} of {good + broken} images completed, {broken} failed; report: "
@@ -70,7 +62,7 @@ def test_the_first_signal_is_a_request_and_the_second_takes_effect(number, capfd
 def test_an_inpainting_that_is_stopped_keeps_what_is_done_and_continues(
     command, tmp_path, monkeypatch
 ):
-    arguments = laplace(photographs(tmp_path / "in", 20), tmp_path / "out")
+    arguments = laplace(numbered(tmp_path / "in", 20), tmp_path / "out")
     write, written = images.write_png, itertools.count()
 
     def write_and_stop(*file):
@@ -90,7 +82,7 @@ def test_an_inpainting_that_is_stopped_keeps_what_is_done_and_continues(
 
 
 def test_holes_are_drawn_for_other_programs(command, tmp_path):
-    source = photographs(tmp_path / "in", 2)
+    source = numbered(tmp_path / "in", 2)
     drawing = "draw_holes.py", "block:9", "--images", source, "--size", "16", "--output"
     code, out, error = command(*drawing, tmp_path / "holes")
     assert (code, error) == (0, "")
@@ -110,7 +102,7 @@ def test_holes_are_drawn_for_other_programs(command, tmp_path):
     ],
 )
 def test_holes_that_cannot_be_drawn_are_refused_in_one_line(command, tmp_path, holes, more, told):
-    source = photographs(tmp_path / "in", 1)
+    source = numbered(tmp_path / "in", 1)
     output = tmp_path / "holes"
     code, out, error = command(
         "draw_holes.py", holes, "--images", source, "--output", output, *more

@@ -2,13 +2,10 @@
 
 import numpy as np
 import pytest
+from folders import noise
 from PIL import Image
 
 from ce_jax import images
-
-
-def _photograph(height, width, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def cut(picture, *, size, at, **options):
@@ -17,19 +14,19 @@ def cut(picture, *, size, at, **options):
 
 
 def test_a_picture_of_the_right_size_is_framed_untouched():
-    picture = _photograph(64, 64)
+    picture = noise(0, 64, 64)
     assert images.frame(picture, size=64, shorter_side=80) is picture
     assert cut(picture, size=64, shorter_side=80, at=(0, 1)) is picture
 
 
 def test_the_usual_frame_of_celeba_is_a_pure_crop():
-    picture = _photograph(109, 89)
+    picture = noise(0, 109, 89)
     framed = images.frame(picture, box=(12, 25, 76, 89), size=64)
     np.testing.assert_array_equal(framed, picture[25:89, 12:76])
 
 
 def test_the_crop_is_central_unless_told_otherwise():
-    picture = _photograph(8, 13)
+    picture = noise(0, 8, 13)
     np.testing.assert_array_equal(images.frame(picture, size=8), picture[:, 2:10])
     np.testing.assert_array_equal(cut(picture, size=8, at=(1, 0)), picture[:, :8])
     np.testing.assert_array_equal(cut(picture, size=8, at=(0, 1)), picture[:, 5:])
@@ -41,7 +38,7 @@ def test_the_crop_is_central_unless_told_otherwise():
 @pytest.mark.parametrize("size, shorter_side", [(16, None), (16, 23), (32, None)])
 def test_any_photograph_and_its_hole_become_squares(height, width, size, shorter_side):
     options = {"size": size, "shorter_side": shorter_side, "at": (0.3, 0.9)}
-    assert cut(_photograph(height, width), **options).shape == (size, size, 3)
+    assert cut(noise(0, height, width), **options).shape == (size, size, 3)
     hole = np.random.default_rng(1).random((height, width, 1)) < 0.5
     framed = cut(hole, nearest=True, **options)
     assert framed.shape == (size, size, 1)
@@ -49,7 +46,7 @@ def test_any_photograph_and_its_hole_become_squares(height, width, size, shorter
 
 
 def test_resizing_is_pillows_antialiased_bicubic():
-    picture = _photograph(60, 45)
+    picture = noise(0, 60, 45)
     resized = Image.fromarray(picture).resize((30, 40), Image.Resampling.BICUBIC)
     expected = np.asarray(resized)[5:35]
     np.testing.assert_array_equal(images.frame(picture, size=30), expected)
@@ -73,11 +70,11 @@ def test_a_hole_follows_its_photograph_through_the_frame():
 )
 def test_a_box_outside_the_picture_is_refused(box):
     with pytest.raises(ValueError, match=r"not inside the picture of 10 x 8 pixels"):
-        images.frame(_photograph(8, 10), size=4, box=box)
+        images.frame(noise(0, 8, 10), size=4, box=box)
 
 
 def test_a_frame_that_cannot_be_is_refused():
-    picture = _photograph(8, 10)
+    picture = noise(0, 8, 10)
     with pytest.raises(ValueError, match="shorter_side is 3; it must be at least size, 4"):
         images.frame(picture, size=4, shorter_side=3)
     with pytest.raises(ValueError, match="both fractions"):
@@ -85,7 +82,7 @@ def test_a_frame_that_cannot_be_is_refused():
     with pytest.raises(ValueError, match="nearest=True"):
         images.frame(picture[..., :1] > 9, size=4)
     with pytest.raises(images.UnreadableImage, match="too elongated"):
-        images.frame(_photograph(1, 300), size=4)
+        images.frame(noise(0, 1, 300), size=4)
 
 
 def test_a_grid_shows_every_picture_once_on_white():

@@ -8,13 +8,10 @@ import zlib
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from folders import noise
 from PIL import Image
 
 from ce_jax import images
-
-
-def _photograph(height, width, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 def _encoded(picture, format="PNG", **options):
@@ -25,9 +22,9 @@ def _encoded(picture, format="PNG", **options):
 
 
 def test_a_written_png_reads_back_equal_and_leaves_nothing_else(tmp_path):
-    picture = _photograph(5, 7)
+    picture = noise(0, 5, 7)
     path = tmp_path / "new" / "folder" / "picture.png"
-    images.write_png(path, _photograph(3, 3))
+    images.write_png(path, noise(0, 3, 3))
     images.write_png(path, picture)
     np.testing.assert_array_equal(images.read(path), picture)
     assert os.listdir(path.parent) == ["picture.png"]
@@ -35,14 +32,14 @@ def test_a_written_png_reads_back_equal_and_leaves_nothing_else(tmp_path):
 
 def test_a_failed_write_keeps_what_was_there(tmp_path, monkeypatch):
     path = tmp_path / "picture.png"
-    images.write_png(path, _photograph(4, 4))
+    images.write_png(path, noise(0, 4, 4))
 
     def disk_full(descriptor):
         raise OSError("No space left on device")
 
     monkeypatch.setattr(os, "fsync", disk_full)
     with pytest.raises(OSError, match="No space"):
-        images.write_png(path, _photograph(8, 8))
+        images.write_png(path, noise(0, 8, 8))
     assert images.read(path).shape == (4, 4, 3)
     assert os.listdir(tmp_path) == ["picture.png"]
 
@@ -54,7 +51,7 @@ def test_only_uint8_rgb_is_written(tmp_path, picture):
 
 
 def test_alpha_is_dropped_and_hidden_colours_stay():
-    rgb = _photograph(4, 6)
+    rgb = noise(0, 4, 6)
     alpha = np.arange(24, dtype=np.uint8).reshape(4, 6, 1)
     for format in ("PNG", "TIFF"):
         file = _encoded(np.concatenate([rgb, alpha], axis=-1), format)
@@ -77,7 +74,7 @@ def test_grey_becomes_three_equal_channels():
 def test_a_palette_becomes_its_colours(transparency):
     picture = Image.fromarray(np.arange(16, dtype=np.uint8).reshape(4, 4))
     picture = Image.frombytes("P", picture.size, picture.tobytes())
-    palette = _photograph(16, 1)[:, 0]
+    palette = noise(0, 16, 1)[:, 0]
     picture.putpalette(palette.tobytes())
     options = {} if transparency is None else {"transparency": transparency}
     read = images.read(_encoded(picture, **options))
@@ -118,7 +115,7 @@ def test_floating_point_from_0_to_1_is_scaled_and_anything_else_refused():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_undone(orientation):
-    upright = _photograph(4, 6)
+    upright = noise(0, 4, 6)
     stored = {
         1: upright,
         2: upright[:, ::-1],
@@ -137,14 +134,14 @@ def test_exif_orientation_is_undone(orientation):
 
 @pytest.mark.parametrize("exif", [b"Exif\0\0garbage", b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01"])
 def test_damaged_exif_does_not_cost_the_picture(exif):
-    picture = _photograph(4, 6)
+    picture = noise(0, 4, 6)
     np.testing.assert_array_equal(images.read(_encoded(picture, exif=exif)), picture)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF", "WEBP", "BMP"])
 @pytest.mark.parametrize("share", [0.05, 0.5, 0.95])
 def test_a_truncated_file_is_refused_by_name(tmp_path, format, share):
-    whole = _encoded(_photograph(64, 64), format)
+    whole = _encoded(noise(0, 64, 64), format)
     path = tmp_path / "half a picture"
     path.write_bytes(whole[: int(len(whole) * share)])
     with pytest.raises(images.UnreadableImage, match=r"^.*half a picture: [^\n]+$"):
@@ -165,7 +162,7 @@ def test_what_is_no_image_is_refused_in_one_line(tmp_path):
 
 @pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
 def test_several_frames_are_refused(format):
-    frames = [Image.fromarray(_photograph(8, 8, seed)) for seed in range(3)]
+    frames = [Image.fromarray(noise(seed, 8, 8)) for seed in range(3)]
     file = _encoded(frames[0], format, save_all=True, append_images=frames[1:])
     with pytest.raises(images.UnreadableImage, match="several frames"):
         images.read(file)
@@ -190,7 +187,7 @@ def test_a_bomb_is_refused_from_its_header(monkeypatch):
         images.read(png(20_000, 20_000))
     monkeypatch.setattr(images, "MAX_PIXELS", 100)
     with pytest.raises(images.UnreadableImage, match="12 x 10 pixels, more than the limit of 100"):
-        images.read(_encoded(_photograph(10, 12)))
+        images.read(_encoded(noise(0, 10, 12)))
 
 
 @pytest.mark.parametrize("xp", [np, jnp])
@@ -227,8 +224,7 @@ def jpeg(image, **options):
     ],
 )
 def test_a_plain_jpeg_has_the_pixels_of_pillow_without_asking_it(monkeypatch, mode, options):
-    noise = np.random.default_rng(0).integers(0, 256, (37, 51, 3), np.uint8)
-    data = jpeg(Image.fromarray(noise).convert(mode), **options)
+    data = jpeg(Image.fromarray(noise(0, 37, 51)).convert(mode), **options)
     expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
     monkeypatch.setattr(images, "decode", lambda *_, **__: pytest.fail("Pillow was asked"))
     np.testing.assert_array_equal(images.read(data), expected)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from folders import noise
 
 from ce_jax import blending, photographs, surroundings
 from ce_jax.config import Frame
@@ -13,10 +14,6 @@ def box_hole(height, width, top, left, bottom, right):
     hole = np.zeros((height, width, 1), bool)
     hole[top:bottom, left:right] = True
     return hole
-
-
-def noise(height, width, seed=0):
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +46,7 @@ def test_a_thread_that_would_need_a_gigantic_square_is_refused():
 @pytest.mark.parametrize("size", [16, 40, 96])
 @pytest.mark.parametrize("box", [(30, 40, 70, 80), (0, 0, 37, 90), (50, 50, 51, 51)])
 def test_what_is_seen_does_not_depend_on_what_stands_in_the_hole(size, box):
-    hole, photograph = box_hole(100, 120, *box), noise(100, 120)
+    hole, photograph = box_hole(100, 120, *box), noise(0, 100, 120)
     place = surroundings.place_of(hole, size, None)
     small, missing = surroundings.seen(photograph, hole, place.square, size)
     assert small.shape == (size, size, 3)
@@ -62,7 +59,7 @@ def test_what_is_seen_does_not_depend_on_what_stands_in_the_hole(size, box):
 
 
 def test_a_square_of_the_right_size_is_seen_as_it_is():
-    hole, photograph = box_hole(80, 70, 30, 30, 46, 46), noise(80, 70)
+    hole, photograph = box_hole(80, 70, 30, 30, 46, 46), noise(0, 80, 70)
     square = surroundings.place_of(hole, 32, None).square
     small, missing = surroundings.seen(photograph, hole, square, 32)
     cut = np.s_[square.top : square.top + 32, square.left : square.left + 32]
