@@ -2,7 +2,6 @@
 
 import doctest
 import io
-import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,6 +11,7 @@ import pytest
 import tiny
 from folders import latent
 from PIL import Image
+from processes import python
 
 import ce_jax
 from ce_jax import api, batch, images, photographs
@@ -240,9 +240,7 @@ def test_the_seed_reaches_a_library_that_draws_by_itself(monkeypatch):
 
 
 def test_importing_the_package_loads_nothing():
-    code = "import sys, ce_jax; print('jax' in sys.modules, 'inpaint' in dir(ce_jax))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.split()[0] == "False"
+    assert python("import sys, ce_jax; print('jax' in sys.modules)") == "False\n"
 
 
 def test_sixteen_bits_are_as_fine_as_they_were():

@@ -131,7 +131,6 @@ TABLE = {
 
 
 def test_each_row_of_the_table_has_its_tests():
-    assert len(TABLE) == 27
     named = {name for names in TABLE.values() for name in names}
     files = {name.partition(".")[0] for name in named}
     trees = {file: ast.parse((HERE / f"test_{file}.py").read_text()) for file in files}

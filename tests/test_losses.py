@@ -5,8 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
+from searching import restated_weight
 
 from ce_jax import losses
+from ce_jax.config import LatentSearch
 
 LOGITS = np.array([-3.0, -0.5, 0.0, 1.5, 4.0])
 
@@ -100,15 +102,7 @@ def test_without_overlap_only_the_hole_counts():
 def test_importance_is_the_missing_share_of_the_window_around_a_known_pixel(window):
     """Yeh et al. 2017, eq. 3, term by term: N(i) is what lies inside the image of the window."""
     holes = some_holes()
-    expected = np.zeros(holes.shape)
-    reach = window // 2
-    for b, i, j, _ in np.argwhere(~holes):
-        neighbours = [
-            holes[b, k, m, 0]
-            for k in range(max(i - reach, 0), min(i + reach + 1, holes.shape[1]))
-            for m in range(max(j - reach, 0), min(j + reach + 1, holes.shape[2]))
-        ]
-        expected[b, i, j] = sum(neighbours) / len(neighbours)
+    expected = restated_weight(holes, LatentSearch(window=window))
     found = losses.importance_weight(jnp.asarray(holes), window=window)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
     assert (expected > 0).any() == (window > 1)

@@ -64,5 +64,4 @@ def test_every_experiment_lowers_for_accelerators(name):
 
 
 def test_there_is_an_experiment_of_every_kind():
-    assert len(CONFIGS) > 14
     assert len({type(config.model) for config in CONFIGS.values()}) == 5
