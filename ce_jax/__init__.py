@@ -51,3 +51,8 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     home = "loading" if name == "load" else "api"
     return getattr(importlib.import_module(f"ce_jax.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    """With what is not imported yet, for those who press Tab."""
+    return sorted({*globals(), *__all__})

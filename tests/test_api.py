@@ -239,8 +239,9 @@ def test_the_seed_reaches_a_library_that_draws_by_itself(monkeypatch):
     assert sorted(set(seeds)) == [3, 4]
 
 
-def test_importing_the_package_loads_nothing():
-    assert python("import sys, ce_jax; print('jax' in sys.modules)") == "False\n"
+def test_importing_the_package_loads_nothing_and_names_what_there_is():
+    told = python("import sys, ce_jax; print('inpaint' in dir(ce_jax), 'jax' in sys.modules)")
+    assert told == "True False\n"
 
 
 def test_sixteen_bits_are_as_fine_as_they_were():
