@@ -33,7 +33,7 @@ TABLE = {
     ],
     "missing hole": [
         "batch.test_holes_in_a_folder_are_found_by_name_and_those_that_do_not_fit_are_named",
-        "resuming.test_the_plan_tells_of_holes_without_images_and_images_without_holes",
+        "planning.test_the_plan_tells_of_holes_without_images_and_images_without_holes",
         "bad_inputs.test_an_image_without_a_hole_file_is_left_whole_only_on_demand",
     ],
     "RGBA": ["returning.test_a_photograph_of_any_kind_comes_back_in_it_with_its_known_pixels"],
@@ -103,8 +103,8 @@ TABLE = {
         "end_to_end.test_from_a_training_that_is_stopped_and_continued_to_the_report",
     ],
     "disk full, read-only": [
-        "resuming.test_a_disk_without_room_is_refused_before_the_work_begins",
-        "resuming.test_a_folder_that_cannot_be_written_is_refused_before_the_work_begins",
+        "planning.test_a_disk_without_room_is_refused_before_the_work_begins",
+        "planning.test_a_folder_that_cannot_be_written_is_refused_before_the_work_begins",
         "bad_inputs.test_a_disk_that_fills_up_costs_nothing_that_was_done",
     ],
     "NaN": [
@@ -121,7 +121,7 @@ TABLE = {
     ],
     "mismatched pairs": [
         "results.test_the_truth_may_come_from_another_source",
-        "resuming.test_the_plan_tells_of_holes_without_images_and_images_without_holes",
+        "planning.test_the_plan_tells_of_holes_without_images_and_images_without_holes",
     ],
     "lossy compression in figures": [
         "results.test_figures_are_of_the_files_that_were_written",
