@@ -36,7 +36,8 @@ def main(arguments: list[str]) -> int:
     options = tyro.cli(Drawing, args=arguments, prog="draw_holes.py")
     require(options.size >= 1, "size", options.size, "at least 1")
     require_seed(options.seed)
-    from ce_jax import hole_files, sources
+    from ce_jax import sources
+    from ce_jax.holes import hole_files
 
     holes = hole_files.resolve(options.holes, seed=options.seed)
     if isinstance(holes, hole_files.HoleFiles):

@@ -20,7 +20,7 @@ class Report:
 def main(arguments: list[str]) -> int:
     """Reads the work directory, and says where the report is."""
     options = tyro.cli(Report, args=arguments, prog="report.py")
-    from ce_jax import run_report
+    from ce_jax.runs import run_report
 
     print(run_report.write(options.workdir))
     return commands.DONE

@@ -27,7 +27,7 @@ def main(arguments: list[str]) -> int:
     experiment, overrides = commands.read_experiment(arguments, Training)
     command = commands.override(Train(tyro.MISSING, experiment, Hosts()), overrides)
     from ce_jax import hosts
-    from ce_jax.profiling import Profile
+    from ce_jax.runs.profiling import Profile
     from ce_jax.training import train
 
     hosts.join(command.hosts)

@@ -27,12 +27,14 @@ from benchmarks.pytorch.networks import frozen
 from benchmarks.pytorch.running import Mode
 from benchmarks.setting import Setting
 from benchmarks.work import Side, Work
-from ce_jax import batch, checkpointing, loading, loop, sharding, workdirs
+from ce_jax import batch, sharding
 from ce_jax.completion import Complete
 from ce_jax.completion.slots import Slots
 from ce_jax.completion.space import Networks
 from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.images import to_float, to_uint8
+from ce_jax.inpainting import loop
+from ce_jax.runs import checkpointing, loading, workdirs
 from ce_jax.state import Game, Trained
 
 _SIZE, _MISSING = 64, 0.8

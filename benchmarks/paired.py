@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from ce_jax import commands, metrics
-from ce_jax.manifest import Manifest
+from ce_jax.inpainting.manifest import Manifest
 
 _FIGURES = ("hole/psnr", "hole/ssim", "hole/l1", "hole/l2")
 _LESS_IS_BETTER = {"hole/l1", "hole/l2"}

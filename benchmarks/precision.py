@@ -18,8 +18,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ce_jax import checkpointing, data, distributions, images, losses, sources
+from ce_jax import data, images, losses, sources
 from ce_jax.config import Adam, ContextEncoder, Data, Dcgan, Frame, Training
+from ce_jax.metrics import distributions
+from ce_jax.runs import checkpointing
 from ce_jax.state import apply
 from ce_jax.systems import context_encoder, dcgan
 from ce_jax.training import train

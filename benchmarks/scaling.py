@@ -25,8 +25,9 @@ from typing import Any
 
 import jax
 
-from ce_jax import arithmetic, sharding
+from ce_jax import sharding
 from ce_jax.config import Training
+from ce_jax.runs import arithmetic
 
 
 @dataclass(frozen=True, kw_only=True)

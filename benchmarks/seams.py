@@ -15,7 +15,7 @@ from benchmarks import solvers
 from benchmarks.work import Side, Skipped, Work
 from ce_jax import holes
 from ce_jax.blending import poisson
-from ce_jax.membranes import forget
+from ce_jax.blending.membranes import forget
 
 SIZES = (64, 128)
 KINDS = ("center", "half", "block", "pattern", "free-form:20-30", "random:0.8")

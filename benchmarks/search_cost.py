@@ -18,9 +18,10 @@ import jax
 import numpy as np
 
 from benchmarks.page import publish
-from ce_jax import checkpointing, holes, sharding
+from ce_jax import holes, sharding
 from ce_jax.completion import methods
 from ce_jax.config import Inpainting, Table
+from ce_jax.runs import checkpointing
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -17,9 +17,9 @@ from benchmarks.setting import Setting
 from benchmarks.theirs import Call, tensor
 from benchmarks.training import holed, label, work_of_steps
 from benchmarks.work import Side, Work
-from ce_jax.arithmetic import flops
 from ce_jax.completion.space import Networks
 from ce_jax.config import LatentSearch
+from ce_jax.runs.arithmetic import flops
 
 PUBLISHED = LatentSearch()
 """The search of Yeh et al. 2017, 1,500 steps."""

@@ -18,8 +18,8 @@ from benchmarks.setting import Setting
 from benchmarks.theirs import Call, tensor
 from benchmarks.work import Side, Work
 from ce_jax import images
-from ce_jax.arithmetic import abstract_step, flops, product_side
 from ce_jax.config import ContextEncoder, Training
+from ce_jax.runs.arithmetic import abstract_step, flops, product_side
 
 
 def matrix_product(setting: Setting) -> Work:

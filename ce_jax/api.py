@@ -13,15 +13,17 @@ import numpy as np
 from PIL import Image
 
 from ce_jax import images as pictures
-from ce_jax import loading, loop, photographs, sharding
+from ce_jax import photographs, sharding
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import ConfigError, Inpainting
-from ce_jax.finishing import Finished, finish
 from ce_jax.holes import HoleError
 from ce_jax.images import UnreadableImage
-from ce_jax.pairing import Failure, Picture, square_of
-from ce_jax.returning import put_back
-from ce_jax.surroundings import place_of, seen
+from ce_jax.inpainting import loop
+from ce_jax.inpainting.finishing import Finished, finish
+from ce_jax.inpainting.pairing import Failure, Picture, square_of
+from ce_jax.inpainting.returning import put_back
+from ce_jax.inpainting.surroundings import place_of, seen
+from ce_jax.runs import loading
 
 Pictures: TypeAlias = np.ndarray | Image.Image | Sequence[np.ndarray | Image.Image]
 

@@ -12,19 +12,22 @@ import numpy as np
 from tqdm import tqdm
 
 from ce_jax import config as configuration
-from ce_jax import data, hole_files, loading, loop, packing, perceptual, planning, sharding, shards
+from ce_jax import data, sharding
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import ConfigError, Inpainting
-from ce_jax.finishing import Finished, captions_of, finish
-from ce_jax.hole_files import HoleFiles
-from ce_jax.hole_sets import HoleSet, hash_of_set
-from ce_jax.manifest import Manifest
-from ce_jax.pairing import Failure, Pairing, Picture, pair, read_ahead
-from ce_jax.perceptual import Perception, SetFigures, measure_set
-from ce_jax.planning import evenly
-from ce_jax.results import Results
-from ce_jax.returning import writer
-from ce_jax.shards import WHOLE, Shard
+from ce_jax.holes import hole_files
+from ce_jax.holes.hole_files import HoleFiles
+from ce_jax.holes.hole_sets import HoleSet, hash_of_set
+from ce_jax.inpainting import loop, packing, perceptual, planning, shards
+from ce_jax.inpainting.finishing import Finished, captions_of, finish
+from ce_jax.inpainting.manifest import Manifest
+from ce_jax.inpainting.pairing import Failure, Pairing, Picture, pair, read_ahead
+from ce_jax.inpainting.perceptual import Perception, SetFigures, measure_set
+from ce_jax.inpainting.planning import evenly
+from ce_jax.inpainting.results import Results
+from ce_jax.inpainting.returning import writer
+from ce_jax.inpainting.shards import WHOLE, Shard
+from ce_jax.runs import loading
 from ce_jax.sources import keep_apart, open_source
 from ce_jax.state import Trained
 

@@ -21,8 +21,8 @@ from tqdm import tqdm
 
 from ce_jax import images
 from ce_jax.config import Data, Frame, Training
-from ce_jax.shelf import Shelf
 from ce_jax.sources import Source, SourceError, open_source
+from ce_jax.sources.shelf import Shelf
 
 _log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()

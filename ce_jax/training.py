@@ -11,24 +11,12 @@ import numpy as np
 from etils import epath
 from jax.sharding import Mesh
 
-from ce_jax import (
-    checkpointing,
-    data,
-    files,
-    hosts,
-    images,
-    loading,
-    releases,
-    run_report,
-    sharding,
-    sources,
-    systems,
-    workdirs,
-)
 from ce_jax import config as configuration
-from ce_jax.checkpointing import Checkpoints
+from ce_jax import data, files, hosts, images, sharding, sources, systems
 from ce_jax.config import Training
-from ce_jax.logbook import Logbook, Onlooker
+from ce_jax.runs import checkpointing, loading, releases, run_report, workdirs
+from ce_jax.runs.checkpointing import Checkpoints
+from ce_jax.runs.logbook import Logbook, Onlooker
 from ce_jax.sources import Source
 from ce_jax.state import Game, Scalars, Variables, parameters
 from ce_jax.systems import System

@@ -16,7 +16,7 @@ import numpy as np
 import tiny
 from processes import end_of, forked, scalars
 
-from ce_jax import checkpointing, workdirs
+from ce_jax.runs import checkpointing, workdirs
 from ce_jax.training import train
 
 STEPS = 60

@@ -23,7 +23,8 @@ from etils.epath import backend
 from orbax.checkpoint._src.path import gcs_utils
 from processes import scalars
 
-from ce_jax import checkpointing, files, workdirs
+from ce_jax import files
+from ce_jax.runs import checkpointing, workdirs
 from ce_jax.training import train
 
 OBJECTS = {}

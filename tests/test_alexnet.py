@@ -15,10 +15,11 @@ import tiny
 import untrained
 from PIL import Image
 
-from ce_jax import checkpointing, holes, images, sources, systems
+from ce_jax import holes, images, sources, systems
 from ce_jax.batch import inpaint
 from ce_jax.config import ConfigError, Inpainting
 from ce_jax.models import alexnet, context_encoder
+from ce_jax.runs import checkpointing
 from ce_jax.systems.context_encoder import features, module_of
 
 SIZE = 227

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny
 
-from ce_jax.augmentation import augment
+from ce_jax.systems.augmentation import augment
 
 SIZE = 16
 

@@ -22,9 +22,10 @@ from folders import (
 )
 from PIL import Image
 
-from ce_jax import hole_sets, images
+from ce_jax import images
 from ce_jax.batch import inpaint
 from ce_jax.completion import Completion, methods
+from ce_jax.holes import hole_sets
 from ce_jax.images import write_png
 
 pytestmark = pytest.mark.usefixtures("quickly")

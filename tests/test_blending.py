@@ -5,8 +5,8 @@ import doctest
 import numpy as np
 import pytest
 
-from ce_jax import blending, membranes
-from ce_jax.blending import harmonic, overlay, poisson
+from ce_jax import blending
+from ce_jax.blending import harmonic, membranes, overlay, poisson
 
 SIZE = (12, 9)
 

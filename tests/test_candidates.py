@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from folders import contents, laplace, latent, manifest, numbered, photographs, pictures
 
-from ce_jax import images, loop
+from ce_jax import images
 from ce_jax.batch import inpaint
 from ce_jax.completion import Candidates, Completion, Trails, methods
+from ce_jax.inpainting import loop
 
 KEPT = {"images", "candidates/2", "candidates/3"}
 

@@ -13,9 +13,10 @@ import pytest
 import tiny
 import untrained
 
-from ce_jax import checkpointing, files, sharding, training, workdirs
+from ce_jax import files, sharding, training
 from ce_jax.config import Adam, Data, Frame
-from ce_jax.workdirs import CheckpointError
+from ce_jax.runs import checkpointing, workdirs
+from ce_jax.runs.workdirs import CheckpointError
 
 
 def test_checkpoints_are_kept_as_many_and_as_often_as_was_said(tmp_path):

@@ -14,8 +14,8 @@ from folders import (
 )
 
 from ce_jax.batch import inpaint
-from ce_jax.claims import OutputError
 from ce_jax.holes import HoleError
+from ce_jax.inpainting.claims import OutputError
 from ce_jax.sources import SourceError
 
 pytestmark = pytest.mark.usefixtures("quickly")

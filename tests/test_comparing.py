@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks import diversity, paired
-from ce_jax.manifest import Manifest
+from ce_jax.inpainting.manifest import Manifest
 
 FIGURES = ("hole/psnr", "hole/ssim", "hole/l1", "hole/l2")
 

@@ -13,10 +13,10 @@ import untrained
 from converting import CRITIC, STATE, images_of, ours_of
 from safetensors.numpy import load_file, save_file
 
-from ce_jax import loading
 from ce_jax.convert import layouts, state_files
 from ce_jax.convert.__main__ import main
 from ce_jax.convert.layouts import LayoutError
+from ce_jax.runs import loading
 from ce_jax.systems import context_encoder, dcgan
 
 WIDTH, LATENT, BOTTLENECK = 4, 6, 16

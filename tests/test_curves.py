@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from ce_jax.curves import Curves
+from ce_jax.runs.curves import Curves
 
 
 def lines(count, *, every=1, **more):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from ce_jax import distributions
+from ce_jax.metrics import distributions
 
 
 def features(count, width, seed):

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from foreign import saved
 
-from ce_jax import feature_files
-from ce_jax.feature_files import FeatureFileError
+from ce_jax.runs import feature_files
+from ce_jax.runs.feature_files import FeatureFileError
 
 READERS = {"inception_v3": feature_files.inception_v3, "vgg19": feature_files.vgg19}
 

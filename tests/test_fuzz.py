@@ -9,9 +9,9 @@ import pytest
 from folders import laplace, manifest, noise
 from PIL import Image
 
-from ce_jax import hole_files, images
+from ce_jax import images
 from ce_jax.batch import inpaint
-from ce_jax.holes import HoleError
+from ce_jax.holes import HoleError, hole_files
 
 KINDS = {"png": "PNG", "jpg": "JPEG", "gif": "GIF", "tif": "TIFF", "webp": "WEBP"}
 EACH = 22

@@ -10,10 +10,11 @@ import tiny
 import untrained
 from scipy.ndimage import gaussian_filter
 
-from ce_jax import holes, loading
+from ce_jax import holes
 from ce_jax.completion import context_encoder, latent
 from ce_jax.completion.space import Networks
 from ce_jax.config import ConfigError, Inpainting, LatentSearch
+from ce_jax.runs import loading
 
 RUN, GUIDE = tiny.dcgan(), tiny.context_encoder_alone()
 TRAINED, GUIDING = untrained.networks(RUN), untrained.networks(GUIDE)

@@ -8,11 +8,11 @@ import pytest
 import tiny
 import untrained
 
-from ce_jax import checkpointing, loading, releases
 from ce_jax.config import Adam
+from ce_jax.runs import checkpointing, loading, releases
+from ce_jax.runs.workdirs import CheckpointError
 from ce_jax.state import Trained
 from ce_jax.training import train
-from ce_jax.workdirs import CheckpointError
 
 KINDS = tiny.EVERY_KIND | {"latent_encoder": tiny.latent_encoder(), "l2_gan": tiny.l2_gan()}
 STILL = Adam(rate=1e-9)

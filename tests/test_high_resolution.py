@@ -11,10 +11,11 @@ import tiny
 import untrained
 from folders import manifest, photographs
 
-from ce_jax import blending, holes, images, loading, losses, sharding
+from ce_jax import blending, holes, images, losses, sharding
 from ce_jax.batch import inpaint
 from ce_jax.completion import high_resolution, methods, texture
 from ce_jax.config import ConfigError, Frame, HighResolution, Inpainting
+from ce_jax.runs import loading
 
 BATCH, SIZE = 8, 64
 SETTINGS = HighResolution(steps=3)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ce_jax import hole_files, holes
-from ce_jax.hole_sets import HoleSet
+from ce_jax import holes
+from ce_jax.holes import hole_files
+from ce_jax.holes.hole_sets import HoleSet
 from ce_jax.sources import open_source
 
 

@@ -11,9 +11,10 @@ import tiny
 from folders import contents, laplace, numbered
 from PIL import Image
 
-from ce_jax import hole_files, hole_sets, holes, irregular
+from ce_jax import holes
 from ce_jax.batch import inpaint
-from ce_jax.hole_sets import SETS, HoleSet
+from ce_jax.holes import hole_files, hole_sets, irregular
+from ce_jax.holes.hole_sets import SETS, HoleSet
 
 
 @pytest.fixture(autouse=True, scope="module")

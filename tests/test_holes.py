@@ -9,7 +9,7 @@ import pytest
 import tiny
 
 from ce_jax import holes
-from ce_jax.hole_sets import hash_of
+from ce_jax.holes.hole_sets import hash_of
 
 PIXELS_OF_37X37 = {
     "center": 18 * 18,

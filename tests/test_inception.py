@@ -10,9 +10,9 @@ import tiny
 from foreign import convolved, pooled
 from scipy.ndimage import map_coordinates
 
-from ce_jax import feature_files
 from ce_jax.models import inception
 from ce_jax.models.pretrained import with_weights
+from ce_jax.runs import feature_files
 
 RANDOM = np.random.default_rng(0)
 

@@ -10,7 +10,7 @@ import tiny
 from scipy import ndimage
 from scipy.interpolate import CubicHermiteSpline
 
-from ce_jax import irregular
+from ce_jax.holes import irregular
 
 BINS = ((0, 10), (1, 10), (10, 20), (20, 30), (30, 40), (40, 50), (50, 60), (20, 21))
 

@@ -15,11 +15,12 @@ import pytest
 import tiny
 import untrained
 
-from ce_jax import checkpointing, holes, images, losses, metrics, sharding, systems, workdirs
+from ce_jax import holes, images, losses, metrics, sharding, systems
 from ce_jax.completion import methods
 from ce_jax.config import ConfigError, ContextEncoder, Data, Frame, Inpainting, L2Gan, Training
 from ce_jax.holes import HoleError
 from ce_jax.models.dcgan import Critic
+from ce_jax.runs import checkpointing, workdirs
 from ce_jax.state import Validation, apply
 from ce_jax.systems import l2_gan
 

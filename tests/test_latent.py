@@ -29,8 +29,8 @@ from ce_jax.completion import latent, methods
 from ce_jax.completion.objective import Problem, held_out
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.completion.starts import draw_starts
+from ce_jax.completion.trails import milestones
 from ce_jax.config import Inpainting, LatentSearch
-from ce_jax.trails import milestones
 
 __all__ = ["networks", "problem"]
 

@@ -10,15 +10,16 @@ import pytest
 import tiny
 import untrained
 
-from ce_jax import checkpointing, sharding, systems
+from ce_jax import sharding, systems
 from ce_jax.completion import methods
 from ce_jax.completion.objective import pose
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import Inpainting, LatentEncoder, LatentSearch
+from ce_jax.runs import checkpointing
+from ce_jax.runs.workdirs import CheckpointError
 from ce_jax.state import apply
 from ce_jax.systems.dcgan import modules
 from ce_jax.training import train
-from ce_jax.workdirs import CheckpointError
 
 RUN = tiny.latent_encoder()
 MAPS = replace(RUN, model=replace(RUN.model, maps=True))

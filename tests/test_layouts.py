@@ -12,7 +12,7 @@ from ce_jax.config import ContextEncoder, Data, Dcgan, Frame, Training
 from ce_jax.convert import layouts, state_files
 from ce_jax.convert.layouts import LayoutError
 from ce_jax.convert.state_files import StateFileError
-from ce_jax.releases import shapes
+from ce_jax.runs.releases import shapes
 from ce_jax.state import Trained
 
 

@@ -5,8 +5,8 @@ import pytest
 import tiny
 from processes import scalars
 
-from ce_jax import history
-from ce_jax.logbook import Diverged, Logbook
+from ce_jax.runs import history
+from ce_jax.runs.logbook import Diverged, Logbook
 
 
 def logbook(workdir, *, start=0, every=1):

@@ -13,8 +13,9 @@ import jax
 import numpy as np
 import pytest
 
-from ce_jax import arithmetic, sharding
+from ce_jax import sharding
 from ce_jax.config import Training
+from ce_jax.runs import arithmetic
 
 CONFIGS = {
     path.stem: experiment

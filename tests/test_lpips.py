@@ -11,9 +11,11 @@ import tiny
 from foreign import convolved, pooled, saved
 from safetensors.numpy import save_file
 
-from ce_jax import feature_files, images, perceptual, sharding
+from ce_jax import images, sharding
 from ce_jax.config import Perceptual
+from ce_jax.inpainting import perceptual
 from ce_jax.models import lpips as lpips_network
+from ce_jax.runs import feature_files
 
 
 def pictures(count, size=32, seed=0):

@@ -5,8 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from ce_jax import membranes
-from ce_jax.blending import harmonic, poisson
+from ce_jax.blending import harmonic, membranes, poisson
 
 SIZE = (12, 9)
 

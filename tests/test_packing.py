@@ -5,10 +5,11 @@ from dataclasses import replace
 import pytest
 from folders import contents, hole_file, laplace, noise, photographs
 
-from ce_jax import images, packing
+from ce_jax import images
 from ce_jax.batch import inpaint
-from ce_jax.claims import OutputError
-from ce_jax.manifest import Manifest
+from ce_jax.inpainting import packing
+from ce_jax.inpainting.claims import OutputError
+from ce_jax.inpainting.manifest import Manifest
 from ce_jax.sources import SourceError, open_source
 
 

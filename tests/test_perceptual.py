@@ -22,11 +22,13 @@ from folders import (
 )
 from foreign import saved
 
-from ce_jax import batch, distributions, images, perceptual, sharding
+from ce_jax import batch, images, sharding
 from ce_jax.batch import inpaint
-from ce_jax.claims import OutputError
 from ce_jax.config import Entry, Perceptual, Table
-from ce_jax.feature_files import FeatureFileError
+from ce_jax.inpainting import perceptual
+from ce_jax.inpainting.claims import OutputError
+from ce_jax.metrics import distributions
+from ce_jax.runs.feature_files import FeatureFileError
 from ce_jax.tables import tabulate
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from folders import hole_file, laplace, noise, numbered, photographs, pictures
 
-from ce_jax import planning
 from ce_jax.batch import inpaint
-from ce_jax.claims import OutputError
+from ce_jax.inpainting import planning
+from ce_jax.inpainting.claims import OutputError
 
 
 def test_the_plan_tells_of_holes_without_images_and_images_without_holes(tmp_path):

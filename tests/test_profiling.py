@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 import tiny
 
-from ce_jax import arithmetic, profiling
+from ce_jax.runs import arithmetic, profiling
 from ce_jax.training import train
 
 

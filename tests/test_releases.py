@@ -12,12 +12,13 @@ import untrained
 from safetensors.numpy import load, save
 
 import ce_jax
-from ce_jax import api, loading, releases, sharding
+from ce_jax import api, sharding
 from ce_jax.completion import methods
 from ce_jax.config import Inpainting, LatentSearch
 from ce_jax.convert.__main__ import main
-from ce_jax.releases import ReleaseError
-from ce_jax.workdirs import CheckpointError
+from ce_jax.runs import loading, releases
+from ce_jax.runs.releases import ReleaseError
+from ce_jax.runs.workdirs import CheckpointError
 
 RUNS = [
     *(tiny.dcgan(), tiny.vae(), tiny.context_encoder(), tiny.latent_encoder()),

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ce_jax.inpainting.report import Line, Row, Trail, write_report
 from ce_jax.metrics import Estimate
-from ce_jax.report import Line, Row, Trail, write_report
 
 HOSTILE = "<script>alert('ü & \"quotes\"')</script>.png"
 

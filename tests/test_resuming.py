@@ -9,13 +9,14 @@ import pytest
 from folders import contents, hole_file, laplace, manifest, noise, numbered, photographs, pictures
 from jax.random import key_data
 
-from ce_jax import images, loop
+from ce_jax import images
 from ce_jax.batch import inpaint
-from ce_jax.claims import OutputError
 from ce_jax.completion import Completion, methods
 from ce_jax.config import ConfigError, Inpainting
+from ce_jax.inpainting import loop
+from ce_jax.inpainting.claims import OutputError
 from ce_jax.sources import SourceError
-from ce_jax.stamps import stamp, unchanged
+from ce_jax.sources.stamps import stamp, unchanged
 
 
 def rewritten(before, after):
@@ -96,7 +97,7 @@ def test_two_processes_in_one_folder_are_refused_and_a_dead_one_is_not_in_the_wa
     with (output / ".lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.MonkeyPatch.context() as patch, pytest.raises(OutputError) as refused:
-            patch.setattr("ce_jax.claims._PATIENCE", 0)
+            patch.setattr("ce_jax.inpainting.claims._PATIENCE", 0)
             inpaint(laplace(source, output, shard=shard))
         assert f"{output} is being written to by another process" in str(refused.value)
     assert (output / ".lock").is_file()  # as after kill -9, held by nobody

@@ -5,7 +5,7 @@ import pytest
 from folders import contents, hole_file, laplace, manifest, noise, photographs, pictures
 from PIL import Image, ImageCms
 
-import ce_jax.returning
+import ce_jax.inpainting.returning
 from ce_jax import images
 from ce_jax.batch import inpaint
 from ce_jax.config import ConfigError, Frame, Inpainting
@@ -147,14 +147,14 @@ def test_neither_the_hole_nor_the_company_has_an_influence(tmp_path, returned):
 def test_a_photograph_that_changes_meanwhile_is_named_and_done_the_next_time(tmp_path, monkeypatch):
     source = photographs(tmp_path / "in", "a", "b")
     hole = hole_file(tmp_path / "hole.png", (9, 9, 20, 20))
-    paste = ce_jax.returning.paste
+    paste = ce_jax.inpainting.returning.paste
 
     def change(*arguments, **more):
         images.write_png(tmp_path / "in" / "b.png", noise(7))
         return paste(*arguments, **more)
 
-    monkeypatch.setattr(ce_jax.returning, "paste", change)
-    monkeypatch.setattr("ce_jax.results._WRITERS", 1)
+    monkeypatch.setattr(ce_jax.inpainting.returning, "paste", change)
+    monkeypatch.setattr("ce_jax.inpainting.results._WRITERS", 1)
     config = whole(source, tmp_path / "out", hole)
     assert inpaint(config) == (1, 1, 2, False)
     told = "b.png: changed while it was being completed"
@@ -168,14 +168,14 @@ def test_a_photograph_that_changes_meanwhile_is_named_and_done_the_next_time(tmp
 def test_a_photograph_that_vanishes_meanwhile_fails_alone(tmp_path, monkeypatch):
     source = photographs(tmp_path / "in", "a", "b")
     hole = hole_file(tmp_path / "hole.png", (9, 9, 20, 20))
-    paste = ce_jax.returning.paste
+    paste = ce_jax.inpainting.returning.paste
 
     def remove(*arguments, **more):
         (tmp_path / "in" / "b.png").unlink(missing_ok=True)
         return paste(*arguments, **more)
 
-    monkeypatch.setattr(ce_jax.returning, "paste", remove)
-    monkeypatch.setattr("ce_jax.results._WRITERS", 1)
+    monkeypatch.setattr(ce_jax.inpainting.returning, "paste", remove)
+    monkeypatch.setattr("ce_jax.inpainting.results._WRITERS", 1)
     assert inpaint(whole(source, tmp_path / "out", hole)) == (1, 1, 2, False)
     assert "b.png: changed" in manifest(tmp_path / "out")["b"]["reason"]
 

@@ -13,9 +13,10 @@ import tiny
 from test_report import HOSTILE, Tags
 
 import report
-from ce_jax import commands, config, history, images, run_report
+from ce_jax import commands, config, images
 from ce_jax.config import Data, Frame, Training
-from ce_jax.workdirs import CheckpointError
+from ce_jax.runs import history, run_report
+from ce_jax.runs.workdirs import CheckpointError
 
 BEGAN = {
     "event": "began",

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from ce_jax.shelf import Shelf
+from ce_jax.sources.shelf import Shelf
 
 
 def noise(seed, shape):

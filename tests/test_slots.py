@@ -9,13 +9,14 @@ import tiny
 import untrained
 from folders import contents, latent, manifest, photographs
 
-from ce_jax import loop, sharding
+from ce_jax import sharding
 from ce_jax.batch import inpaint
 from ce_jax.completion import methods
 from ce_jax.config import Inpainting, LatentSearch
-from ce_jax.hole_sets import HoleSet
 from ce_jax.holes import HoleKind
-from ce_jax.pairing import Picture
+from ce_jax.holes.hole_sets import HoleSet
+from ce_jax.inpainting import loop
+from ce_jax.inpainting.pairing import Picture
 
 SEARCH = LatentSearch(steps=150, rate=0.05, patience=6, tolerance=0.005)
 CONFIG = Inpainting(model="a run", latent=SEARCH, batch_size=8)

@@ -10,9 +10,9 @@ import tiny
 import untrained
 from converting import images_of, ours_of
 
-from ce_jax import releases
 from ce_jax.convert.__main__ import main
 from ce_jax.models.latent_encoder import see
+from ce_jax.runs import releases
 from ce_jax.systems import context_encoder, dcgan, latent_encoder
 
 

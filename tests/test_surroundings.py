@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from folders import noise
 
-from ce_jax import blending, photographs, surroundings
+from ce_jax import blending, photographs
 from ce_jax.config import Frame
 from ce_jax.images import UnreadableImage
-from ce_jax.surroundings import Square
+from ce_jax.inpainting import surroundings
+from ce_jax.inpainting.surroundings import Square
 
 
 def box_hole(height, width, top, left, bottom, right):

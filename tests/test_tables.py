@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from folders import laplace, latent, numbered, truncated
 
-from ce_jax import batch, loading
-from ce_jax.claims import OutputError
+from ce_jax import batch
 from ce_jax.config import ConfigError, Entry, Table
-from ce_jax.manifest import Manifest
+from ce_jax.inpainting.claims import OutputError
+from ce_jax.inpainting.manifest import Manifest
 from ce_jax.metrics import Estimate
-from ce_jax.table_files import Result, write_tables
-from ce_jax.table_report import write_page
+from ce_jax.runs import loading
 from ce_jax.tables import cells, tabulate
+from ce_jax.tables.export import Result, write_tables
+from ce_jax.tables.report import write_page
 
 
 @pytest.fixture

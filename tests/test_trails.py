@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
-from ce_jax.trails import milestones, principal_plane
+from ce_jax.completion.trails import milestones, principal_plane
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7, 60, 1500])

@@ -19,10 +19,11 @@ import tiny
 from PIL import Image
 from processes import scalars
 
-from ce_jax import checkpointing, history, sharding, systems, training, workdirs
+from ce_jax import sharding, systems, training
 from ce_jax.config import Adam, Data
-from ce_jax.logbook import Diverged
-from ce_jax.workdirs import CheckpointError
+from ce_jax.runs import checkpointing, history, workdirs
+from ce_jax.runs.logbook import Diverged
+from ce_jax.runs.workdirs import CheckpointError
 
 # With all that a state can hold, and with the least.
 both_kinds = pytest.mark.parametrize(

@@ -11,11 +11,12 @@ import untrained
 from safetensors.numpy import save_file
 from scipy.signal import correlate
 
-from ce_jax import feature_files, sharding
+from ce_jax import sharding
 from ce_jax.completion import methods
 from ce_jax.config import HighResolution, Inpainting
-from ce_jax.feature_files import FeatureFileError
 from ce_jax.models import vgg
+from ce_jax.runs import feature_files
+from ce_jax.runs.feature_files import FeatureFileError
 
 
 def by_hand(arrays, image, *, torchvision):

@@ -6,8 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ce_jax import checkpointing, systems, workdirs
+from ce_jax import systems
 from ce_jax.config import Training
+from ce_jax.runs import checkpointing, workdirs
 from ce_jax.state import Game, Trained
 
 _MEAN_AND_SPREAD = {"kernel": (0, 0.2), "scale": (1, 0.1), "bias": (0, 0.1), "mean": (0, 0.1)}

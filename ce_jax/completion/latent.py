@@ -31,9 +31,9 @@ from ce_jax.completion.objective import (
 )
 from ce_jax.completion.space import Networks, Pool, Space, space_of
 from ce_jax.completion.starts import starts
+from ce_jax.completion.trails import milestones
 from ce_jax.config import ContextEncoder, Dcgan, LatentEncoder, LatentSearch, Vae
 from ce_jax.systems.dcgan import latent_bound
-from ce_jax.trails import milestones
 
 Array = jax.Array
 Each = TypeVar("Each", bound=tuple)

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
-from ce_jax import feature_files, hole_files, sharding
+from ce_jax import sharding
 from ce_jax.completion import (
     Complete,
     Completion,
@@ -38,7 +38,9 @@ from ce_jax.config import (
     Model,
     Vae,
 )
-from ce_jax.hole_sets import HoleSet
+from ce_jax.holes import hole_files
+from ce_jax.holes.hole_sets import HoleSet
+from ce_jax.runs import feature_files
 from ce_jax.state import Trained
 from ce_jax.systems.context_encoder import embedding, training_holes
 

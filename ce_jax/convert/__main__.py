@@ -128,8 +128,8 @@ def main(arguments: list[str]) -> int:
 
 
 def _import(command: Import) -> None:
-    from ce_jax import releases
     from ce_jax.convert import layouts, state_files
+    from ce_jax.runs import releases
 
     _require_model_file(command.output)
     _require_new(command.output, overwrite=command.overwrite)
@@ -150,8 +150,8 @@ def _import(command: Import) -> None:
 
 
 def _export(command: Export) -> None:
-    from ce_jax import loading
     from ce_jax.convert import layouts, state_files
+    from ce_jax.runs import loading
 
     paths: dict[layouts.Role, Path] = {}
     if command.generator is not None:
@@ -171,8 +171,8 @@ def _export(command: Export) -> None:
 
 
 def _stablehlo(command: StableHlo) -> None:
-    from ce_jax import loading
     from ce_jax.convert import stablehlo
+    from ce_jax.runs import loading
 
     programs = stablehlo.programs(loading.load(command.model))
     paths = {command.output / f"{name}.stablehlo": data for name, data in programs.items()}
@@ -184,8 +184,8 @@ def _stablehlo(command: StableHlo) -> None:
 
 
 def _release(command: Release) -> None:
-    from ce_jax import loading, releases
     from ce_jax.convert import cards
+    from ce_jax.runs import loading, releases
 
     _require_model_file(command.output)
     beside = command.output.with_suffix(".md")

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from ce_jax import systems
-from ce_jax.releases import Precision, rounded
-from ce_jax.runs import INPAINTS
+from ce_jax.runs.releases import Precision, rounded
+from ce_jax.runs.summary import INPAINTS
 from ce_jax.state import Trained
 
 _PICTURES = 16

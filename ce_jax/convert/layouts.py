@@ -20,7 +20,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ce_jax.config import ConfigError, ContextEncoder, Data, Dcgan, Frame, Training
-from ce_jax.releases import shapes
+from ce_jax.runs.releases import shapes
 from ce_jax.state import Trained, Variables
 
 StateDict = dict[str, np.ndarray]

@@ -3,7 +3,7 @@
 Push and pull (Gortler et al. 1996, section 4.3, after Burt): what is known is averaged down to ever
 smaller images, until nothing is missing, and what is missing taken from there on the way up; at
 each size a few Jacobi steps towards Laplace's equation smooth what was taken. It is fast, and
-close to a membrane, but no exact solution: `ce_jax.membranes` solves on the host.
+close to a membrane, but no exact solution: `ce_jax.blending.membranes` solves on the host.
 """
 
 import jax

@@ -7,14 +7,14 @@ from functools import lru_cache
 import jax
 import numpy as np
 
-from ce_jax import loading
 from ce_jax.config import Dcgan, LatentEncoder
 from ce_jax.images import to_uint8
-from ce_jax.releases import ReleaseError
+from ce_jax.runs import loading
+from ce_jax.runs.releases import ReleaseError
+from ce_jax.runs.workdirs import CheckpointError
 from ce_jax.sources.source import Opened, SourceError, Stack, numbers
 from ce_jax.state import apply
 from ce_jax.systems.dcgan import draw_latent, modules
-from ce_jax.workdirs import CheckpointError
 
 _COUNT = 256
 

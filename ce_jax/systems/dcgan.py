@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax.typing import DTypeLike
 
-from ce_jax.augmentation import augment
 from ce_jax.config import Dcgan, Training
 from ce_jax.models import dcgan
 from ce_jax.state import Game, Network, Player, Scalars, Variables, apply, mean_over
+from ce_jax.systems.augmentation import augment
 from ce_jax.systems.system import System, adversarial, begin, judge, network, proceed
 
 Array = jax.Array

@@ -8,9 +8,9 @@ import numpy as np
 
 from ce_jax import images, photographs
 from ce_jax.images import UnreadableImage
-from ce_jax.pairing import Pairing, Picture
-from ce_jax.stamps import is_still
-from ce_jax.surroundings import Place, paste
+from ce_jax.inpainting.pairing import Pairing, Picture
+from ce_jax.inpainting.surroundings import Place, paste
+from ce_jax.sources.stamps import is_still
 
 Write = Callable[[Path, np.ndarray], None]
 """(path, completed square): writes the file of a completion."""

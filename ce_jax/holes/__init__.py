@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import jax
 import jax.numpy as jnp
 
-from ce_jax.irregular import free_form, lowest, smooth_noise
+from ce_jax.holes.irregular import free_form, lowest, smooth_noise
 
 KINDS: Mapping[str, str] = {
     "center": "a side in whole pixels, as in center:24",

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from ce_jax import images
-from ce_jax.claims import OutputError
 from ce_jax.config import Inpainting
-from ce_jax.finishing import captions_of
-from ce_jax.hole_sets import HoleSet
-from ce_jax.pairing import Pairing
-from ce_jax.results import Results
-from ce_jax.shards import WHOLE, Shard
+from ce_jax.holes.hole_sets import HoleSet
+from ce_jax.inpainting.claims import OutputError
+from ce_jax.inpainting.finishing import captions_of
+from ce_jax.inpainting.pairing import Pairing
+from ce_jax.inpainting.results import Results
+from ce_jax.inpainting.shards import WHOLE, Shard
 from ce_jax.sources import Source
 
 T = TypeVar("T")

@@ -7,11 +7,12 @@ of one that comes with the package. What is there under this name goes before th
 import os
 from collections.abc import Hashable
 
-from ce_jax import checkpointing, files, releases, workdirs
+from ce_jax import files
 from ce_jax.config import ConfigError, ContextEncoder, Frame, Inpainting, LatentEncoder, Training
-from ce_jax.releases import Released
+from ce_jax.runs import checkpointing, releases, workdirs
+from ce_jax.runs.releases import Released
+from ce_jax.runs.workdirs import CheckpointError
 from ce_jax.state import Trained
-from ce_jax.workdirs import CheckpointError
 
 
 def load(model: str | os.PathLike) -> Trained:

@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from ce_jax import files
-from ce_jax.shards import WHOLE, Shard
+from ce_jax.inpainting.shards import WHOLE, Shard
 
 Record = Mapping[str, Any]
 

@@ -21,8 +21,8 @@ from etils import epath
 from orbax.checkpoint.experimental import v1 as ocp
 
 from ce_jax import files, hosts, sharding, systems
+from ce_jax.runs.workdirs import CheckpointError, read_config, saved_steps
 from ce_jax.state import Game, Trained
-from ce_jax.workdirs import CheckpointError, read_config, saved_steps
 
 _log = logging.getLogger(__name__)
 

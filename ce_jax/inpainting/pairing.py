@@ -15,15 +15,15 @@ from typing import Any, NamedTuple
 import grain
 import numpy as np
 
-from ce_jax import data, hole_files, images
+from ce_jax import data, images
 from ce_jax.config import Frame, Inpainting
-from ce_jax.hole_files import HoleFiles
-from ce_jax.hole_sets import HoleSet
-from ce_jax.holes import HoleError
+from ce_jax.holes import HoleError, hole_files
+from ce_jax.holes.hole_files import HoleFiles
+from ce_jax.holes.hole_sets import HoleSet
 from ce_jax.images import UnreadableImage
+from ce_jax.inpainting.surroundings import Place, place_of, seen
 from ce_jax.sources import Source, SourceError, open_source
-from ce_jax.stamps import Stamp, stamp, unchanged
-from ce_jax.surroundings import Place, place_of, seen
+from ce_jax.sources.stamps import Stamp, stamp, unchanged
 
 _READERS = 8
 # Of a hole file, in per cent: more is a drawing with soft edges, or one that was resized.

@@ -17,8 +17,9 @@ from typing import Any, NamedTuple
 from etils import epath
 from PIL import Image
 
-from ce_jax import pages, runs
-from ce_jax.curves import PACE, Curves
+from ce_jax import pages
+from ce_jax.runs import summary
+from ce_jax.runs.curves import PACE, Curves
 
 _TITLES = {
     "loss": "Losses",
@@ -62,7 +63,7 @@ def write(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int
     Raises:
         CheckpointError: the folder holds no training run.
     """
-    run = runs.read(workdir, curves=curves, step=step)
+    run = summary.read(workdir, curves=curves, step=step)
     curves, pictures, pace = run.curves, run.pictures, run.curves.pace()
     left = run.steps - run.step
     data = {
@@ -73,7 +74,7 @@ def write(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int
     }
     content = {
         "title": run.workdir.resolve().name,
-        "state": runs.state(run),
+        "state": summary.state(run),
         "step": run.step,
         "steps": run.steps,
         "worked": _duration(curves.seconds(run.batch_size)),
@@ -81,14 +82,16 @@ def write(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int
         "left": _duration(left * run.batch_size / pace) if pace and left > 0 else "",
         "written": pages.moment(datetime.now(UTC)),
         # Short ones first: a long one takes a line of its own.
-        "facts": dict(sorted(runs.facts(run).items(), key=lambda fact: len(fact[1]) > pages.WIDE)),
-        "commands": runs.commands(run),
+        "facts": dict(
+            sorted(summary.facts(run).items(), key=lambda fact: len(fact[1]) > pages.WIDE)
+        ),
+        "commands": summary.commands(run),
         "charts": _charts(curves.names),
         "events": [_told(event) for event in run.events],
         "pictures": pictures,
         "newest": _jpeg(pictures[-1], None, _NEWEST) if pictures else None,
         "corners": _corners(pictures, run.plain),
-        "config": runs.fields(run),
+        "config": summary.fields(run),
         "data": data,
     }
     pages.write(run.workdir / "report.html", "run_report.html", content)

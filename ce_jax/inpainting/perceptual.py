@@ -11,12 +11,13 @@ import jax
 import numpy as np
 from jax.sharding import Mesh
 
-from ce_jax import distributions, feature_files, images, sharding
+from ce_jax import images, sharding
 from ce_jax.config import Perceptual
-from ce_jax.metrics import Estimate
+from ce_jax.metrics import Estimate, distributions
 from ce_jax.models import inception, lpips
 from ce_jax.models.pretrained import Convolution
-from ce_jax.stamps import stamp
+from ce_jax.runs import feature_files
+from ce_jax.sources.stamps import stamp
 
 Array = jax.Array
 Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]

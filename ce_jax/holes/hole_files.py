@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from ce_jax import hole_sets, images
+from ce_jax import images
 from ce_jax.files import printable
-from ce_jax.hole_sets import HoleSet
-from ce_jax.holes import KINDS, HoleError, kinds_for, parse
+from ce_jax.holes import KINDS, HoleError, hole_sets, kinds_for, parse
+from ce_jax.holes.hole_sets import HoleSet
 
 _ENDINGS = (
     *(".png", ".jpg", ".jpeg", ".bmp", ".gif"),

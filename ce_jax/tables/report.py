@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ce_jax.config import Table
-from ce_jax.manifest import Manifest, Record
-from ce_jax.planning import evenly
-from ce_jax.report import Line, Row, row_of, write_report
-from ce_jax.results import psnr_of
-from ce_jax.table_files import Result, compared, grouped, told
+from ce_jax.inpainting.manifest import Manifest, Record
+from ce_jax.inpainting.planning import evenly
+from ce_jax.inpainting.report import Line, Row, row_of, write_report
+from ce_jax.inpainting.results import psnr_of
+from ce_jax.tables.export import Result, compared, grouped, told
 
 
 def write_page(folder: Path, config: Table, results: Sequence[Result]) -> None:

@@ -7,8 +7,9 @@ from typing import Any
 
 import jax
 
-from ce_jax import arithmetic, files
+from ce_jax import files
 from ce_jax.config import Training
+from ce_jax.runs import arithmetic
 
 Update = Callable[[Any, Sequence[jax.Array]], tuple[Any, Any]]
 

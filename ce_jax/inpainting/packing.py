@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ce_jax import files
-from ce_jax.manifest import Manifest, OutputError, Record, made_of
+from ce_jax.inpainting.manifest import Manifest, OutputError, Record, made_of
 from ce_jax.sources import SourceError
 
 _IN_A_FILE = 10_000

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple, get_args
 
 from etils import epath
 
-from ce_jax import config, files, history, pages, workdirs
+from ce_jax import config, files, pages
 from ce_jax.config import Dcgan, Model, Training
-from ce_jax.curves import Curves
-from ce_jax.workdirs import CheckpointError
+from ce_jax.runs import history, workdirs
+from ce_jax.runs.curves import Curves
+from ce_jax.runs.workdirs import CheckpointError
 
 INPAINTS = {
     "Dcgan": "configs/latent_search.py",

@@ -7,7 +7,7 @@ the other images of its batch, and all functions may be called from several thre
 
 import numpy as np
 
-from ce_jax.membranes import membranes
+from ce_jax.blending.membranes import factored
 
 
 def harmonic(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
@@ -32,7 +32,7 @@ def harmonic(values: np.ndarray, hole: np.ndarray) -> np.ndarray:
     extended = values.copy()
     extended[hole.all(axis=(1, 2, 3))] = 0
     pixels = _pixels(extended)
-    for image, membrane in membranes(hole):
+    for image, membrane in factored(hole):
         pixels[image, membrane.unknown] = membrane.stretch(pixels[image, membrane.rim])
     return extended
 
@@ -69,7 +69,7 @@ def poisson(images: np.ndarray, proposal: np.ndarray, hole: np.ndarray) -> np.nd
     completed, unbound = images.copy(), hole.all(axis=(1, 2, 3))
     completed[unbound] = proposal[unbound].clip(-1, 1)
     known, proposed, blended = map(_pixels, (images, proposal, completed))
-    for image, membrane in membranes(hole):
+    for image, membrane in factored(hole):
         unknown, rim = membrane.unknown, membrane.rim
         seam = np.subtract(known[image, rim], proposed[image, rim], dtype=np.float64)
         filled = proposed[image, unknown] + membrane.stretch(seam)

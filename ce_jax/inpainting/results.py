@@ -23,14 +23,15 @@ from typing import Any, Self
 
 import numpy as np
 
-from ce_jax import claims, files, images, metrics
-from ce_jax.finishing import Finished
-from ce_jax.manifest import Manifest, Position, Record, made_of
+from ce_jax import files, images, metrics
+from ce_jax.inpainting import claims
+from ce_jax.inpainting.finishing import Finished
+from ce_jax.inpainting.manifest import Manifest, Position, Record, made_of
+from ce_jax.inpainting.pairing import Failure
+from ce_jax.inpainting.perceptual import SetFigures
+from ce_jax.inpainting.report import Line, row_of, write_report
+from ce_jax.inpainting.shards import WHOLE, Shard
 from ce_jax.metrics import Estimate
-from ce_jax.pairing import Failure
-from ce_jax.perceptual import SetFigures
-from ce_jax.report import Line, row_of, write_report
-from ce_jax.shards import WHOLE, Shard
 
 # Files are waited for together, which a disk does in little more time than for one of them.
 _WRITERS = 8
@@ -145,9 +146,8 @@ class Results:
         """
         record, file = finished.record, self._manifest.file
         name = record["name"]
-        for path, completion in zip(
-            self._manifest.completions(record), finished.ranked, strict=True
-        ):
+        paths = self._manifest.completions(record)
+        for path, completion in zip(paths, finished.ranked, strict=True):
             self._begin(name, write, path, completion)
         if name in self._shown or psnr_of(record) < self._worst_so_far():
             panel = np.concatenate(finished.panel(), axis=1)

@@ -16,15 +16,16 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ce_jax import files, loading, metrics
+from ce_jax import files, metrics
 from ce_jax.batch import Outcome, inpaint
-from ce_jax.claims import OutputError
 from ce_jax.config import Entry, Inpainting, Table
-from ce_jax.manifest import Manifest
+from ce_jax.inpainting.claims import OutputError
+from ce_jax.inpainting.manifest import Manifest
 from ce_jax.metrics import Estimate
+from ce_jax.runs import loading
 from ce_jax.sources import SourceError, open_source
-from ce_jax.table_files import NOT_RUN, Cell, Result, write_tables
-from ce_jax.table_report import write_page
+from ce_jax.tables.export import NOT_RUN, Cell, Result, write_tables
+from ce_jax.tables.report import write_page
 
 _FILES = ("folder", "mat", "npz")
 _READERS = 8

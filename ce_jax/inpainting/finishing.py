@@ -10,11 +10,11 @@ import numpy as np
 
 from ce_jax import blending, images, metrics
 from ce_jax.completion import Candidates, Found, Trails, library
+from ce_jax.completion.trails import milestones, principal_plane
 from ce_jax.config import Inpainting
-from ce_jax.hole_sets import hash_of
-from ce_jax.pairing import Picture
-from ce_jax.perceptual import Compare
-from ce_jax.trails import milestones, principal_plane
+from ce_jax.holes.hole_sets import hash_of
+from ce_jax.inpainting.pairing import Picture
+from ce_jax.inpainting.perceptual import Compare
 
 # Trails are to look at: of an image, the pictures of the best starts, and the way of z through so
 # many points.

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ce_jax import images, pages
-from ce_jax.manifest import Manifest, Record
+from ce_jax.inpainting.manifest import Manifest, Record
 from ce_jax.metrics import Estimate
 
 _LABELS = {"psnr": "PSNR", "ssim": "SSIM", "l1": "L1", "l2": "L2"}

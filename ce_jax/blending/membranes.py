@@ -19,8 +19,8 @@ _NARROW = 150
 """Bands up to which Cholesky's decomposition beats a sparse one; both were timed."""
 
 
-def membranes(hole: np.ndarray) -> Iterator[tuple[int, "Membrane"]]:
-    """Every image of which something is missing and something known, with its hole solved.
+def factored(hole: np.ndarray) -> Iterator[tuple[int, "Membrane"]]:
+    """Every image of which something is missing and something known, with its hole factored.
 
     Of holes bool [b, h, w, 1]. Equal ones come next to each other: each is factored once, however
     small the cache.
@@ -56,7 +56,7 @@ class Membrane(NamedTuple):
         return self.solve(self.coupling @ known.astype(np.float64))
 
 
-def _factored(bits: bytes, height: int, width: int) -> Membrane:
+def _built(bits: bytes, height: int, width: int) -> Membrane:
     """A hole that is given as packed bits, with the fastest exact solver for its shape."""
     hole = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width).astype(bool)
     hole = hole.reshape(height, width)
@@ -76,8 +76,8 @@ def _factored(bits: bytes, height: int, width: int) -> Membrane:
 
 # About 1 MB for a hole in a 64x64 image, 25 MB for one of half of 256x256 pixels.
 _SMALL = 256 * 128
-_membrane = lru_cache(maxsize=64)(_factored)
-_large_membrane = lru_cache(maxsize=2)(_factored)
+_membrane = lru_cache(maxsize=64)(_built)
+_large_membrane = lru_cache(maxsize=2)(_built)
 
 
 def forget() -> None:

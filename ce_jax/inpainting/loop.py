@@ -19,9 +19,9 @@ from ce_jax import images
 from ce_jax.completion import Candidates, Complete, Found, methods
 from ce_jax.completion.slots import Slots
 from ce_jax.config import Inpainting
-from ce_jax.finishing import Batch, Finished, Unserved
-from ce_jax.hole_sets import HoleSet, image_keys
-from ce_jax.pairing import Failure, Picture
+from ce_jax.holes.hole_sets import HoleSet, image_keys
+from ce_jax.inpainting.finishing import Batch, Finished, Unserved
+from ce_jax.inpainting.pairing import Failure, Picture
 from ce_jax.state import Trained
 
 Array = jax.Array

@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
 
-from ce_jax import files, packing
+from ce_jax import files
 from ce_jax.config import flat
-from ce_jax.manifest import Manifest, OutputError
-from ce_jax.shards import WHOLE, Shard
+from ce_jax.inpainting import packing
+from ce_jax.inpainting.manifest import Manifest, OutputError
+from ce_jax.inpainting.shards import WHOLE, Shard
 
 # Seconds that others may need to take possession of a folder that is to be shared with them.
 _PATIENCE = 10

@@ -24,9 +24,10 @@ from etils import epath
 from tensorboardX import SummaryWriter, record_writer
 from tqdm import tqdm
 
-from ce_jax import files, history, images, run_report
+from ce_jax import files, images
 from ce_jax.config import Training
-from ce_jax.curves import PACE, Curves
+from ce_jax.runs import history, run_report
+from ce_jax.runs.curves import PACE, Curves
 
 # Seconds after which TensorBoard is told at the latest; what it has not been told, a kill -9 takes.
 _FLUSH_EVERY = 10

@@ -36,7 +36,7 @@ from ce_jax.state import Trained
 
 Precision = Literal["float32", "float16"]
 
-FOLDER = Path(__file__).parent / "released"
+FOLDER = Path(__file__).parents[1] / "released"
 SUFFIX = ".safetensors"
 
 _VERSION = 1
