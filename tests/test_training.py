@@ -123,7 +123,7 @@ def test_a_damaged_newest_checkpoint_is_set_aside_loudly_and_its_steps_are_done_
     workdir = shutil.copytree(uninterrupted(), tmp_path / "run")
     newest = workdir / "checkpoints" / "4"
     largest = max((p for p in newest.rglob("*") if p.is_file()), key=lambda p: p.stat().st_size)
-    os.truncate(largest, largest.stat().st_size // 2)
+    os.truncate(largest, 1)  # of a half, what completes images may lie in the other one
     assert checkpointing.load(workdir).step == 2
     (told,) = (record.getMessage() for record in caplog.records)
     assert re.fullmatch(rf"{newest} is damaged \(.+\); taking {newest.parent / '2'} instead", told)

@@ -24,7 +24,9 @@ from ce_jax.config import (
 from ce_jax.state import Game
 
 # XLA then takes less than half of the time, and what runs once is none the slower for it.
-QUICKLY = {"xla_backend_optimization_level": "0", "xla_cpu_use_fusion_emitters": False}
+QUICKLY = {"xla_backend_optimization_level": "0"}
+if jax.__version_info__ < (0, 11):  # from there on its CPU compiler has no other way to fuse
+    QUICKLY["xla_cpu_use_fusion_emitters"] = False
 
 jit = functools.partial(jax.jit, compiler_options=QUICKLY)
 

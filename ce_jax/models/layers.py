@@ -7,6 +7,7 @@ begins by casting what it is shown to its `dtype`, and ends in float32.
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax.typing import DTypeLike
 
 from ce_jax.models.convolution import downsample, upsample
 
@@ -65,7 +66,7 @@ class ChannelWise(nn.Module):
         return jnp.einsum("bim,ijm->bjm", flat, kernel.astype(x.dtype)).reshape(x.shape)
 
 
-def _around_one(key: Array, shape: tuple[int, ...], dtype: jnp.dtype = jnp.float32) -> Array:
+def _around_one(key: Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32) -> Array:
     return 1 + 0.02 * jax.random.normal(key, shape, dtype)
 
 
