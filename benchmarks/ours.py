@@ -80,7 +80,7 @@ def search(setting: Setting, settings: LatentSearch) -> tuple[Wrapped, Wrapped]:
 
     def judge(networks: Networks, z: Array) -> Array:
         space = space_of(setting.model, networks, settings)
-        return space.surprise(z, space.generate(z))
+        return space.prior_loss(z, space.generate(z))
 
     def search(networks: Networks, images: Array, hole: Array, start: Array):
         space = space_of(setting.model, networks, settings)

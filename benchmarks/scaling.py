@@ -79,7 +79,7 @@ class Counted:
 
     Attributes:
         images: in its batch.
-        flops: operations, as `arithmetic` counts them.
+        flops: operations, as `runs.arithmetic` counts them.
         bytes_moved: to and from its memory, if every convolution and matrix product reads its
             factors and writes its result, everything else is part of one of them, and the optimiser
             reads and writes the state once.

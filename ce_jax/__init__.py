@@ -1,7 +1,8 @@
 """Image inpainting on accelerators: context encoders and latent search, in JAX.
 
 Everywhere in this package `images` are float32 in [-1, 1], [b, h, w, 3], and a `hole` is bool
-[b, h, w, 1], True where pixels are missing. A module imports only what this list names before it:
+[b, h, w, 1], True where pixels are missing. A module imports only from its own room, and
+from what this list names before it:
 
     config                 what an experiment is
     files pages            written whole or not at all; pages for people

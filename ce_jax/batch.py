@@ -161,11 +161,11 @@ def _claim(job: _Job) -> Results:
 
 def _plan(job: _Job, results: Results, tell: Callable[[str], None]) -> list[int]:
     """Says what is to be done, if there is room for it; the indices of its images."""
-    config, pairing = job.config, job.pairing
+    pairing = job.pairing
     todo = [index for index in job.own if not results.is_done(job.names[index])]
-    needed = planning.needed(config, pairing, todo, shown=len(job.shown))
+    needed = planning.needed(pairing, todo, shown=len(job.shown))
     planning.check_room(results.folder, needed)
-    for line in planning.lines(config, pairing, results, todo, needed=needed, shard=job.shard):
+    for line in planning.lines(pairing, results, todo, needed=needed, shard=job.shard):
         tell(line)
     return todo
 

@@ -167,6 +167,7 @@ def _leave_others(code: int) -> None:
 
 
 def _has_others() -> bool:
-    from ce_jax import hosts
+    """Whether there are other processes that this one has joined and not left."""
+    import jax
 
-    return hosts.are_waiting()
+    return jax.distributed.is_initialized()

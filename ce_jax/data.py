@@ -12,7 +12,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 import grain
 import jax
@@ -83,18 +82,15 @@ def warn_of_box(source: Source, frame: Frame, *, option: str) -> None:
     """
     if frame.box is None:
         return
-    with suppress(ValueError):  # of what cannot be read, whoever needs it tells
-        _warn_of_box(source.names[0], source[0].shape, frame, option)
-
-
-def _warn_of_box(name: str, shape: Sequence[int], frame: Frame, option: str) -> None:
-    assert frame.box is not None
-    (height, width, _), (left, top, right, bottom) = shape, frame.box
-    if (height, width) == (frame.size, frame.size):
+    try:
+        height, width, _ = source[0].shape
+    except ValueError:  # of what cannot be read, whoever needs it tells
         return
-    if (part := (right - left) * (bottom - top) / (height * width)) < _SMALL_PART:
+    left, top, right, bottom = frame.box
+    part = (right - left) * (bottom - top) / (height * width)
+    if (height, width) != (frame.size, frame.size) and part < _SMALL_PART:
         _warn_once(
-            f"{option} {left} {top} {right} {bottom} cuts {part:.0%} out of {name} "
+            f"{option} {left} {top} {right} {bottom} cuts {part:.0%} out of {source.names[0]} "
             f"({width}x{height} pixels); {option} None takes the whole middle."
         )
 

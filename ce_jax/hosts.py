@@ -88,14 +88,9 @@ def leave() -> None:
 
     Which of how many processes this one is, is still known.
     """
-    if are_waiting():
+    if jax.distributed.is_initialized():  # there are others, who wait
         jax.devices()  # found together
         jax.distributed.shutdown()
-
-
-def are_waiting() -> bool:
-    """Whether there are other processes that this one has joined and not left."""
-    return jax.distributed.is_initialized()
 
 
 def is_first() -> bool:

@@ -168,10 +168,6 @@ def _steps(
     """One step after another, with a key for each image of this program: `keys(key, count)`."""
 
     def one(state: Any, batch: jax.Array) -> tuple[Any, Any]:
-        return step(
-            state,
-            to_float(batch),
-            keys(jax.random.fold_in(key, state.step), len(batch)),
-        )
+        return step(state, to_float(batch), keys(jax.random.fold_in(key, state.step), len(batch)))
 
     return jax.lax.scan(one, state, jnp.stack(batches))

@@ -34,7 +34,7 @@ class Player:
         """What is needed to use the network, without what is needed to go on training it."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
-    def knowing(self, variables: Variables) -> "Player":
+    def with_variables(self, variables: Variables) -> "Player":
         """This player, as if it had learned these; its optimiser remembers nothing of it."""
         return replace(self, params=variables["params"], batch_stats=variables["batch_stats"])
 
@@ -53,7 +53,7 @@ class Game:
         """The generator to show and to complete with: the running average where one is kept."""
         return self.generator.variables if self.average is None else self.average
 
-    def knowing(self, exhibit: Variables, critic: Variables | None) -> "Game":
+    def with_variables(self, exhibit: Variables, critic: Variables | None) -> "Game":
         """This game with networks that have learned elsewhere: the inverse of `exhibit`.
 
         A critic of which nothing is known stays as it is.
@@ -61,8 +61,8 @@ class Game:
         judge = self.critic
         return replace(
             self,
-            generator=self.generator.knowing(exhibit),
-            critic=judge if judge is None or critic is None else judge.knowing(critic),
+            generator=self.generator.with_variables(exhibit),
+            critic=judge if judge is None or critic is None else judge.with_variables(critic),
             average=None if self.average is None else exhibit,
         )
 
@@ -109,10 +109,10 @@ class RefinedGame(Game):
         """Both networks: what a completion needs."""
         return {"recovery": self.recovery.variables, "refiner": super().exhibit}
 
-    def knowing(self, exhibit: Variables, critic: Variables | None) -> Game:
+    def with_variables(self, exhibit: Variables, critic: Variables | None) -> Game:
         """As every game does, with both networks."""
-        recovery = self.recovery.knowing(exhibit["recovery"])
-        return replace(super().knowing(exhibit["refiner"], critic), recovery=recovery)
+        recovery = self.recovery.with_variables(exhibit["recovery"])
+        return replace(super().with_variables(exhibit["refiner"], critic), recovery=recovery)
 
 
 class Searched(NamedTuple):
@@ -133,13 +133,13 @@ class GuessingGame(Game):
         """All three networks: what a latent search needs."""
         return {"encoder": super().exhibit, "searched": self.searched}
 
-    def knowing(self, exhibit: Variables, critic: Variables | None) -> Game:
+    def with_variables(self, exhibit: Variables, critic: Variables | None) -> Game:
         """As every game does, with all three networks; or with those of a DCGAN alone."""
         if "searched" not in exhibit:
             assert critic is not None
             return replace(self, searched=Searched(exhibit, critic))
         searched = Searched(*exhibit["searched"])
-        return replace(super().knowing(exhibit["encoder"], critic), searched=searched)
+        return replace(super().with_variables(exhibit["encoder"], critic), searched=searched)
 
 
 def parameters(game: Game) -> dict[str, int]:

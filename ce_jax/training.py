@@ -126,13 +126,13 @@ def _prepared(
     with hosts.together():
         if hosts.is_first():
             # After everything that may refuse to begin.
-            held.enter_context(workdirs.alone(workdir, config, stopped=stopped))
+            held.enter_context(workdirs.locked(workdir, config, stopped=stopped))
             workdirs.claim(workdir, config)
     hosts.require_shared(workdir)
     hosts.require_alike("network to begin with", releases.pack(known) if known else b"")
     game = program.begin()
     if known:
-        game = sharding.spread(game.knowing(known.generator, known.critic), game)
+        game = sharding.spread(game.with_variables(known.generator, known.critic), game)
     return source, program, checkpointing.restore(workdir, game)
 
 

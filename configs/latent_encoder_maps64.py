@@ -9,6 +9,12 @@ photographs than drawn faces.
     python train.py configs/latent_encoder_maps64.py --workdir runs/latent-encoder-maps \\
         --data.source folder:celeba/train --model.run runs/dcgan
 
+The one that comes with the package (celeba64) was then trained further:
+
+    python train.py configs/latent_encoder_maps64.py --workdir runs/latent-encoder-further \\
+        --start-from runs/latent-encoder-maps --data.source folder:celeba/train \\
+        --model.run runs/dcgan --generator.rate 5e-4 --steps 6000
+
 What it brings: docs/results.md.
 """
 

@@ -57,8 +57,8 @@ def space(networks, settings):
         dimensions=8,
         prior="uniform",
         features=lambda z, maps: z,
-        paint=networks["generate"],
-        surprise=lambda _, images: form[settings.prior_form](networks["judge"](images)),
+        decode=networks["generate"],
+        prior_loss=lambda _, images: form[settings.prior_form](networks["judge"](images)),
     )
 
 

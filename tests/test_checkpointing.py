@@ -80,19 +80,19 @@ def test_a_folder_with_somebodys_files_is_refused_and_not_touched(tmp_path):
 def test_nobody_trains_where_somebody_does(tmp_path, monkeypatch, caplog):
     workdir, config = tmp_path / "run", tiny.dcgan()
     monkeypatch.setattr(workdirs, "_PATIENCE", 0.2)
-    with workdirs.alone(workdir, config):
+    with workdirs.locked(workdir, config):
         workdirs.claim(workdir, config)
         with pytest.raises(CheckpointError, match=r"another process is training in .*run; wait"):
             training.train(config, workdir)
     assert "waiting for it to end" in caplog.text
     assert workdirs.saved_steps(workdir) == []
-    with workdirs.alone(workdir, config):  # it was given back
+    with workdirs.locked(workdir, config):  # it was given back
         pass
 
 
 def test_who_is_told_to_stop_waits_no_longer(tmp_path):
     workdir, config = tmp_path / "run", tiny.dcgan()
-    with workdirs.alone(workdir, config), pytest.raises(CheckpointError, match="another process"):
+    with workdirs.locked(workdir, config), pytest.raises(CheckpointError, match="another process"):
         training.train(config, workdir, stopped=lambda: True)
 
 
@@ -101,7 +101,7 @@ def test_a_run_that_is_still_saving_is_waited_for(tmp_path):
     saving, saved = threading.Event(), []
 
     def save():
-        with workdirs.alone(workdir, config):
+        with workdirs.locked(workdir, config):
             saving.set()
             time.sleep(0.5)
             saved.append(True)
@@ -109,7 +109,7 @@ def test_a_run_that_is_still_saving_is_waited_for(tmp_path):
     other = threading.Thread(target=save)
     other.start()
     saving.wait()
-    with workdirs.alone(workdir, config):
+    with workdirs.locked(workdir, config):
         assert saved
     other.join()
 
@@ -119,7 +119,7 @@ def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
         raise OSError(errno.ENOSYS, "no locks")
 
     monkeypatch.setattr(files, "hold", hold)
-    with workdirs.alone(tmp_path, tiny.dcgan()), workdirs.alone(tmp_path, tiny.dcgan()):
+    with workdirs.locked(tmp_path, tiny.dcgan()), workdirs.locked(tmp_path, tiny.dcgan()):
         workdirs.claim(tmp_path, tiny.dcgan())
 
 

@@ -91,7 +91,7 @@ def test_a_prior_whose_slope_is_always_the_same_need_be_asked_once(networks, pro
     settings = LatentSearch(steps=5, rate=0.1, prior=5.0)
     seldom = replace(settings, prior_every=3)
     plain = space(networks, settings)
-    linear = plain._replace(surprise=lambda _, images: (pattern * images).sum((1, 2, 3)))
+    linear = plain._replace(prior_loss=lambda _, images: (pattern * images).sum((1, 2, 3)))
     for where, same in ((linear, True), (plain, False)):
         _, often = search(networks, settings, *problem, where=where)
         _, seldom_ = search(networks, seldom, *problem, where=where)

@@ -27,7 +27,7 @@ def latents():
 
 
 def generate(layers, z):
-    return frozen.paint(layers, frozen.features(layers, z))
+    return frozen.decode(layers, frozen.features(layers, z))
 
 
 def test_a_generator_without_batch_normalisation_makes_the_same_images(networks):
@@ -39,7 +39,7 @@ def test_a_generator_without_batch_normalisation_makes_the_same_images(networks)
     for depth, side in ((1, 4), (2, 8), (3, 16)):
         maps = tiny.jit(partial(frozen.features, depth=depth))(layers, latents())
         assert maps.shape[:3] == (3, side, side)
-        painted = tiny.jit(partial(frozen.paint, depth=depth))(layers, maps)
+        painted = tiny.jit(partial(frozen.decode, depth=depth))(layers, maps)
         np.testing.assert_allclose(painted, expected, atol=1e-5)
 
 

@@ -26,7 +26,7 @@ def same(mine, theirs, **how):
 def test_a_game_knows_what_another_shows(kind):
     fresh, other = (untrained.game(KINDS[kind], seed=seed) for seed in (1, 2))
     critic = other.critic and other.critic.variables
-    game = fresh.knowing(other.exhibit, critic)
+    game = fresh.with_variables(other.exhibit, critic)
     same(game.exhibit, other.exhibit)
     assert game.critic is None or game.critic.variables == critic
     assert game.generator.moments is fresh.generator.moments
@@ -36,7 +36,7 @@ def test_a_game_knows_what_another_shows(kind):
 
 def test_a_critic_of_which_nothing_is_known_stays_as_it_is():
     fresh = untrained.game(tiny.dcgan())
-    assert fresh.knowing(fresh.exhibit, None).critic is fresh.critic
+    assert fresh.with_variables(fresh.exhibit, None).critic is fresh.critic
 
 
 def test_a_run_begins_there_and_goes_on_without_it(tmp_path):
@@ -101,7 +101,7 @@ def test_an_encoder_learns_beside_the_dcgan_of_another(tmp_path):
     config = tiny.latent_encoder()
     config = replace(config, model=replace(config.model, run=str(path)))
     dcgan = loading.head_start(config, tmp_path / "run")
-    game = untrained.game(config, seed=1).knowing(dcgan.generator, dcgan.critic)
+    game = untrained.game(config, seed=1).with_variables(dcgan.generator, dcgan.critic)
     same(game.searched, known.generator["searched"])
     with pytest.raises(AssertionError):
         same(game.exhibit["encoder"], known.generator["encoder"])

@@ -15,6 +15,7 @@ from ce_jax import blending, holes, images, losses, sharding
 from ce_jax.batch import inpaint
 from ce_jax.completion import high_resolution, methods, texture
 from ce_jax.config import ConfigError, Frame, HighResolution, Inpainting
+from ce_jax.models.smooth_fill import shrink
 from ce_jax.runs import loading
 
 BATCH, SIZE = 8, 64
@@ -150,7 +151,7 @@ def test_small_pixels_are_means_and_small_holes_are_all_that_is_touched(pictures
     expected = np.zeros((1, 16, 16, 1), bool)
     expected[0, 1:3, 7:10] = True
     assert np.array_equal(reduced, expected)
-    small = high_resolution.shrink(jnp.asarray(pictures), 4)
+    small = shrink(jnp.asarray(pictures), 4)
     np.testing.assert_allclose(small[2, 3, 5], pictures[2, 12:16, 20:24].mean((0, 1)), atol=1e-6)
 
 

@@ -240,5 +240,5 @@ def test_an_encoder_learns_beside_a_dcgan_in_a_file(trained, tmp_path):
     config = tiny.latent_encoder()
     config = replace(config, model=replace(config.model, run=str(path)))
     known = loading.head_start(config, tmp_path / "new")
-    game = untrained.game(config).knowing(known.generator, known.critic)
+    game = untrained.game(config).with_variables(known.generator, known.critic)
     jax.tree.map(np.testing.assert_array_equal, game.searched.generator, trained.generator)

@@ -28,7 +28,7 @@ def beyond(space: Space, problem: Problem, objective: Objective, z: Array) -> Ar
     optimizer = optax.adam(rate)
 
     def judged(away: Array) -> Array:
-        return objective(z, space.paint(around + away))
+        return objective(z, space.decode(around + away))
 
     def step(carry, _):
         away, moments, best, score = carry
@@ -44,4 +44,4 @@ def beyond(space: Space, problem: Problem, objective: Objective, z: Array) -> Ar
     begun = here, optimizer.init(here), here, jnp.full(len(z), jnp.inf)
     (last, _, best, score), _ = lax.scan(step, begun, length=settings.steps)
     improved = judged(last) < score
-    return space.paint(around + jnp.where(improved[:, None, None, None], last, best))
+    return space.decode(around + jnp.where(improved[:, None, None, None], last, best))

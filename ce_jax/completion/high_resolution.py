@@ -26,6 +26,7 @@ from ce_jax.completion.texture import Wish, texture_loss, wish
 from ce_jax.config import ConfigError, ContextEncoder, HighResolution
 from ce_jax.models import vgg
 from ce_jax.models.context_encoder import FirstLayers
+from ce_jax.models.smooth_fill import shrink
 from ce_jax.models.vgg import Vgg19
 from ce_jax.state import Variables
 from ce_jax.systems.context_encoder import paint
@@ -199,13 +200,6 @@ def minimise(
     # One more, which looks at where the last step has led.
     (_, _, best, lowest), _ = lax.scan(step, begun, length=steps + 1)
     return best, lowest
-
-
-def shrink(images: Array, factor: int) -> Array:
-    """Means of squares of `factor` x `factor` pixels, [b, n, n, c] -> [b, n / factor, ...]."""
-    b, height, width, c = images.shape
-    cells = images.reshape(b, height // factor, factor, width // factor, factor, c)
-    return jnp.mean(cells, axis=(2, 4))
 
 
 def enlarged(images: Array, side: int) -> Array:

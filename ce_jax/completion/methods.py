@@ -186,7 +186,7 @@ def _searched(config: Inpainting, model: Dcgan | Vae | LatentEncoder, trained: T
 
 
 def _guide(trained: Trained) -> ContextEncoder | None:
-    """What predicts beside a search; `loading` has seen to it that it can."""
+    """What predicts beside a search; `runs.loading` has seen to it that it can."""
     model = None if trained.guide is None else trained.guide.config.model
     return model if isinstance(model, ContextEncoder) else None
 

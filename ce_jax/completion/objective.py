@@ -84,7 +84,7 @@ class Objective(NamedTuple):
 
 
 def objective_of(space: Space, problem: Problem, weight: Array, *, starts: int) -> Objective:
-    """The objective of all searches, [b * k]; without a prior, nobody is asked for the surprise.
+    """The objective of all searches, [b * k]; without a prior, nobody is asked for its loss.
 
     Args:
         space: where to search, and how.
@@ -98,7 +98,7 @@ def objective_of(space: Space, problem: Problem, weight: Array, *, starts: int) 
     def prior(z: Array, pictures: Array) -> Array:
         if settings.prior == 0:
             return jnp.zeros(len(z))
-        return settings.prior * space.surprise(z, pictures)
+        return settings.prior * space.prior_loss(z, pictures)
 
     return Objective(
         lambda pictures: losses.context_loss(pictures, images, weight, norm=settings.norm), prior

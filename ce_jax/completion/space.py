@@ -45,8 +45,8 @@ class Space(NamedTuple):
         prior: what z was drawn from in training.
         features: z [b, d] -> the feature maps behind the first layers of the generator; `maps`
             are added to the innermost ones.
-        paint: these feature maps [b, n, n, c] -> images [b, s, s, 3].
-        surprise: (z, images) -> the prior loss without its lambda, [b].
+        decode: these feature maps [b, n, n, c] -> images [b, s, s, 3].
+        prior_loss: (z, images) -> the prior loss without its lambda, [b].
         guess: (images, hole) -> where to begin, by a trained encoder; None without one.
         predict: (images, hole) -> images, whole, by a context encoder as a guide; None without one.
     """
@@ -55,14 +55,14 @@ class Space(NamedTuple):
     dimensions: int
     prior: Prior
     features: Callable[..., Array]
-    paint: Callable[[Array], Array]
-    surprise: Callable[[Array, Array], Array]
+    decode: Callable[[Array], Array]
+    prior_loss: Callable[[Array, Array], Array]
     guess: Callable[[Array, Array], Guess] | None = None
     predict: Callable[[Array, Array], Array] | None = None
 
     def generate(self, z: Array, *, maps: Array | None = None) -> Array:
         """G(z), [b, d] -> [b, s, s, 3]; with maps, [b, 4, 4, c], added to the innermost ones."""
-        return self.paint(self.features(z, maps=maps))
+        return self.decode(self.features(z, maps=maps))
 
 
 def space_of(
@@ -97,12 +97,12 @@ def _of_dcgan(model: Dcgan, networks: Networks, settings: LatentSearch) -> Space
     dtype = jnp.dtype(settings.precision)
     critic = None if networks.critic is None else frozen.fold_critic(networks.critic, dtype)
 
-    def surprise(_: Array, images: Array) -> Array:
+    def prior_loss(_: Array, images: Array) -> Array:
         assert critic is not None  # nobody asks without one
         return form[settings.prior_form](frozen.judge(critic, images))
 
     halves = _halves(networks.generator, settings)
-    return Space(settings, model.latent, model.prior, *halves, surprise)
+    return Space(settings, model.latent, model.prior, *halves, prior_loss)
 
 
 def _of_vae(model: Vae, networks: Networks, settings: LatentSearch) -> Space:
@@ -119,4 +119,6 @@ def _halves(generator: Variables, settings: LatentSearch) -> tuple[Callable, Cal
     """A generator, cut behind as many layers as the search is to go into."""
     layers = frozen.fold_generator(generator, jnp.dtype(settings.precision))
     depth = settings.beyond.depth
-    return partial(frozen.features, layers, depth=depth), partial(frozen.paint, layers, depth=depth)
+    return partial(frozen.features, layers, depth=depth), partial(
+        frozen.decode, layers, depth=depth
+    )

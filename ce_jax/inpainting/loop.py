@@ -132,7 +132,7 @@ def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete |
     """The method of a config, for whole batches or, if its images end on their own, in slots.
 
     Raises:
-        ConfigError, SourceError, FeatureFileError: as `methods.build`.
+        ConfigError, SourceError, FeatureFileError: as `completion.methods.build`.
     """
     if config.method == "latent" and config.latent.patience:
         return methods.build_slots(config, trained, mesh)

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TypeVar
 
 from ce_jax import images
-from ce_jax.config import Inpainting
 from ce_jax.holes.hole_sets import HoleSet
 from ce_jax.inpainting.claims import OutputError
 from ce_jax.inpainting.finishing import captions_of
@@ -26,7 +25,6 @@ _LOSSY = (".jpg", ".jpeg", ".webp")
 
 
 def lines(
-    config: Inpainting,
     pairing: Pairing,
     results: Results,
     todo: Sequence[int],
@@ -35,31 +33,30 @@ def lines(
     shard: Shard,
 ) -> Iterator[str]:
     """The plan for people: images and holes, what is done already, where to and how large."""
-    names = pairing.source.names
+    config, names = pairing.config, pairing.source.names
     part = "" if shard == WHOLE else f", of which part {shard} is {sum(map(shard.has, names))}"
-    yield f"{len(names)} images of {config.images}{part}; holes: {_holes(config, pairing)}"
+    yield f"{len(names)} images of {config.images}{part}; holes: {_holes(pairing)}"
     outdated = f" ({results.outdated} were, but changed since or lost)" if results.outdated else ""
     done = sum(map(results.is_done, names))
     yield f"{done} done already, {len(todo)} to do{outdated}: {config.method}, seed {config.seed}"
     free = shutil.disk_usage(results.folder).free
-    if lossy := _lossy(config, pairing):
+    if lossy := _lossy(pairing):
         yield f"{lossy} of the intact images are lossy (JPEG, WebP): figures measure that too"
     yield f"to {results.folder}: about {readable(needed)} more, {readable(free)} are free"
 
 
-def needed(config: Inpainting, pairing: Pairing, todo: Sequence[int], *, shown: int) -> int:
+def needed(pairing: Pairing, todo: Sequence[int], *, shown: int) -> int:
     """Bytes that so many images need, as if nothing could be compressed.
 
     Of whole photographs, a few stand for all. What the report shows of an image, the page holds
     once more, as text.
 
     Args:
-        config: how many completions of each are written, and how often.
-        pairing: of the images.
+        pairing: of the images; its config says how many completions of each are written.
         todo: their indices.
         shown: how many of them the report shows, beside the worst.
     """
-    square = pairing.frame.size**2
+    config, square = pairing.config, pairing.frame.size**2
     some = evenly(todo, _MEASURED) if pairing.whole else []
     pixels = sum(_pixels(pairing.source, i) for i in some) // len(some) if some else square
     times = 2 if config.output_format == "array_record" else 1
@@ -106,17 +103,17 @@ def _pixels(source: Source, index: int) -> int:
         return 0
 
 
-def _lossy(config: Inpainting, pairing: Pairing) -> int:
+def _lossy(pairing: Pairing) -> int:
     """How many images that results are compared with have been compressed with loss."""
-    if config.truth is None and not isinstance(pairing.holes, HoleSet):
+    if pairing.config.truth is None and not isinstance(pairing.holes, HoleSet):
         return 0
     truth = pairing.truth or pairing.source
     paths = (truth.file(index) for index in range(len(truth)))
     return sum(path is not None and path.suffix.lower() in _LOSSY for path in paths)
 
 
-def _holes(config: Inpainting, pairing: Pairing) -> str:
-    holes, names = pairing.holes, pairing.source.names
+def _holes(pairing: Pairing) -> str:
+    config, holes, names = pairing.config, pairing.holes, pairing.source.names
     if isinstance(holes, HoleSet) or holes.by_stem is None:
         return config.holes
     without = [name for name in names if not holes.has(name)]

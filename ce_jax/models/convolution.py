@@ -254,17 +254,11 @@ def _gradient(large: Array, small: Array, kernel: Array) -> Array:
 
 downsample.defvjp(
     lambda large, kernel: (downsample(large, kernel), (large, kernel)),
-    lambda saved, small: (
-        upsample(small, saved[1]),
-        _gradient(saved[0], small, saved[1]),
-    ),
+    lambda saved, small: (upsample(small, saved[1]), _gradient(saved[0], small, saved[1])),
 )
 upsample.defvjp(
     lambda small, kernel: (upsample(small, kernel), (small, kernel)),
-    lambda saved, large: (
-        downsample(large, saved[1]),
-        _gradient(large, saved[0], saved[1]),
-    ),
+    lambda saved, large: (downsample(large, saved[1]), _gradient(large, saved[0], saved[1])),
 )
 correlate.defvjp(
     lambda large, small, side: (correlate(large, small, side), (large, small)),

@@ -72,7 +72,7 @@ def features(
     return _up(x if maps is None else x + maps.astype(x.dtype), others)
 
 
-def paint(layers: Sequence[Layer], features: Array, *, depth: int = 1) -> Array:
+def decode(layers: Sequence[Layer], features: Array, *, depth: int = 1) -> Array:
     """The images that a generator makes of such feature maps: [b, n, n, c] -> [b, s, s, 3]."""
     x = _up(features.astype(layers[0].kernel.dtype), layers[depth:-1])
     return jnp.tanh(upsample(x, layers[-1].kernel).astype(jnp.float32))

@@ -34,16 +34,18 @@ def _pulled(sums: Array, weights: Array) -> Array:
         total = jnp.sum(weights, (1, 2), keepdims=True)
         mean = jnp.sum(sums, (1, 2), keepdims=True) / jnp.maximum(total, 1e-6)
         return jnp.where(known, values, mean)
-    coarse = _pulled(_pooled(sums), _pooled(weights))
+    coarse = _pulled(shrink(sums, 2), shrink(weights, 2))
     filled = jnp.where(known, values, _enlarged(_enlarged(coarse, axis=1), axis=2))
     for _ in range(_SWEEPS):
         filled = jnp.where(known, values, _mean_of_neighbours(filled))
     return filled
 
 
-def _pooled(x: Array) -> Array:
-    b, s, _, c = x.shape
-    return jnp.mean(x.reshape(b, s // 2, 2, s // 2, 2, c), axis=(2, 4))
+def shrink(images: Array, factor: int) -> Array:
+    """Means of squares of `factor` x `factor` pixels, [b, n, n, c] -> [b, n / factor, ...]."""
+    b, height, width, c = images.shape
+    cells = images.reshape(b, height // factor, factor, width // factor, factor, c)
+    return jnp.mean(cells, axis=(2, 4))
 
 
 def _enlarged(x: Array, *, axis: int) -> Array:

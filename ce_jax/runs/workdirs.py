@@ -42,7 +42,7 @@ class CheckpointError(ValueError):
 
 
 @contextmanager
-def alone(
+def locked(
     workdir: os.PathLike | str, config: Training, *, stopped: Callable[[], bool] = lambda: False
 ) -> Iterator[None]:
     """While this lasts, nobody else trains in `workdir`, which is, or can be, that of this run.

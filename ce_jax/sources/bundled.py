@@ -8,15 +8,7 @@ from typing import Any
 import numpy as np
 
 from ce_jax import images
-from ce_jax.sources.source import (
-    Files,
-    Opened,
-    SourceError,
-    Stack,
-    missing,
-    nearest_of,
-    numbers,
-)
+from ce_jax.sources.source import Files, Opened, SourceError, Stack, missing, nearest_of, numbers
 
 # The natural photographs inside the wheels, in the fixed order in which the source gives them.
 # Of the stereo pair (motorcycle) one: two views of one scene would straddle any split.

@@ -9,14 +9,7 @@ import numpy as np
 
 from ce_jax import images
 from ce_jax.photographs import Photograph
-from ce_jax.sources.source import (
-    Opened,
-    SourceError,
-    first_line,
-    missing,
-    nearest_of,
-    numbers,
-)
+from ce_jax.sources.source import Opened, SourceError, first_line, missing, nearest_of, numbers
 
 
 @dataclass(frozen=True)

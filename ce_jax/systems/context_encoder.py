@@ -198,7 +198,7 @@ def features(trained: Trained, images: Array) -> Array:
     With the stored BatchNorm statistics, so that the features of an image are its own.
 
     Args:
-        trained: a run as `loading.load` returns it.
+        trained: a run as `ce_jax.load` returns it.
         images: [b, 227, 227, 3], whole; in [-1, 1].
 
     Returns:
