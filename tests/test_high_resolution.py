@@ -15,7 +15,6 @@ from ce_jax import blending, holes, images, losses, sharding
 from ce_jax.batch import inpaint
 from ce_jax.completion import high_resolution, methods, texture
 from ce_jax.config import ConfigError, Frame, HighResolution, Inpainting
-from ce_jax.models.smooth_fill import shrink
 from ce_jax.runs import loading
 
 BATCH, SIZE = 8, 64
@@ -146,13 +145,11 @@ def test_minimising_takes_the_best_of_its_steps(wave):
         np.testing.assert_allclose(best, [0, 0], atol=0.05)
 
 
-def test_small_pixels_are_means_and_small_holes_are_all_that_is_touched(pictures):
+def test_small_holes_are_all_that_is_touched():
     reduced = holes.reduce(jnp.asarray(squares((5, 30, 7))), factor=4)
     expected = np.zeros((1, 16, 16, 1), bool)
     expected[0, 1:3, 7:10] = True
     assert np.array_equal(reduced, expected)
-    small = shrink(jnp.asarray(pictures), 4)
-    np.testing.assert_allclose(small[2, 3, 5], pictures[2, 12:16, 20:24].mean((0, 1)), atol=1e-6)
 
 
 def test_total_variation_is_that_of_pairs_that_touch_the_hole():

@@ -27,6 +27,13 @@ def test_a_smooth_fill_is_near_the_membrane_and_reads_nothing_of_the_hole(kind):
     assert filled.min() >= jnp.min(images) and filled.max() <= jnp.max(images)
 
 
+def test_small_pixels_are_means():
+    pictures = np.random.default_rng(0).uniform(-1, 1, (3, SIZE, SIZE, 3)).astype(np.float32)
+    small = module.shrink(jnp.asarray(pictures), 4)
+    assert small.shape == (3, 8, 8, 3)
+    np.testing.assert_allclose(small[2, 3, 5], pictures[2, 12:16, 20:24].mean((0, 1)), atol=1e-6)
+
+
 def test_a_smooth_fill_of_nothing_known_is_grey():
     everywhere = jnp.ones((4, SIZE, SIZE, 1), bool)
     assert not smooth_fill(jnp.full((4, SIZE, SIZE, 3), jnp.nan), everywhere).any()
