@@ -1,8 +1,8 @@
 """What each latent search of configs/table_search.py costs on the devices, an image.
 
-    python -m benchmarks.search_cost --models RUNS --out runs/search
+    python -m benchmarks.search_cost --out runs/search
 
-RUNS as that config says. A batch of noise with a hole in the middle is searched for,
+A batch of noise with a hole in the middle is searched for,
 compiled before; from the known pixels on the device to the proposal, without the host's part. The
 quality of the same searches is in the table that the config makes.
 """
@@ -21,7 +21,7 @@ from benchmarks.page import publish
 from ce_jax import holes, sharding
 from ce_jax.completion import methods
 from ce_jax.config import Inpainting, Table
-from ce_jax.runs import checkpointing
+from ce_jax.runs import loading
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,7 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--models", type=Path, required=True, help="folder of the runs that the config names")
     add("--out", type=Path, required=True, help="folder for search.json and search.md")
     add("--batch-size", type=int, default=32, help="images in a batch")
     add("--repetitions", type=int, default=3, help="timed batches; the median is taken")
@@ -51,7 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def cost(inpainting: Inpainting, options: argparse.Namespace) -> dict[str, Any]:
     """Seconds of the devices for an image, of each repetition."""
-    trained = checkpointing.load(options.models / str(inpainting.model))
+    trained = loading.networks_of(inpainting)
+    assert trained is not None
     complete = methods.build(inpainting, trained, sharding.make_mesh())
     count, size = options.batch_size, trained.config.data.frame.size
     images = np.random.default_rng(0).uniform(-1, 1, (count, size, size, 3)).astype(np.float32)

@@ -15,7 +15,7 @@ from benchmarks import dataset, overhead, search_cost, waiting
         (dataset.main, ["--out", "never", "--counts", "1000", "199"], "must be at least 200"),
         (
             search_cost.main,
-            ["--models", "never", "--out", "never", "--only", "30 steps", "31 steps"],
+            ["--out", "never", "--only", "30 steps", "31 steps"],
             "invalid choice: '31 steps' (choose from",
         ),
         (overhead.main, ["configs/laplace.py"], "configs/laplace.py is no training"),
