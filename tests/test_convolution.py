@@ -76,8 +76,16 @@ def forms(name, shapes):
     """A map as it is used, as a native convolution, in matrix products, and by loops."""
     functions = [getattr(convolution, form.format(name)) for form in ("{}", "_{}_native")]
     functions += [getattr(convolution, f"_{name}_products"), MAPS[name][1]]
-    sides = {"side": shapes["kernel"][0]} if name == "correlate" else {}
-    return [functools.partial(function, **sides) for function in functions]
+    if name == "correlate":
+        return [functools.partial(function, side=shapes["kernel"][0]) for function in functions]
+    used, native, products, by_loops = functions
+    size = shapes["small"][1:3]
+    return [used, made_ready(native, size), made_ready(products, size), by_loops]
+
+
+def made_ready(function, size):
+    """A map that takes an image and a kernel as it is."""
+    return lambda image, kernel: function(image, convolution._fixed(size, kernel))
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -137,6 +145,24 @@ def test_first_and_second_derivatives_are_those_of_the_native_convolutions(name,
     for found, expected in zip(jax.tree.leaves(ours), jax.tree.leaves(native), strict=True):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=2e-3)
         assert jnp.max(jnp.abs(expected)) > 1  # there was something to get wrong
+
+
+@pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
+@pytest.mark.parametrize("name", ["downsample", "upsample"])
+def test_a_fixed_kernel_does_what_it_did_to_an_image_and_its_gradient(name, dtype):
+    """Bit by bit, for sizes that its matrices were not made for."""
+    for sizes in CASES["features"], CASES["side 5"], CASES["an image"]:
+        image, kernel = (drawn(sizes[each]).astype(dtype) for each in MAPS[name][0])
+        convolve = getattr(convolution, name)
+
+        def both(image, kernel, convolve=convolve):
+            made, pull_back = jax.vjp(lambda image: convolve(image, kernel), image)
+            return made, *pull_back(jnp.sin(made))
+
+        found = tiny.jit(both)(image, tiny.jit(convolution.fix)(kernel))
+        for ours, expected in zip(found, tiny.jit(both)(image, kernel), strict=True):
+            np.testing.assert_array_equal(ours, expected)
+            assert ours.dtype == dtype
 
 
 @pytest.mark.parametrize("name", ["downsample", "upsample"])

@@ -10,7 +10,8 @@ and 1 or 2 after, which is what TensorFlow calls SAME.
     correlate(large, small)     its transpose in the kernel:
                                 kernel[k, l] = sum_bij large[2i + k - 1, 2j + l - 1] (x) small[i, j]
 
-They are closed under differentiation: the gradients of each are the other two. GPU and TPU get the
+They are closed under differentiation: the gradients of each are the other two. Of a kernel that
+learns no more, `fix` makes once what else every convolution would make of it. GPU and TPU get the
 native convolutions. XLA:CPU computes the kernel gradient of one at a few per cent of the machine's
 peak, so there all three are a handful of matrix products, after an `_Algorithm`: a direct one, or
 that of `winograd`. In blocks of 2x2 pixels these are convolutions at stride 1, of 2x2 blocks for
@@ -34,19 +35,35 @@ from ce_jax.models import winograd
 Array = jax.Array
 
 
-def _downsample_native(large: Array, kernel: Array) -> Array:
+class Fixed(NamedTuple):
+    """A kernel that learns no more, [side, side, c, o], and its matrices for products on CPU."""
+
+    kernel: Array
+    matrices: list[Array]
+
+
+def fix(kernel: Array) -> Fixed:
+    """For as many convolutions as wanted, in the type of the kernel, of small images of even sizes.
+
+    They have no gradient in it.
+    """
+    return _fixed((2, 2), kernel)
+
+
+def _downsample_native(large: Array, fixed: Fixed) -> Array:
     # Accelerators add up in float32 and round the sum to the type of the factors.
     return lax.conv_general_dilated(
-        large, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        large, fixed.kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-def _upsample_native(small: Array, kernel: Array) -> Array:
+def _upsample_native(small: Array, fixed: Fixed) -> Array:
+    around = (len(fixed.kernel) - 2, 2)
     return lax.conv_general_dilated(
         small,
-        kernel[::-1, ::-1],
+        fixed.kernel[::-1, ::-1],
         (1, 1),
-        ((len(kernel) - 2, 2), (len(kernel) - 2, 2)),
+        (around, around),
         lhs_dilation=(2, 2),
         dimension_numbers=("NHWC", "HWOI", "NHWC"),
     )
@@ -166,14 +183,12 @@ _WINOGRAD = _Algorithm(
 )
 
 
-def _algorithm(
-    small_shape: tuple[int, ...], side: int, channels: int, dtype: jnp.dtype
-) -> _Algorithm:
+def _algorithm(size: tuple[int, ...], side: int, channels: int, dtype: jnp.dtype) -> _Algorithm:
     """Winograd's for two taps, where outputs come in twos and rows of numbers are long enough.
 
     Not for bfloat16, to which its sums would have to be rounded before they are multiplied.
     """
-    (_, h, w, _), taps = small_shape, _taps(side)
+    (h, w), taps = size, _taps(side)
     in_twos = taps == 2 and h % 2 == w % 2 == 0
     return _WINOGRAD if in_twos and channels >= 16 and dtype != jnp.bfloat16 else _direct(taps)
 
@@ -182,26 +197,31 @@ def _product(left: Array, right: Array) -> Array:
     return jnp.matmul(left, right, preferred_element_type=_of_sums(left))
 
 
-def _downsample_products(large: Array, kernel: Array) -> Array:
-    (b, height, width, c), o = large.shape, kernel.shape[-1]
-    shape = (b, height // 2, width // 2, o)
-    algorithm = _algorithm(shape, len(kernel), c, large.dtype)
-    factors = zip(algorithm.large.split(large), algorithm.kernel.split(kernel), strict=True)
+def _fixed(size: tuple[int, ...], kernel: Array) -> Fixed:
+    algorithm = _algorithm(size, len(kernel), kernel.shape[2], kernel.dtype)
+    return Fixed(kernel, algorithm.kernel.split(kernel))
+
+
+def _downsample_products(large: Array, fixed: Fixed) -> Array:
+    (b, height, width, c), (side, _, _, o) = large.shape, fixed.kernel.shape
+    size = height // 2, width // 2
+    algorithm = _algorithm(size, side, c, large.dtype)
+    factors = zip(algorithm.large.split(large), fixed.matrices, strict=True)
     products = [_product(x, k) for x, k in factors]
-    return algorithm.small.join(products, shape).astype(large.dtype)
+    return algorithm.small.join(products, (b, *size, o)).astype(large.dtype)
 
 
-def _upsample_products(small: Array, kernel: Array) -> Array:
-    (b, h, w, _), c = small.shape, kernel.shape[2]
-    algorithm = _algorithm(small.shape, len(kernel), c, small.dtype)
-    factors = zip(algorithm.small.split(small), algorithm.kernel.split(kernel), strict=True)
+def _upsample_products(small: Array, fixed: Fixed) -> Array:
+    (b, h, w, _), (side, _, c, _) = small.shape, fixed.kernel.shape
+    algorithm = _algorithm((h, w), side, c, small.dtype)
+    factors = zip(algorithm.small.split(small), fixed.matrices, strict=True)
     products = [_product(y, k.T) for y, k in factors]
     return algorithm.large.join(products, (b, 2 * h, 2 * w, c)).astype(small.dtype)
 
 
 def _correlate_products(large: Array, small: Array, *, side: int) -> Array:
     c, o = large.shape[-1], small.shape[-1]
-    algorithm = _algorithm(small.shape, side, c, large.dtype)
+    algorithm = _algorithm(small.shape[1:3], side, c, large.dtype)
     factors = zip(algorithm.large.split(large), algorithm.small.split(small), strict=True)
     products = [_product(_rows(y).T, _rows(x)).T for x, y in factors]
     return algorithm.kernel.join(products, (side, side, c, o))
@@ -217,29 +237,46 @@ def _on_platform(cpu: Callable, default: Callable) -> Callable:
     )
 
 
-_downsample = _on_platform(_downsample_products, _downsample_native)
-_upsample = _on_platform(_upsample_products, _upsample_native)
 _correlate = _on_platform(_correlate_products, _correlate_native)
+_downsample = jax.custom_vjp(_on_platform(_downsample_products, _downsample_native))
+_upsample = jax.custom_vjp(_on_platform(_upsample_products, _upsample_native))
+_downsample.defvjp(
+    lambda large, fixed: (_downsample(large, fixed), fixed),
+    lambda fixed, small: (_upsample(small, fixed), None),
+)
+_upsample.defvjp(
+    lambda small, fixed: (_upsample(small, fixed), fixed),
+    lambda fixed, large: (_downsample(large, fixed), None),
+)
 
 
-@jax.custom_vjp
-def downsample(large: Array, kernel: Array) -> Array:
+def downsample(large: Array, kernel: Array | Fixed) -> Array:
     """Convolves at stride 2: [b, 2h, 2w, c], [side, side, c, o] -> [b, h, w, o].
 
     For side 4, equal to PyTorch's `Conv2d(c, o, 4, 2, 1, bias=False)` with weight [o, c, 4, 4];
     for side 5, to TensorFlow's `conv2d(large, kernel, 2, "SAME")`.
     """
-    return _downsample(large, kernel.astype(large.dtype))
+    return (_downsample if isinstance(kernel, Fixed) else _downsample_learning)(large, kernel)
 
 
-@jax.custom_vjp
-def upsample(small: Array, kernel: Array) -> Array:
+def upsample(small: Array, kernel: Array | Fixed) -> Array:
     """Transposed convolution at stride 2: [b, h, w, o], [side, side, c, o] -> [b, 2h, 2w, c].
 
     For side 4, equal to PyTorch's `ConvTranspose2d(o, c, 4, 2, 1, bias=False)` with weight
     [o, c, 4, 4]; for side 5, to TensorFlow's `conv2d_transpose(small, kernel, ..., 2, "SAME")`.
     """
-    return _upsample(small, kernel.astype(small.dtype))
+    return (_upsample if isinstance(kernel, Fixed) else _upsample_learning)(small, kernel)
+
+
+@jax.custom_vjp
+def _downsample_learning(large: Array, kernel: Array) -> Array:
+    _, height, width, _ = large.shape
+    return _downsample(large, _fixed((height // 2, width // 2), kernel.astype(large.dtype)))
+
+
+@jax.custom_vjp
+def _upsample_learning(small: Array, kernel: Array) -> Array:
+    return _upsample(small, _fixed(small.shape[1:3], kernel.astype(small.dtype)))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -252,11 +289,11 @@ def _gradient(large: Array, small: Array, kernel: Array) -> Array:
     return lax.convert_element_type(correlate(large, small, len(kernel)), kernel.dtype)
 
 
-downsample.defvjp(
+_downsample_learning.defvjp(
     lambda large, kernel: (downsample(large, kernel), (large, kernel)),
     lambda saved, small: (upsample(small, saved[1]), _gradient(saved[0], small, saved[1])),
 )
-upsample.defvjp(
+_upsample_learning.defvjp(
     lambda small, kernel: (upsample(small, kernel), (small, kernel)),
     lambda saved, large: (downsample(large, saved[1]), _gradient(large, saved[0], saved[1])),
 )
