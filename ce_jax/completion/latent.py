@@ -98,13 +98,14 @@ def search(space: Space, problem: Problem, searching: Searching) -> tuple[Search
         The searches; and, if the settings ask for a trail, every z from the start to the end,
         [b, k, steps + 1, d].
     """
-    settings = space.settings
-    blocks = -(-settings.steps // settings.prior_every)
-    ended, steps = lax.scan(lambda s, _: advance(space, problem, s), searching, length=blocks)
-    if steps is None:
+    every, start = space.settings.prior_every, searching.z
+    go, (blocks, rest) = partial(advance, space, problem), divmod(space.settings.steps, every)
+    ended, way = lax.scan(lambda s, _: go(s, count=every), searching, length=blocks)
+    ended, last = go(ended, count=rest) if rest else (ended, start[None][:0])
+    if way is None or last is None:
         return ended, None
-    way = jnp.concatenate([searching.z[None], steps.reshape(-1, *searching.z.shape)])
-    return ended, jnp.moveaxis(way[: settings.steps + 1], 0, 2)
+    ways = jnp.concatenate([start[None], way.reshape(-1, *start.shape), last])
+    return ended, jnp.moveaxis(ways, 0, 2)
 
 
 def under_way(searching: Searching, settings: LatentSearch) -> Array:
@@ -115,8 +116,10 @@ def under_way(searching: Searching, settings: LatentSearch) -> Array:
     return left & jnp.any(searching.idle < settings.patience, axis=1)
 
 
-def advance(space: Space, problem: Problem, searching: Searching) -> tuple[Searching, Array | None]:
-    """`settings.prior_every` steps of every search that is under way.
+def advance(
+    space: Space, problem: Problem, searching: Searching, *, count: int
+) -> tuple[Searching, Array | None]:
+    """So many steps of every search that is under way.
 
     The critic is asked at the first of them; its slope in the images is kept for the others.
 
@@ -127,14 +130,14 @@ def advance(space: Space, problem: Problem, searching: Searching) -> tuple[Searc
     objective = objective_of(space, problem, seen(problem, settings), starts=k)
     go = partial(step, space, problem, objective)
     after, opinion = go(searching, None)
-    if settings.prior_every == 1:
+    if count == 1:
         return after, after.z[None] if settings.trail else None
 
     def again(searching: Searching, _: None) -> tuple[Searching, Array | None]:
         after = go(searching, opinion)[0]
         return after, after.z if settings.trail else None
 
-    last, way = lax.scan(again, after, length=settings.prior_every - 1)
+    last, way = lax.scan(again, after, length=count - 1)
     return last, None if way is None else jnp.concatenate([after.z[None], way])
 
 

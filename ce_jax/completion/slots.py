@@ -80,11 +80,10 @@ def compile_slots(
 
     def advance_all(networks: Networks, slots: Occupied) -> tuple[Occupied, Array]:
         space, problem = space_in(networks), _with_keys(slots.problem)
+        go = partial(advance, space, problem, count=settings.prior_every)
         blocks = -(-min(_STEPS_TOGETHER, settings.steps) // settings.prior_every)
         searching, _ = jax.lax.scan(
-            lambda searching, _: (advance(space, problem, searching)[0], None),
-            slots.searching,
-            length=blocks,
+            lambda searching, _: (go(searching)[0], None), slots.searching, length=blocks
         )
         return slots._replace(searching=searching), under_way(searching, settings)
 
