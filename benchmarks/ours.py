@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.stages import Compiled, Wrapped
 
 from benchmarks.setting import Setting
@@ -18,8 +19,6 @@ from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import ContextEncoder, LatentEncoder, LatentSearch, Training
 from ce_jax.state import Game, Variables
 from ce_jax.systems import dcgan, latent_encoder
-
-Array = jax.Array
 
 
 class Executable(NamedTuple):

@@ -7,9 +7,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
-from jax import lax
-
-Array = jax.Array
+from jax import Array, lax
 
 EXACT = 1e-6
 """A mean square below every 8-bit difference, where a logarithm stops to ask for more."""

@@ -13,10 +13,10 @@ import jax.numpy as jnp
 import optax
 from flax import linen as nn
 from flax import struct
+from jax import Array
 
 from ce_jax.config import Adam, Training
 
-Array = jax.Array
 Variables = dict[str, Any]
 Scalars = dict[str, Array]
 

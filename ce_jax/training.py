@@ -9,6 +9,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 from etils import epath
+from jax import Array
 from jax.sharding import Mesh
 
 from ce_jax import config as configuration
@@ -20,8 +21,6 @@ from ce_jax.runs.logbook import Logbook, Onlooker
 from ce_jax.sources import Source
 from ce_jax.state import Game, Scalars, Variables, parameters
 from ce_jax.systems import System
-
-Array = jax.Array
 
 _PREVIEWS = 64
 _VALIDATED = 256

@@ -12,10 +12,8 @@ Candidates and trails stand in the order of their scores, the best first, which 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-
-Array = jax.Array
+from jax import Array
 
 
 class Candidates(NamedTuple):

@@ -3,15 +3,12 @@
 from functools import partial
 from typing import cast
 
-import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
+from jax import Array, lax
 
 from ce_jax.completion.objective import Objective, Problem, with_slope
 from ce_jax.completion.space import Space
-
-Array = jax.Array
 
 
 def beyond(space: Space, problem: Problem, objective: Objective, z: Array) -> Array:

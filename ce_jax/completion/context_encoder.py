@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from functools import partial
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from ce_jax.completion import Found, in_one_pass
 from ce_jax.config import ContextEncoder, L2Gan
@@ -12,8 +12,6 @@ from ce_jax.models.context_encoder import paste_center
 from ce_jax.state import Variables, apply
 from ce_jax.systems import l2_gan
 from ce_jax.systems.context_encoder import module_of, paint
-
-Array = jax.Array
 
 
 def propose(

@@ -4,10 +4,8 @@ A network that is trained by squares says the mean of what is possible. It is ri
 coarse, and blurs what is fine; a search in a generator draws detail, if often somebody else's.
 """
 
-import jax
 import jax.numpy as jnp
-
-Array = jax.Array
+from jax import Array
 
 _RADIUS = 4
 """Of the Gaussian that tells coarse from fine, in pixels: four standard deviations."""

@@ -17,7 +17,7 @@ from typing import cast
 import jax
 import jax.numpy as jnp
 import optax
-from jax import lax
+from jax import Array, lax
 
 from ce_jax import holes, losses
 from ce_jax.completion import Found, Propose
@@ -31,7 +31,6 @@ from ce_jax.models.vgg import Vgg19
 from ce_jax.state import Variables
 from ce_jax.systems.context_encoder import paint
 
-Array = jax.Array
 Networks = tuple[Variables, Vgg19 | None]
 Features = Callable[[Array], Sequence[Array]]
 

@@ -1,13 +1,11 @@
 """Laplace fill: the smoothest continuation of the known pixels, the floor for every network."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from ce_jax import blending
 from ce_jax.completion import Found, in_one_pass
-
-Array = jax.Array
 
 
 def propose(variables: None, images: Array, hole: Array, key: Array) -> Found:

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax import lax
+from jax import Array, lax
 
 from ce_jax.completion import Candidates, Found, Propose, Trails
 from ce_jax.completion.beyond import beyond
@@ -35,7 +35,6 @@ from ce_jax.completion.trails import milestones
 from ce_jax.config import ContextEncoder, Dcgan, LatentEncoder, LatentSearch, Vae
 from ce_jax.systems.dcgan import latent_bound
 
-Array = jax.Array
 Each = TypeVar("Each", bound=tuple)
 """Arrays with an entry for each image."""
 

@@ -9,15 +9,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from ce_jax.completion import Found, Propose, in_one_pass
 from ce_jax.config import ConfigError, Inpainting
 from ce_jax.images import to_float, to_uint8
 
-Array = jax.Array
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """A blanked image [h, w, 3] in [-1, 1] and its hole [h, w], not all of it -> the image filled."""
 

@@ -11,12 +11,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from ce_jax.completion import Found
 from ce_jax.config import LowRank
-
-Array = jax.Array
 
 # Of Lu et al.'s code: lambda starts at so many times the largest known value and falls to such a
 # share of that, and mu bounds the slope of the error from above.

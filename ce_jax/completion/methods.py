@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.sharding import Mesh
 
 from ce_jax import sharding
@@ -43,8 +44,6 @@ from ce_jax.holes.hole_sets import HoleSet
 from ce_jax.runs import feature_files
 from ce_jax.state import Trained
 from ce_jax.systems.context_encoder import embedding, training_holes
-
-Array = jax.Array
 
 _PROGRAMS = 16
 """That are kept: of a table, whose cells ask for the same over every kind of hole."""

@@ -28,6 +28,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.sharding import Mesh
 from tqdm import tqdm
 
@@ -37,7 +38,6 @@ from ce_jax.config import Frame
 from ce_jax.holes import HoleKind, draw_any
 from ce_jax.state import Variables
 
-Array = jax.Array
 Best = tuple[Array, Array]
 """The smallest distances so far, and the indices of the photographs that have them, [b] each."""
 

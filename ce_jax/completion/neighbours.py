@@ -4,15 +4,12 @@ The surveys of inpainting begin with this method and leave the votes to the read
 weighted by distance, after Shepard 1968.
 """
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from ce_jax.completion import Found, in_one_pass
 from ce_jax.config import Neighbours
-
-Array = jax.Array
 
 
 def propose(settings: Neighbours, _: None, images: Array, hole: Array, key: Array) -> Found:

@@ -7,13 +7,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from ce_jax import losses
 from ce_jax.completion.space import Space
 from ce_jax.config import LatentSearch
 from ce_jax.models.latent_encoder import Guess
-
-Array = jax.Array
 
 HELD_OUT, REDRAWN = np.uint32(2**32 - 1), np.uint32(2**32 - 2)
 """Numbers of keys for what is drawn beside the starts, which have those from 0 on."""

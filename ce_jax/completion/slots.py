@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.sharding import Mesh
 
 from ce_jax import sharding
@@ -26,8 +27,6 @@ from ce_jax.completion.latent import (
 )
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import ContextEncoder, Dcgan, LatentEncoder, LatentSearch, Vae
-
-Array = jax.Array
 
 _STEPS_TOGETHER = 24
 """About so many, between two words with the host."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from ce_jax import losses
 from ce_jax.completion.context_encoder import predict
@@ -16,8 +16,6 @@ from ce_jax.models.vae import decoder_of
 from ce_jax.state import Variables, apply
 from ce_jax.systems.dcgan import Prior
 from ce_jax.systems.latent_encoder import module_of
-
-Array = jax.Array
 
 
 class Pool(NamedTuple):

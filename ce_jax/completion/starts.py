@@ -4,15 +4,13 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from ce_jax.completion.objective import Problem, seen
 from ce_jax.completion.space import Pool, Space
 from ce_jax.config import POOL_PART, LatentSearch
 from ce_jax.images import to_float, to_uint8
 from ce_jax.systems.dcgan import Prior, draw_latent, latent_bound
-
-Array = jax.Array
 
 
 def starts(space: Space, problem: Problem, pool: Pool | None) -> Array:

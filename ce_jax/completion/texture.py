@@ -12,11 +12,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
+from jax import Array, lax
 
 from ce_jax import holes
-
-Array = jax.Array
 
 _SIMILARITIES = 2**20
 """How many of an image are in memory at a time."""

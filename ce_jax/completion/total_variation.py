@@ -11,12 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import scipy.fft
-from jax import lax
+from jax import Array, lax
 
 from ce_jax.completion import Found
 from ce_jax.config import TotalVariation
-
-Array = jax.Array
 
 
 class _State(NamedTuple):

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from ce_jax.completion import context_encoder
 from ce_jax.completion.space import Networks, space_of
@@ -18,8 +19,6 @@ from ce_jax.config import Dcgan, LatentEncoder, LatentSearch, Vae
 from ce_jax.models import frozen
 from ce_jax.models.dcgan import innermost_channels
 from ce_jax.state import Trained, Variables
-
-Array = jax.Array
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 

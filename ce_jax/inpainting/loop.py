@@ -13,6 +13,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from jax.sharding import Mesh
 
 from ce_jax import images
@@ -23,8 +24,6 @@ from ce_jax.holes.hole_sets import HoleSet, image_keys
 from ce_jax.inpainting.finishing import Batch, Finished, Unserved
 from ce_jax.inpainting.pairing import Failure, Picture
 from ce_jax.state import Trained
-
-Array = jax.Array
 
 # Another start may lead somewhere where one has led nowhere; a third failure is no accident.
 _MOST_RESTARTS = 2
@@ -243,7 +242,7 @@ def ask(
     return hole, (jnp.asarray(photographs), jnp.asarray(hole), key)
 
 
-def start_keys(seed: int, names: Sequence[str], restarts: Sequence[int]) -> jax.Array:
+def start_keys(seed: int, names: Sequence[str], restarts: Sequence[int]) -> Array:
     """What a method draws its starts from, [b]: another key for each restart of an image."""
     _, key = image_keys(seed, names)
     if not any(restarts):

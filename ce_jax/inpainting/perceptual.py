@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jax import Array
 from jax.sharding import Mesh
 
 from ce_jax import images, sharding
@@ -19,7 +20,6 @@ from ce_jax.models.pretrained import Convolution
 from ce_jax.runs import feature_files
 from ce_jax.sources.stamps import stamp
 
-Array = jax.Array
 Compare = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Two lots of images, uint8 [n, s, s, 3] each -> how different they look, [n]."""
 Describe = Callable[[np.ndarray], np.ndarray]

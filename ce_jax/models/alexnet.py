@@ -13,11 +13,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 from jax.typing import DTypeLike
 
 from ce_jax.models.layers import KERNEL_INIT, BatchNorm, ChannelWise, Upsample
-
-Array = jax.Array
 
 
 def _group_by_group(

@@ -14,9 +14,9 @@ residual network begins with a smooth fill of the hole, and says what that lacks
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 from jax.typing import DTypeLike
 
 from ce_jax.models.layers import (
@@ -28,8 +28,6 @@ from ce_jax.models.layers import (
     leaky_relu,
 )
 from ce_jax.models.smooth_fill import smooth_fill
-
-Array = jax.Array
 
 _CHANNELS_DOUBLE_FROM = 32
 """Below this side; the published network for 128x128 keeps its width in the first two layers."""

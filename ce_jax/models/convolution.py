@@ -28,11 +28,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax import lax
+from jax import Array, lax
 
 from ce_jax.models import winograd
-
-Array = jax.Array
 
 
 class Fixed(NamedTuple):

@@ -7,14 +7,12 @@ Kernels are 4x4, as in Torch and PyTorch, or 5x5, as in the authors' Theano and 
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 from jax.typing import DTypeLike
 
 from ce_jax.models.layers import KERNEL_INIT, BatchNorm, Downsample, Upsample, leaky_relu
-
-Array = jax.Array
 
 
 class Generator(nn.Module):

@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from ce_jax.models.convolution import Fixed, downsample, fix, upsample
 from ce_jax.models.layers import leaky_relu
-
-Array = jax.Array
 
 _EPSILON = 1e-5
 

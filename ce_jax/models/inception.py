@@ -9,10 +9,9 @@ BatchNorms are part of the convolutions. Activations are [b, h, w, c].
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 from ce_jax.models.pretrained import Convolution, Convolve, max_pool, mean_pool, with_weights
-
-Array = jax.Array
 
 EPSILON = 1e-3
 """What its BatchNorms add to a variance."""

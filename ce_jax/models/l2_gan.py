@@ -6,14 +6,12 @@ the block has to continue. It begins by adding nothing, so that it can only depa
 recovered where that pays.
 """
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 from jax.typing import DTypeLike
 
 from ce_jax.models.layers import BatchNorm, Downsample, Upsample, leaky_relu
-
-Array = jax.Array
 
 
 class Refiner(nn.Module):

@@ -6,14 +6,12 @@ be added to the innermost maps of the generator, which a search beyond z goes on
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 
 from ce_jax.models.dcgan import Trunk
 from ce_jax.models.layers import KERNEL_INIT, BatchNorm, ChannelWise, leaky_relu
-
-Array = jax.Array
 
 
 class Guess(NamedTuple):

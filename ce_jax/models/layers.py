@@ -7,11 +7,10 @@ begins by casting what it is shown to its `dtype`, and ends in float32.
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 from jax.typing import DTypeLike
 
 from ce_jax.models.convolution import downsample, upsample
-
-Array = jax.Array
 
 KERNEL_INIT = nn.initializers.normal(0.02)
 """Of all weights (Radford et al. 2016, section 4)."""

@@ -13,12 +13,11 @@ images [b, h, w, 3] that are shifted and scaled; activations are [b, h, w, chann
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
+from jax import Array
 
 from ce_jax.models.pretrained import Convolution, Convolve, max_pool, with_weights
 
-Array = jax.Array
 Network = Callable[[Convolve, Array], tuple[Array, ...]]
 
 SHIFT, SCALE = (-0.030, -0.088, -0.188), (0.458, 0.448, 0.450)

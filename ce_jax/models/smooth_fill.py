@@ -6,11 +6,8 @@ each size a few Jacobi steps towards Laplace's equation smooth what was taken. I
 close to a membrane, but no exact solution: `ce_jax.blending.membranes` solves on the host.
 """
 
-import jax
 import jax.numpy as jnp
-from jax import lax
-
-Array = jax.Array
+from jax import Array, lax
 
 _SWEEPS = 4
 """Jacobi steps at each size; with them the fill of random holes is as good as the solution's."""

@@ -6,14 +6,12 @@ Yeh et al. 2017 (figure 2) set its samples beside those of a DCGAN: they are smo
 import math
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 
 from ce_jax.models.dcgan import Generator, Trunk
 from ce_jax.models.layers import KERNEL_INIT
-
-Array = jax.Array
 
 
 class Reconstruction(NamedTuple):

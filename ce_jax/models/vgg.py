@@ -6,11 +6,9 @@ compare textures in.
 
 from typing import NamedTuple
 
-import jax
+from jax import Array
 
 from ce_jax.models.pretrained import Convolution, convolved, max_pool
-
-Array = jax.Array
 
 LAYERS = tuple(
     f"conv{level}_{number}"

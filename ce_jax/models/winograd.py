@@ -13,11 +13,8 @@ a derived one would add up arrays that are half zeros.
 
 from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
-from jax import lax
-
-Array = jax.Array
+from jax import Array, lax
 
 
 def tiles_of_large(large: Array) -> list[Array]:

@@ -21,6 +21,7 @@ from zipfile import BadZipFile
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -30,7 +31,6 @@ from ce_jax.models.lpips import Lpips
 from ce_jax.models.pretrained import Convolution, Convolve
 from ce_jax.models.vgg import LAYERS, Vgg19
 
-Array = jax.Array
 Weights = tuple[np.ndarray, np.ndarray]
 """A kernel [h, w, in, out] and its biases [out], as they are read."""
 

@@ -10,8 +10,8 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
-Array = jax.Array
 Kind = Literal["colour", "translation", "cutout"]
 
 

@@ -6,6 +6,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 from jax.typing import DTypeLike
 
 from ce_jax import holes, losses
@@ -25,8 +26,6 @@ from ce_jax.state import (
 )
 from ce_jax.systems.curriculum import counts_of, levels_of, on_demand
 from ce_jax.systems.system import System, begin, network, play_jointly, proceed
-
-Array = jax.Array
 
 _AT_A_TIME = 64
 

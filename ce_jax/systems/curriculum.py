@@ -6,10 +6,8 @@ a batch of B. The pseudo-code of Salem et al. (figure 4) calls p the mean square
 levels, whose error is larger, would get less, against their own text. Here p is the PSNR.
 """
 
-import jax
 import jax.numpy as jnp
-
-Array = jax.Array
+from jax import Array
 
 
 def counts_of(shares: Array, *, batch_size: int) -> Array:

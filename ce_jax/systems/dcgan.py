@@ -6,6 +6,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import DTypeLike
 
 from ce_jax.config import Dcgan, Training
@@ -14,7 +15,6 @@ from ce_jax.state import Game, Network, Player, Scalars, Variables, apply, mean_
 from ce_jax.systems.augmentation import augment
 from ce_jax.systems.system import System, adversarial, begin, judge, network, proceed
 
-Array = jax.Array
 Prior = Literal["uniform", "normal"]
 
 

@@ -9,6 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import DTypeLike
 
 from ce_jax import holes, losses
@@ -25,8 +26,6 @@ from ce_jax.state import (
     mean_over,
 )
 from ce_jax.systems.system import System, begin, network, play_jointly, proceed
-
-Array = jax.Array
 
 _AT_A_TIME = 16
 _OF_THE_BLOCK = ("loss/generator", "loss/recovery", "loss/reconstruction")

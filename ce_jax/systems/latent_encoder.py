@@ -10,6 +10,7 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 from jax.typing import DTypeLike
 
 from ce_jax import holes, losses
@@ -20,8 +21,6 @@ from ce_jax.models.latent_encoder import see
 from ce_jax.state import Game, GuessingGame, Network, Scalars, Searched, Variables, apply, mean_over
 from ce_jax.systems.dcgan import draw_latent, modules
 from ce_jax.systems.system import System, begin, network, proceed
-
-Array = jax.Array
 
 
 def module_of(

@@ -16,12 +16,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
+from jax import Array
 
 from ce_jax import losses
 from ce_jax.config import Adam, Training
 from ce_jax.state import Game, Network, Player, Scalars, Variables, optimizer, update_average
-
-Array = jax.Array
 
 
 class System(NamedTuple):

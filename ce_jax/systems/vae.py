@@ -5,6 +5,7 @@ from typing import cast
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 from jax.typing import DTypeLike
 
 from ce_jax import losses
@@ -14,8 +15,6 @@ from ce_jax.models.vae import Reconstruction, decoder_of
 from ce_jax.state import Game, Network, Scalars, Variables, apply, mean_over
 from ce_jax.systems.dcgan import draw_latent
 from ce_jax.systems.system import System, begin, network, proceed
-
-Array = jax.Array
 
 
 def module_of(
