@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from ce_jax import commands
-from ce_jax.config.rules import require, require_seed
+from ce_jax.config.rules import SEED, require
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> int:
     """
     options = tyro.cli(Drawing, args=arguments, prog="draw_holes.py")
     require(options.size >= 1, "size", options.size, "at least 1")
-    require_seed(options.seed)
+    require(SEED.holds(options.seed), "seed", options.seed, SEED.name)
     from ce_jax import sources
     from ce_jax.holes import hole_files
 

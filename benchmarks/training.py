@@ -17,7 +17,7 @@ from benchmarks.pytorch.training import ContextEncoderTrainer, DcganTrainer, Joi
 from benchmarks.setting import Setting
 from benchmarks.theirs import Call, tensor
 from benchmarks.work import Side, Work
-from ce_jax import images
+from ce_jax import pixels
 from ce_jax.config import ContextEncoder, Training
 from ce_jax.runs.arithmetic import abstract_step, flops, product_side
 
@@ -152,7 +152,7 @@ def holed(count: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Images to complete, and a hole in the middle of each."""
     hole = np.zeros((count, size, size, 1), bool)
     hole[:, size // 4 : -(size // 4), size // 4 : -(size // 4)] = True
-    return images.to_float(noise(count, size)), hole
+    return pixels.to_float(noise(count, size)), hole
 
 
 def label(setting: Setting, size: int | None = None) -> str:

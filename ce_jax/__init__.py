@@ -6,6 +6,7 @@ from what this list names before it:
 
     config                 what an experiment is
     files pages            written whole or not at all; pages for people
+    pixels                 bytes, and what networks see of them
     images photographs     pictures in front of a network, and as they came
     losses metrics         what is punished; how good a completion is
     blending               the Poisson equation on a hole

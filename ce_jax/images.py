@@ -10,18 +10,16 @@ import io
 import math
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ce_jax import files
+from ce_jax.pixels import to_float as to_float
+from ce_jax.pixels import to_uint8 as to_uint8
 
-if TYPE_CHECKING:
-    import jax
-
-Array = TypeVar("Array", np.ndarray, "jax.Array")
 Decoded = TypeVar("Decoded")
 
 MAX_PIXELS = 64_000_000
@@ -163,16 +161,6 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
         raise ValueError(f"{path}: expected uint8 [h, w, 3], got {image.dtype} {image.shape}")
     with files.replacing(path) as temporary:
         Image.fromarray(image).save(temporary, format="PNG")
-
-
-def to_float(image: Array) -> Array:
-    """Bytes 0..255 as float32 in [-1, 1]: x / 127.5 - 1, for NumPy and JAX arrays."""
-    return image.astype(np.float32) / 127.5 - 1
-
-
-def to_uint8(image: Array) -> Array:
-    """[-1, 1] as the nearest of the bytes 0..255 (halves to even); values outside are clipped."""
-    return ((image.astype(np.float32) + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
 
 
 def frame(

@@ -20,7 +20,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding
 from jax.sharding import PartitionSpec as P
 
 from ce_jax.config import nearest
-from ce_jax.images import to_float
+from ce_jax.pixels import to_float
 
 AXIS = "data"
 Mode = Literal["jit", "pmap"]

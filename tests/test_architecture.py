@@ -154,11 +154,35 @@ def test_what_is_pure_touches_no_world(path):
     assert "open" not in called(TREES[path])
 
 
+OF_EXPERIMENTS = {
+    "__future__",
+    "ce_jax",
+    "collections",
+    "contextlib",
+    "dataclasses",
+    "typing",
+    "tyro",
+}
+
+
 def test_an_experiment_can_be_read_without_jax():
     files = [path for path in FILES if module_of(path) == "config"]
     top_levels = {name.split(".")[0] for path in files for name in imports(TREES[path])}
-    assert top_levels <= {"__future__", "ce_jax", "contextlib", "dataclasses", "typing", "tyro"}
+    assert top_levels <= OF_EXPERIMENTS
     assert {module for path in files for module in used_modules(path)} == {"config"}
+
+
+def test_steps_and_searches_need_nothing_but_arithmetic():
+    """As on a machine lent for an hour, to which the benchmark is carried as it stands."""
+    blocked = ("etils", "grain", "orbax", "PIL", "safetensors", "simplejpeg", "skimage", "sklearn")
+    blocked += ("tensorboardX", "tensorflow_datasets", "tqdm", "tyro")
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({blocked}))
+import ce_jax.completion.context_encoder, ce_jax.completion.latent, ce_jax.runs.arithmetic
+import ce_jax.sharding, ce_jax.systems
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
 
 
 def test_nothing_happens_at_import():

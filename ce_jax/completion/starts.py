@@ -9,7 +9,7 @@ from jax import Array, lax
 from ce_jax.completion.objective import Problem, seen
 from ce_jax.completion.space import Pool, Space
 from ce_jax.config import POOL_PART, LatentSearch
-from ce_jax.images import to_float, to_uint8
+from ce_jax.pixels import to_float, to_uint8
 from ce_jax.systems.dcgan import Prior, draw_latent, latent_bound
 
 

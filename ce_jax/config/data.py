@@ -1,11 +1,9 @@
 """Which photographs, and the square that a network sees of them."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from ce_jax.config.rules import at_least, check, refused, require_size
+from ce_jax.config.rules import Part, among, at_least, refused
 
 SIZES = (32, 64, 128)
 """Sides that networks of kernel 4 and stride 2 halve down to 4x4."""
@@ -18,10 +16,10 @@ L2_GAN_SIZES = (88, 175, 350)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frame:
+class Frame(Part, called="frame"):
     """How a photograph of any size becomes the square that a network sees."""
 
-    size: int = 64
+    size: Annotated[int, among(*SIZES, ALEXNET_SIZE, *L2_GAN_SIZES, *REFINED_SIZES)] = 64
     """Side of the square in pixels: 32, 64 or 128; 227 for AlexNet; 88, 175 or 350 for the L2-GAN; 256 and 512 for a high-resolution inpainting."""
     box: tuple[int, int, int, int] | None = None
     """Left, top, right, bottom: cut this out first (pixels of the file)."""
@@ -29,8 +27,7 @@ class Frame:
     """Resize to this shorter side before the crop; None: to `size`, so that only the longer side is cropped."""
 
     def __post_init__(self) -> None:
-        sizes = (*SIZES, ALEXNET_SIZE, *L2_GAN_SIZES, *REFINED_SIZES)
-        require_size(self.size, sizes, "frame.size")
+        super().__post_init__()
         if self.box is not None:
             left, top, right, bottom = self.box
             if not (0 <= left < right and 0 <= top < bottom):
@@ -41,7 +38,7 @@ class Frame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data:
+class Data(Part, called="data"):
     """Where the training images come from and how they are varied."""
 
     source: str = "bundled:photographs"
@@ -53,10 +50,7 @@ class Data:
     """Where the square lies in a photograph that is larger (`frame.shorter_side` makes room)."""
     flip: bool = True
     """Mirror half of the images left to right."""
-    threads: int | None = None
+    threads: Annotated[int | None, at_least(1)] = None
     """Threads that read and decode ahead of the device, a batch each; None: one for each core."""
-    cache: float = 4.0
+    cache: Annotated[float, at_least(0)] = 4.0
     """Gigabytes of decoded pictures to keep on the disk, in a file without a name where TMPDIR says, so that later epochs decode nothing; never more than half of what is free."""
-
-    def __post_init__(self) -> None:
-        check(self, "data", at_least(1, "threads"), at_least(0, "cache"))

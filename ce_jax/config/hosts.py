@@ -1,29 +1,28 @@
 """Which of several processes this one is: no part of an experiment, and kept nowhere."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
+from typing import Annotated
 
-from ce_jax.config.rules import ConfigError, at_least, check, refused
+from ce_jax.config.rules import ConfigError, Part, at_least, refused
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hosts:
+class Hosts(Part, called="hosts"):
     """The processes that work together; without a word, those of Slurm, Open MPI, Kubernetes or Cloud TPU."""
 
     coordinator: str | None = None
     """HOST:PORT where process 0 listens, in words that all of them understand."""
-    count: int | None = None
+    count: Annotated[int | None, at_least(1)] = None
     """How many processes there are; 1 alone: this process works alone, whatever cluster it is in."""
     index: int | None = None
     """Which of them this one is, from 0."""
-    timeout: int = 300
+    timeout: Annotated[int, at_least(1)] = 300
     """Seconds to wait for all of them at the start."""
-    heartbeat: int = 100
+    heartbeat: Annotated[int, at_least(1)] = 100
     """Seconds without a sign of life after which a process counts as lost, and the others end."""
 
     def __post_init__(self) -> None:
-        check(self, "hosts", at_least(1, "timeout", "heartbeat", "count"))
+        super().__post_init__()
         if self.coordinator is not None:
             host, _, port = self.coordinator.rpartition(":")
             if not (host and port.isdecimal() and 0 < int(port) < 2**16):

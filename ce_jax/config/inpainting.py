@@ -1,96 +1,93 @@
 """One inpainting of a whole data set."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from ce_jax.config.classical import LowRank, Neighbours, OpenCv, PatchMatch, TotalVariation
 from ce_jax.config.data import Frame
 from ce_jax.config.rules import (
+    BELOW_1,
+    LOCAL,
+    POSITIVE,
+    SEED,
+    SHARE,
+    Part,
+    Rule,
     at_least,
-    check,
-    positive,
     refused,
-    require_local,
     require_only,
-    require_seed,
-    within,
 )
 
 POOL_PART = 512
 """Images of a pool that are drawn, or looked at, together."""
 
-_WEIGHT_FILES = (".safetensors", ".npz")
+_WEIGHTS = Rule("a .safetensors or .npz file", lambda path: path.endswith((".safetensors", ".npz")))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Beyond:
+class Beyond(Part, called="latent.beyond"):
     """After z, a search among the first feature maps of the generator, near those of z (Daras et al. 2021): for holes around which much is known, and more than z can express."""
 
-    steps: int = 0
+    steps: Annotated[int, at_least(0)] = 0
     """Steps of Adam, its rate going down as a cosine; 0: z alone."""
     depth: Literal[1, 2, 3] = 2
     """The maps behind so many layers of the generator."""
-    rate: float = 0.02
+    rate: Annotated[float, POSITIVE] = 0.02
     """Learning rate on the maps."""
-    radius: float = 1.0
+    radius: Annotated[float, POSITIVE] = 1.0
     """How far they may go from those of z, in lengths of these."""
-
-    def __post_init__(self) -> None:
-        check(self, "latent.beyond", at_least(0, "steps"), positive("rate", "radius"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class LatentSearch:
+class LatentSearch(Part, called="latent"):
     """The search of Yeh et al. for the latent vector whose image agrees with the known pixels; the defaults are the paper's of 2017."""
 
-    steps: int = 1500
+    steps: Annotated[int, at_least(1)] = 1500
     """Steps of the optimiser."""
     optimizer: Literal["adam", "nesterov"] = "adam"
     """adam: as in the papers; nesterov: momentum, as in the authors' code."""
-    rate: float = 0.01
+    rate: Annotated[float, POSITIVE] = 0.01
     """Learning rate on z (not stated in the papers)."""
-    momentum: float = 0.9
+    momentum: Annotated[float, BELOW_1] = 0.9
     """beta1 of Adam, or the momentum of Nesterov."""
     schedule: Literal["decay", "cosine"] = "decay"
     """How the rate goes down: as `decay` says, or as a cosine to 0 at the last step."""
-    decay: float = 1.0
+    decay: Annotated[float, Rule("in (0, 1]", lambda factor: 0 < factor <= 1)] = 1.0
     """What the rate is multiplied by every `decay_every` steps; 1 keeps it."""
-    decay_every: int = 100
+    decay_every: Annotated[int, at_least(1)] = 100
     """Steps between two of these."""
     projection: Literal["clip", "redraw"] = "clip"
     """What becomes of numbers in z that leave their bounds: cut off there, or drawn anew (stochastic clipping)."""
-    patience: int = 0
+    patience: Annotated[int, at_least(0)] = 0
     """An image is done when for so many steps its objective has not gone down by `tolerance`, and makes room for the next one; 0: after all steps, with its batch."""
-    tolerance: float = 0.001
+    tolerance: Annotated[float, BELOW_1] = 0.001
     """What part of the objective is worth waiting for."""
     start: Literal["prior", "normal", "pool", "encoder"] = "prior"
     """Where z begins: where it was drawn from in training, uniform in [-1, 1] in the papers; standard normal, cut off there (authors' code); at what agrees best with the known pixels among the images of `pool`; or where an encoder puts it (--model: a run of a LatentEncoder)."""
-    pool: int = 16384
+    pool: Annotated[int, at_least(POOL_PART)] = 16384
     """Images to choose from; they are drawn once, in whole 512s."""
     weighting: Literal["importance", "uniform"] = "importance"
     """importance: known pixels count by the missing ones around them (2017, eq. 3); uniform: all alike (2016, eq. 2)."""
-    window: int = 7
+    window: Annotated[int, Rule("odd and positive", lambda side: side > 0 and side % 2 == 1)] = 7
     """Side of the window of the importance weighting."""
     norm: Literal["l1", "l2"] = "l1"
     """What the context loss sums up: absolute differences, or their squares."""
-    prior: float = 0.003
+    prior: Annotated[float, at_least(0)] = 0.003
     """Weight of the prior loss (lambda in 2017, eq. 5). 0: the critic is not asked."""
-    prior_every: int = 1
+    prior_every: Annotated[int, at_least(1)] = 1
     """Steps that go by one word of the critic, which is half of the work."""
     prior_form: Literal["saturating", "non-saturating"] = "saturating"
     """saturating: log(1 - D), as in the papers; non-saturating: -log D, as in the authors' code."""
-    starts: int = 1
+    starts: Annotated[int, at_least(1)] = 1
     """Searches for each image, side by side, of which the best is taken."""
     choose: Literal["objective", "held-out"] = "objective"
     """What makes a search the best: its objective, or its context loss on known pixels that no search has seen."""
-    held_out: float = 0.05
+    held_out: Annotated[float, Rule("in (0, 1)", lambda share: 0 < share < 1)] = 0.05
     """Share of the known pixels to hold out for that, drawn for each image."""
     beyond: Beyond = Beyond()
-    guide_weight: float = 0.05
+    guide_weight: Annotated[float, at_least(0)] = 0.05
     """With a `guide`: what a pixel that it predicts counts in the context loss, where a known one beside the hole counts up to 1."""
-    guide_detail: float = 0.7
+    guide_detail: Annotated[float, SHARE] = 0.7
     """With a `guide`: its share in what is fine of the proposal; what is coarse (Gaussian of sigma 1 pixel) is all the guide's."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What the networks compute in; z and what the optimiser remembers are float32."""
@@ -98,20 +95,7 @@ class LatentSearch:
     """Steps, from the start to the end, at which the report shows the way of z; 0: none."""
 
     def __post_init__(self) -> None:
-        check(
-            self,
-            "latent",
-            at_least(0, "patience", "prior", "guide_weight"),
-            at_least(1, "steps", "decay_every", "prior_every", "starts"),
-            at_least(POOL_PART, "pool"),
-            positive("rate"),
-            within("[0, 1)", "momentum", "tolerance"),
-            within("(0, 1]", "decay"),
-            within("(0, 1)", "held_out"),
-            within("[0, 1]", "guide_detail"),
-        )
-        if self.window < 1 or self.window % 2 != 1:
-            raise refused(self, "latent.window", "odd and positive")
+        super().__post_init__()
         if self.start == "encoder":
             require_only(self, "latent.starts", 1, "for the start encoder, which has one guess")
         if self.start == "pool" and self.starts > POOL_PART:
@@ -134,64 +118,56 @@ class LatentSearch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HighResolution:
+class HighResolution(Part, called="refine"):
     """The refinement of Yang et al. 2016: a context encoder completes a small version of the image, then the hole is refined scale by scale."""
 
-    steps: int = 100
+    steps: Annotated[int, at_least(1)] = 100
     """Steps of L-BFGS at each scale; there is one for the size of the model, and one for each doubling."""
-    features: str = "encoder"
+    features: Annotated[
+        str,
+        Rule(
+            "encoder, or a .safetensors or .npz file with the weights of VGG19",
+            lambda name: name == "encoder" or _WEIGHTS.holds(name),
+        ),
+    ] = "encoder"
     """What tells textures apart: encoder (the first two layers of the model), or a .safetensors or .npz file with the weights of VGG19."""
-    patch: int = 3
+    patch: Annotated[int, at_least(1)] = 3
     """Side of a neural patch, in places of a feature map."""
     stride: int = 2
     """Places from one patch to the next."""
-    content: float = 1.0
+    content: Annotated[float, at_least(0)] = 1.0
     """Weight of the mean square that the hole has moved away from the scale before, in [-1, 1]."""
-    texture: float = 1.0
+    texture: Annotated[float, at_least(0)] = 1.0
     """Weight of the mean square that its neural patches differ from the known ones they are like, in features of mean square 1."""
-    variation: float = 1.0
+    variation: Annotated[float, at_least(0)] = 1.0
     """Weight of the mean square of the steps between neighbouring pixels (total variation), in [-1, 1]."""
 
     def __post_init__(self) -> None:
-        check(
-            self,
-            "refine",
-            at_least(1, "steps", "patch"),
-            at_least(0, "content", "texture", "variation"),
-        )
-        if self.features != "encoder" and not self.features.endswith(_WEIGHT_FILES):
-            rule = "encoder, or a .safetensors or .npz file with the weights of VGG19"
-            raise refused(self, "refine.features", rule)
+        super().__post_init__()
         if not 1 <= self.stride <= self.patch:
             rule = f"from 1 to refine.patch ({self.patch}), so that no place is left out"
             raise refused(self, "refine.stride", rule)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Perceptual:
+class Perceptual(Part, called="perceptual"):
     """Figures that need a network of others; docs/metrics.md says how to make their files."""
 
-    lpips: str | None = None
+    lpips: Annotated[str | None, _WEIGHTS] = None
     """A .safetensors or .npz file with the weights of LPIPS, its AlexNet or its VGG16."""
-    inception: str | None = None
+    inception: Annotated[str | None, _WEIGHTS] = None
     """A .safetensors or .npz file with the weights of the Inception v3 of FID, for FID and KID."""
-
-    def __post_init__(self) -> None:
-        for name in ("lpips", "inception"):
-            path = getattr(self, name)
-            if path is not None and not path.endswith(_WEIGHT_FILES):
-                raise refused(self, f"perceptual.{name}", "a .safetensors or .npz file")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Inpainting:
+class Inpainting(Part):
     """One inpainting of a whole data set: which images, which holes, filled by which method."""
 
     images: str = "bundled:photographs"
     """The images to complete; sources as in training."""
     holes: str = "center"
     """center, block, blocks, random:SHARE, pattern, half, quarter:CORNER, free-form:FROM-TO (brush strokes over so many per cent), set:NAME (holes that are the same for everybody; docs/holes.md), a PNG for all images, or a folder with one per image (white = fill)."""
-    output: str = "completed"
+    output: Annotated[str, LOCAL] = "completed"
     """Folder for images/, manifest.jsonl, metrics.json and report.html."""
     output_format: Literal["png", "array_record"] = "png"
     """png: images/NAME.png. array_record: besides, once all are done, dataset/ with the same pictures, to train on as tfds:OUTPUT/dataset."""
@@ -240,23 +216,21 @@ class Inpainting:
     candidates: int = 1
     """Completions to keep of each image, at most latent.starts: the best in images/, the next in candidates/2/ and so on."""
     perceptual: Perceptual = Perceptual()
-    batch_size: int = 64
+    batch_size: Annotated[int, at_least(1)] = 64
     """Images per batch, over all devices together; the last batch is padded."""
     shard: str | None = None
     """I/N, from 0/N to N-1/N: of N processes with the same output this one does part I; None: all, or with jax.distributed the part of this process."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of the holes drawn by kind and of the starts; each image adds its own name."""
-    report_rows: int = 60
+    report_rows: Annotated[int, at_least(0)] = 60
     """Images that the report shows as pictures, taken evenly from all."""
-    report_worst: int = 20
+    report_worst: Annotated[int, at_least(0)] = 20
     """Images that it shows besides: those with the lowest PSNR over the hole."""
     overwrite: bool = False
     """Replace the results of another inpainting in the output folder."""
 
     def __post_init__(self) -> None:
-        check(self, "", at_least(1, "batch_size"), at_least(0, "report_rows", "report_worst"))
-        require_seed(self.seed)
-        require_local(self.output, "output")
+        super().__post_init__()
         if self.shard is not None:
             index, _, count = self.shard.partition("/")
             if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):

@@ -1,7 +1,5 @@
 """An experiment as plain JSON types, and back."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any, get_args, get_type_hints
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Annotated
 
 from ce_jax.config.inpainting import Inpainting, Perceptual
-from ce_jax.config.rules import at_least, check, require, require_local
+from ce_jax.config.rules import LOCAL, Part, Rule, at_least, require
 
 with suppress(ImportError):  # only the command line needs it
     from tyro.conf import Suppress
@@ -25,20 +26,20 @@ class Entry:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Table:
+class Table(Part):
     """Methods on data sets over kinds of hole."""
 
-    entries: Suppress[tuple[Entry, ...]]
+    entries: Annotated[Suppress[tuple[Entry, ...]], Rule("at least one", bool)]
     """The lines, in order; written in the experiment's file alone."""
     title: str = "Comparison"
     """Heading of the report."""
-    holes: tuple[str, ...] = ("center",)
+    holes: Annotated[tuple[str, ...], Rule("at least one kind of hole", bool)] = ("center",)
     """Kinds of hole, each as --holes takes it."""
     data: str = "."
     """Folder that relative paths of images and of truths begin in."""
     models: str = "."
     """Folder that relative paths of models begin in."""
-    output: str = "table"
+    output: Annotated[str, LOCAL] = "table"
     """Folder for table.json, table.csv, table.md, report.html, and the inpainting of each cell in cells/."""
     perceptual: Perceptual = Perceptual()
     """In every cell."""
@@ -46,9 +47,9 @@ class Table:
     """Data sets to do now; none: all."""
     only_methods: tuple[str, ...] = ()
     """Methods to do now; none: all."""
-    rows: int = 4
+    rows: Annotated[int, at_least(0)] = 4
     """Images of each data set, over each kind of hole, that the report shows as every method completed them, side by side; taken evenly from all."""
-    worst: int = 20
+    worst: Annotated[int, at_least(0)] = 20
     """Images of each method that the report shows: those with the lowest PSNR over the hole."""
     seed: int = 0
     """Seed of holes and starts in every cell."""
@@ -56,10 +57,7 @@ class Table:
     """Replace cells that were made otherwise."""
 
     def __post_init__(self) -> None:
-        require(len(self.entries) > 0, "entries", self.entries, "at least one")
-        require(len(self.holes) > 0, "holes", self.holes, "at least one kind of hole")
-        check(self, "", at_least(0, "rows", "worst"))
-        require_local(self.output, "output")
+        super().__post_init__()
         lines = [(entry.data, entry.method) for entry in self.entries]
         twice = next((line for line in lines if lines.count(line) > 1), None)
         require(twice is None, "entries", twice, "different from each other in data or method")

@@ -1,56 +1,39 @@
 """One training run."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from ce_jax.config.data import Data
 from ce_jax.config.models import ContextEncoder, L2Gan, Model, Vae
-from ce_jax.config.rules import (
-    at_least,
-    check,
-    nearest,
-    positive,
-    refused,
-    require_seed,
-    require_size,
-    within,
-)
+from ce_jax.config.rules import BELOW_1, POSITIVE, SEED, Part, among, at_least, nearest, refused
 
 
 @dataclass(frozen=True, kw_only=True)
-class Adam:
+class Adam(Part):
     """Kingma & Ba's optimiser with the constants of the DCGAN paper."""
 
-    rate: float = 2e-4
+    rate: Annotated[float, POSITIVE] = 2e-4
     """Learning rate."""
-    beta1: float = 0.5
+    beta1: Annotated[float, BELOW_1] = 0.5
     """Decay of the mean of the gradient."""
-    beta2: float = 0.999
+    beta2: Annotated[float, BELOW_1] = 0.999
     """Decay of the mean of its square."""
     schedule: Literal["constant", "cosine"] = "constant"
     """`cosine`: from `rate` down to 0 over all steps of the run."""
-    l2: float = 0.0
+    l2: Annotated[float, at_least(0)] = 0.0
     """What of every weight is added to its gradient, before the means (the L2 penalty of Theano and Torch)."""
-
-    def __post_init__(self) -> None:
-        check(self, "", positive("rate"), within("[0, 1)", "beta1", "beta2"), at_least(0, "l2"))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sharding:
+class Sharding(Part, called="sharding"):
     """How the steps of a run are compiled for many devices; the numbers do not depend on it."""
 
     mode: Literal["jit", "pmap"] = "jit"
     """jit: one program over global arrays, which XLA shares out; pmap: one program for each device, which names what it averages over the others."""
 
-    def __post_init__(self) -> None:
-        check(self, "sharding")
-
 
 @dataclass(frozen=True, kw_only=True)
-class Training:
+class Training(Part):
     """One training run: which network, on which images, for how long."""
 
     model: Model
@@ -59,49 +42,44 @@ class Training:
     """Optimiser of the generator (the encoder-decoder)."""
     critic: Adam = Adam()
     """Optimiser of the critic (the papers' discriminator)."""
-    average: float = 0.0
+    average: Annotated[float, BELOW_1] = 0.0
     """Decay of the running average of the generator's weights, which is then used for pictures and completions; 0: none."""
-    steps: int = 10_000
+    steps: Annotated[int, at_least(1)] = 10_000
     """Length of the run in optimisation steps."""
-    batch_size: int = 64
+    batch_size: Annotated[int, at_least(1)] = 64
     """Images per step, over all devices together."""
-    microbatches: int = 1
+    microbatches: Annotated[int, at_least(1)] = 1
     """Equal parts in which the networks see a batch, for one that is too large for the devices: the gradients of all parts make one step. BatchNorm normalises each part by itself, and remembers the mean of their statistics. Costs one more forward pass."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What convolutions and matrix products multiply in; weights, BatchNorm statistics, losses and optimisers are float32, as is everything that looks at a network: pictures, validation, completions."""
     sharding: Sharding = Sharding()
     start_from: str | None = None
     """Networks that the run begins with and trains further, as --model names them for inpaint.py: a run, a file, or one that comes with the package; their layers must be those of this config. Read when training begins, and not needed any more from then on. None: random weights."""
-    seed: int = 0
+    seed: Annotated[int, SEED] = 0
     """Seed of the weights, of the order of the images, and of everything drawn on the way."""
-    steps_per_call: int = 5
+    steps_per_call: Annotated[int, at_least(1)] = 5
     """Steps that the device does between two words with the host, and that a signal to stop waits for."""
-    log_every: int = 20
+    log_every: Annotated[int, at_least(1)] = 20
     """Steps between two lines of scalars."""
-    picture_every: int = 500
+    picture_every: Annotated[int, at_least(1)] = 500
     """Steps between two picture grids."""
-    checkpoint_every: int = 500
+    checkpoint_every: Annotated[int, at_least(1)] = 500
     """Steps between two checkpoints."""
-    keep_last: int = 3
+    keep_last: Annotated[int, at_least(1)] = 3
     """How many of the newest checkpoints are kept; from 2 on, there is one to fall back on."""
-    keep_every: int | None = None
+    keep_every: Annotated[int | None, at_least(1)] = None
     """Keep besides, for good, the checkpoints of steps that this divides; None: none of them."""
 
     def __post_init__(self) -> None:
-        check(
-            self,
-            "",
-            within("[0, 1)", "average"),
-            at_least(1, "steps", "batch_size", "microbatches", "steps_per_call", "log_every"),
-            at_least(1, "picture_every", "checkpoint_every", "keep_last", "keep_every"),
-        )
-        require_seed(self.seed)
+        super().__post_init__()
         if self.batch_size % self.microbatches:
             whole = nearest(self.batch_size, self.microbatches)
             rule = f"a multiple of microbatches ({self.microbatches}), as {whole}"
             raise refused(self, "batch_size", rule)
-        of = f" for this {type(self.model).__name__}"
-        require_size(self.data.frame.size, self.model.sizes, "data.frame.size", of=of)
+        fitting = among(*self.model.sizes)
+        if not fitting.holds(self.data.frame.size):
+            rule = f"{fitting.name} for this {type(self.model).__name__}"
+            raise refused(self.data.frame, "data.frame.size", rule)
         if isinstance(self.model, Vae) and self.critic != Adam():
             raise refused(self, "critic", "left as it is for a Vae, which has none")
         if isinstance(self.model, L2Gan) and self.model.recovery_steps >= self.steps:
