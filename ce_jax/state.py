@@ -83,26 +83,16 @@ class TaughtGame(Game):
 
 
 @struct.dataclass
-class Validation:
-    """What an L2-GAN did on validation images when it was last tried.
+class RefinedGame(Game):
+    """A game whose generator refines what a network has recovered that learned before it.
 
-    Attributes:
-        recovery: mean L2 of the recovered block, in per cent of the square of the range.
-        l2: that of the refined block.
-        critic: the mean loss of the critic on real and refined blocks.
+    `validation` is what they did on validation images when they were last tried: the mean L2 of the
+    recovered block, in per cent of the square of the range (`recovery`), that of the refined one
+    (`l2`), and the mean loss of the critic on real and refined blocks (`critic`).
     """
 
-    recovery: Array
-    l2: Array
-    critic: Array
-
-
-@struct.dataclass
-class RefinedGame(Game):
-    """A game whose generator refines what a network has recovered that learned before it."""
-
     recovery: Player
-    validation: Validation
+    validation: Scalars
 
     @property
     def exhibit(self) -> Variables:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -70,29 +70,43 @@ def train(
         if hosts.is_first():
             logbook = held.enter_context(Logbook(workdir, config, start=start, facts=facts))
         held.enter_context(jax.transfer_guard("disallow"))  # what it moves, it moves on purpose
-        return _loop(
-            config,
-            game,
-            batches,
-            program=program,
-            logbook=logbook,
-            checkpoints=checkpoints,
-            stopped=hosts.agreed(stopped, mesh),
-        )
+        stopped = hosts.agreed(stopped, mesh)
+        step, pending = start, None
+        while step < config.steps and not stopped():
+            together = _steps_together(config, step, program.epoch)
+            game, scalars = program.update(game, [next(batches) for _ in range(together)])
+            # One call late, so that the next is already queued on the device.
+            if pending is not None:
+                logbook.write(*pending)
+            pending = (step, scalars)
+            step += together
+            if program.validate is not None and step % program.epoch == 0:
+                game = program.validate(game)
+            if program.show and (step % config.picture_every == 0 or step == config.steps):
+                logbook.picture(step, program.show(game))
+            if step % config.checkpoint_every == 0:
+                logbook.write(*pending)  # never keep a state that is not a number
+                logbook.keep()
+                pending = None
+                checkpoints.save(step, game)
+        if pending is not None:
+            logbook.write(*pending)
+        if step > start:
+            logbook.keep()
+            checkpoints.save(step, game)
+        return step
 
 
 class _Program(NamedTuple):
     """What the devices do in a run.
 
     Attributes:
-        begin: makes step 0.
         update: (game, batches) -> the game after a step on each, and the scalars of the steps.
         show: game -> pictures of always the same scene; None in processes that show nothing.
         validate: begins the next epoch of a game; None for systems that do not look.
         epoch: steps between two of these, or all of a run.
     """
 
-    begin: Callable[[], Game]
     update: Callable[[Game, list[Array]], tuple[Game, Scalars]]
     show: Callable[[Game], Array] | None
     validate: Callable[[Game], Game] | None
@@ -121,7 +135,18 @@ def _prepared(
             tried = source if of is None else _opened(of, workdir)
             validated = _squares(config, tried, _VALIDATED)
             epoch = max(len(source) // config.batch_size, 1)
-    program = _compiled(config, system, mesh, scene=scene, validated=validated, epoch=epoch)
+    init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
+    update = sharding.compile_steps(system.step, mesh, mode=config.sharding.mode)
+    step_key, validate = sharding.copied(step_key, mesh), None
+    if system.validate is not None and validated is not None:
+        key = jax.random.fold_in(preview_key, 1)
+        validate = _validator(system.validate, validated, key, mesh)
+    program = _Program(
+        lambda game, batches: update(game, batches, step_key),
+        None if scene is None else _painter(system, scene, preview_key, mesh),
+        validate,
+        epoch,
+    )
     with hosts.together():
         if hosts.is_first():
             # After everything that may refuse to begin.
@@ -129,7 +154,7 @@ def _prepared(
             workdirs.claim(workdir, config)
     hosts.require_shared(workdir)
     hosts.require_alike("network to begin with", releases.pack(known) if known else b"")
-    game = program.begin()
+    game = jax.jit(system.init, out_shardings=sharding.replicated(mesh))(init_key)
     if known:
         game = sharding.spread(game.with_variables(known.generator, known.critic), game)
     return source, program, checkpointing.restore(workdir, game)
@@ -145,32 +170,6 @@ def _opened(spec: str, workdir: epath.Path) -> Source:
 def _squares(config: Training, source: Source, count: int) -> np.ndarray:
     """The first images of a source, float32 [n, s, s, 3]."""
     return images.to_float(data.examples(source, config.data.frame, count))
-
-
-def _compiled(
-    config: Training,
-    system: System,
-    mesh: Mesh,
-    *,
-    scene: np.ndarray | None,
-    validated: np.ndarray | None,
-    epoch: int,
-) -> _Program:
-    """The program of a run, which shows what it makes of a scene and is tried on other images."""
-    mode, whole = config.sharding.mode, sharding.replicated(mesh)
-    update = sharding.compile_steps(system.step, mesh, mode=mode)
-    init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
-    step_key, validate = sharding.copied(step_key, mesh), None
-    if system.validate is not None and validated is not None:
-        key = jax.random.fold_in(preview_key, 1)
-        validate = _validator(system.validate, validated, key, mesh)
-    return _Program(
-        lambda: jax.jit(system.init, out_shardings=whole)(init_key),
-        lambda game, batches: update(game, batches, step_key),
-        None if scene is None else _painter(system, scene, preview_key, mesh),
-        validate,
-        epoch,
-    )
 
 
 def _painter(system: System, scene: np.ndarray, key: Array, mesh: Mesh) -> Callable[[Game], Array]:
@@ -197,44 +196,6 @@ def _validator(
     on_devices, keys = sharding.copied((squares, jax.random.split(key, len(squares))), mesh)
     compiled = jax.jit(validate, out_shardings=sharding.replicated(mesh))
     return lambda game: compiled(game, on_devices, jax.random.clone(keys))
-
-
-def _loop(
-    config: Training,
-    game: Game,
-    batches: Iterator[Array],
-    *,
-    program: _Program,
-    logbook: Logbook | Onlooker,
-    checkpoints: Checkpoints,
-    stopped: Callable[[], bool],
-) -> int:
-    """Step after step, from where the game stands; returns the last one."""
-    start = step = int(jax.device_get(game.step))
-    pending = None
-    while step < config.steps and not stopped():
-        together = _steps_together(config, step, program.epoch)
-        game, scalars = program.update(game, [next(batches) for _ in range(together)])
-        # One call late, so that the next is already queued on the device.
-        if pending is not None:
-            logbook.write(*pending)
-        pending = (step, scalars)
-        step += together
-        if program.validate is not None and step % program.epoch == 0:
-            game = program.validate(game)
-        if program.show and (step % config.picture_every == 0 or step == config.steps):
-            logbook.picture(step, program.show(game))
-        if step % config.checkpoint_every == 0:
-            logbook.write(*pending)  # never keep a state that is not a number
-            logbook.keep()
-            pending = None
-            checkpoints.save(step, game)
-    if pending is not None:
-        logbook.write(*pending)
-    if step > start:
-        logbook.keep()
-        checkpoints.save(step, game)
-    return step
 
 
 def _steps_together(config: Training, step: int, epoch: int) -> int:

@@ -40,16 +40,6 @@ def test_a_long_run_is_thinned_to_means_and_extremes_of_equal_stretches(count):
     np.testing.assert_allclose(curves.steps(), middles, atol=0.5)
 
 
-def test_a_copy_stays_as_it_was():
-    curves = Curves(lines(12), most=8)
-    copy = curves.copy()
-    before = copy.steps(), copy.of("loss/a"), copy.step, copy.seconds(5)
-    for line in lines(40)[12:]:
-        curves.add(line)
-    assert (copy.steps(), copy.of("loss/a"), copy.step, copy.seconds(5)) == before
-    assert curves.steps() == Curves(lines(12) + lines(40)[12:], most=8).steps()
-
-
 def test_what_is_no_number_or_missing_leaves_a_gap():
     curves = Curves(
         [

@@ -98,9 +98,8 @@ def test_only_a_search_needs_its_critic(trained):
 def test_a_damaged_description_is_one_clear_line(metadata, tmp_path):
     header = json.dumps({"__metadata__": metadata}).encode()
     (path := tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
-    for reader in (releases.read, releases.read_config):
-        with pytest.raises(ReleaseError, match=r"model\.safetensors"):
-            reader(path)
+    with pytest.raises(ReleaseError, match=r"model\.safetensors"):
+        releases.read(path)
 
 
 def test_a_file_that_is_something_else_is_refused(trained, tmp_path):
@@ -119,7 +118,7 @@ def test_a_file_that_is_something_else_is_refused(trained, tmp_path):
     refused(b"\xff" * 30, "model.safetensors cannot be read")
     path = refused(save(arrays), "holds no model of ce_jax; .* python -m ce_jax.convert import")
     with pytest.raises(ReleaseError, match="holds no model of ce_jax"):
-        releases.read_config(path)
+        loading.config_of(path)
     wrong = arrays | {name: arrays[name][..., :1]}
     refused(save(wrong, {"ce_jax": about}), rf"{name} holds \[.*, 1\]; .* it holds \[")
     fewer = {key: array for key, array in arrays.items() if key != name}
@@ -129,7 +128,7 @@ def test_a_file_that_is_something_else_is_refused(trained, tmp_path):
     later = json.dumps(json.loads(about) | {"version": 2})
     refused(save(arrays, {"ce_jax": later}), "has the format 2, .* reads 1; update ce_jax")
     path.unlink()
-    for look in (releases.read, releases.read_config, releases.version_of):
+    for look in (releases.read, loading.config_of, releases.version_of):
         with pytest.raises(ReleaseError, match=r"model.safetensors cannot be read: No such file"):
             look(path)
 

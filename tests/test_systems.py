@@ -143,7 +143,7 @@ def test_the_cosine_schedule_ends_where_the_run_ends():
 
 
 def test_the_cosine_schedule_of_a_generator_that_learns_twice_ends_there_too():
-    adam = network(Painter(), Adam(rate=1.0, schedule="cosine"), None, steps=2 * 4)
+    adam = network(tiny.dcgan(), Painter(), Adam(rate=1.0, schedule="cosine"), None, steps=2 * 4)
     state, updates = adam.optimizer.init(jnp.zeros(())), []
     for _ in range(2 * tiny.dcgan().steps + 1):
         update, state = adam.optimizer.update(jnp.ones(()), state)

@@ -85,17 +85,9 @@ def screen(images: Array, weight: Array, pool: Array, *, count: int) -> Array:
     weighted = jnp.where(weight > 0, weight * images, 0.0).reshape(b, -1)
     weight = weight.reshape(b, -1)
 
-    def better(best: tuple[Array, Array], part: tuple[Array, Array]):
-        first, pictures = part
+    def miss(pictures: Array) -> Array:
         pictures = to_float(pictures)
-        miss = weight @ jnp.square(pictures).T - 2 * weighted @ pictures.T
-        place = jnp.broadcast_to(first + jnp.arange(POOL_PART), miss.shape)
-        both = jnp.concatenate([best[0], miss], axis=1), jnp.concatenate([best[1], place], axis=1)
-        _, order = lax.top_k(-both[0], count)
-        miss, place = (jnp.take_along_axis(array, order, axis=1) for array in both)
-        return (miss, place), None
+        return weight @ jnp.square(pictures).T - 2 * weighted @ pictures.T
 
-    nothing = jnp.full((b, count), jnp.inf), jnp.zeros((b, count), jnp.int32)
-    numbered = jnp.arange(len(parts), dtype=jnp.int32) * POOL_PART, parts
-    (_, place), _ = lax.scan(better, nothing, numbered)
-    return place
+    every = jnp.moveaxis(lax.map(miss, parts), 0, 1).reshape(b, -1)
+    return lax.top_k(-every, count)[1]

@@ -144,16 +144,10 @@ def _mean(values: np.ndarray, region: np.ndarray) -> np.ndarray:
 
 def _check(completion: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> None:
     """Refuse images that cannot be compared pixel by pixel."""
-    if completion.ndim != 4 or completion.shape != truth.shape:
+    given = [f"{array.dtype} {array.shape}" for array in (completion, truth, hole)]
+    shape = completion.shape
+    if len(shape) != 4 or given != [f"uint8 {shape}"] * 2 + [f"bool {(*shape[:3], 1)}"]:
         raise ValueError(
-            f"completion {completion.shape} and truth {truth.shape} must both be [b, h, w, 3]"
-        )
-    if hole.shape != (*truth.shape[:3], 1) or hole.dtype != bool:
-        raise ValueError(
-            f"hole must be bool {(*truth.shape[:3], 1)}, got {hole.dtype} {hole.shape}"
-        )
-    if completion.dtype != np.uint8 or truth.dtype != np.uint8:
-        raise ValueError(
-            f"figures are of the 8-bit images that are written: completion is {completion.dtype}, "
-            f"truth is {truth.dtype}, expected uint8"
+            "completion and truth must be uint8 [b, h, w, 3], as they are written, and hole bool "
+            f"[b, h, w, 1]; got {', '.join(given)}"
         )

@@ -236,45 +236,29 @@ def _on_platform(cpu: Callable, default: Callable) -> Callable:
 
 
 _correlate = _on_platform(_correlate_products, _correlate_native)
-_downsample = jax.custom_vjp(_on_platform(_downsample_products, _downsample_native))
-_upsample = jax.custom_vjp(_on_platform(_upsample_products, _upsample_native))
-_downsample.defvjp(
-    lambda large, fixed: (_downsample(large, fixed), fixed),
-    lambda fixed, small: (_upsample(small, fixed), None),
-)
-_upsample.defvjp(
-    lambda small, fixed: (_upsample(small, fixed), fixed),
-    lambda fixed, large: (_downsample(large, fixed), None),
-)
+_downsample = _on_platform(_downsample_products, _downsample_native)
+_upsample = _on_platform(_upsample_products, _upsample_native)
 
 
+@jax.custom_vjp
 def downsample(large: Array, kernel: Array | Fixed) -> Array:
     """Convolves at stride 2: [b, 2h, 2w, c], [side, side, c, o] -> [b, h, w, o].
 
     For side 4, equal to PyTorch's `Conv2d(c, o, 4, 2, 1, bias=False)` with weight [o, c, 4, 4];
     for side 5, to TensorFlow's `conv2d(large, kernel, 2, "SAME")`.
     """
-    return (_downsample if isinstance(kernel, Fixed) else _downsample_learning)(large, kernel)
+    _, height, width, _ = large.shape
+    return _downsample(large, _ready(kernel, (height // 2, width // 2), large.dtype))
 
 
+@jax.custom_vjp
 def upsample(small: Array, kernel: Array | Fixed) -> Array:
     """Transposed convolution at stride 2: [b, h, w, o], [side, side, c, o] -> [b, 2h, 2w, c].
 
     For side 4, equal to PyTorch's `ConvTranspose2d(o, c, 4, 2, 1, bias=False)` with weight
     [o, c, 4, 4]; for side 5, to TensorFlow's `conv2d_transpose(small, kernel, ..., 2, "SAME")`.
     """
-    return (_upsample if isinstance(kernel, Fixed) else _upsample_learning)(small, kernel)
-
-
-@jax.custom_vjp
-def _downsample_learning(large: Array, kernel: Array) -> Array:
-    _, height, width, _ = large.shape
-    return _downsample(large, _fixed((height // 2, width // 2), kernel.astype(large.dtype)))
-
-
-@jax.custom_vjp
-def _upsample_learning(small: Array, kernel: Array) -> Array:
-    return _upsample(small, _fixed(small.shape[1:3], kernel.astype(small.dtype)))
+    return _upsample(small, _ready(kernel, small.shape[1:3], small.dtype))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -283,15 +267,21 @@ def correlate(large: Array, small: Array, side: int) -> Array:
     return _correlate(large, small, side=side)
 
 
-def _gradient(large: Array, small: Array, kernel: Array) -> Array:
+def _ready(kernel: Array | Fixed, size: tuple[int, ...], dtype: jnp.dtype) -> Fixed:
+    return kernel if isinstance(kernel, Fixed) else _fixed(size, kernel.astype(dtype))
+
+
+def _gradient(large: Array, small: Array, kernel: Array | Fixed) -> Array | None:
+    if isinstance(kernel, Fixed):
+        return None
     return lax.convert_element_type(correlate(large, small, len(kernel)), kernel.dtype)
 
 
-_downsample_learning.defvjp(
+downsample.defvjp(
     lambda large, kernel: (downsample(large, kernel), (large, kernel)),
     lambda saved, small: (upsample(small, saved[1]), _gradient(saved[0], small, saved[1])),
 )
-_upsample_learning.defvjp(
+upsample.defvjp(
     lambda small, kernel: (upsample(small, kernel), (small, kernel)),
     lambda saved, large: (downsample(large, saved[1]), _gradient(large, saved[0], saved[1])),
 )

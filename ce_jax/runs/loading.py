@@ -39,8 +39,7 @@ def load(model: str | os.PathLike) -> Trained:
 
 def config_of(model: str | os.PathLike) -> Training:
     """The experiment in which a model was trained; raises as `load`."""
-    file = _file_of(model)
-    return workdirs.read_config(model) if file is None else releases.read_config(file.path)
+    return workdirs.read_config(model) if _file_of(model) is None else load(model).config
 
 
 def networks_of(config: Inpainting) -> Trained | None:

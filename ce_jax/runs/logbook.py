@@ -10,9 +10,9 @@ Nothing here makes the device wait: scalars are read one call late, when they ar
 pictures are fetched and encoded, and the report is written, by a thread.
 """
 
-import io
 import json
 import math
+import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,7 @@ from tqdm import tqdm
 from ce_jax import files, images
 from ce_jax.config import Training
 from ce_jax.runs import history, run_report
-from ce_jax.runs.curves import PACE, Curves
+from ce_jax.runs.curves import PACE
 
 # Seconds after which TensorBoard is told at the latest; what it has not been told, a kill -9 takes.
 _FLUSH_EVERY = 10
@@ -60,11 +60,10 @@ class Logbook:
         """
         self._workdir, self._config, self._step = workdir, config, start
         self._scalars = _continued(workdir / "scalars.jsonl", start)
-        self._curves = Curves(files.json_objects(workdir / "scalars.jsonl"))
         history.add(workdir, "began", start, facts={**history.setting(), **(facts or {})})
         if files.is_remote(workdir):
             scheme = str(workdir).partition("://")[0]
-            record_writer.register_writer_factory(scheme, _UploadedBoard)
+            record_writer.register_writer_factory(scheme, _Uploaded)
         # TensorBoard then forgets what a killed run has told it of steps that are done again.
         self._board = SummaryWriter(
             str(workdir / "tensorboard"), purge_step=start + 1, flush_secs=_FLUSH_EVERY
@@ -121,10 +120,7 @@ class Logbook:
         self._step = end
 
     def _write(self, step: int, values: dict[str, float]) -> None:
-        line = {"step": step, **values}
-        self._scalars.write(json.dumps(line) + "\n")
-        self._scalars.flush()
-        self._curves.add(line)
+        self._scalars.write(json.dumps({"step": step, **values}).encode() + b"\n")
         for name, value in values.items():
             self._board.add_scalar(name, value, step)
         losses = {k.removeprefix("loss/"): f"{v:.3f}" for k, v in values.items() if "loss/" in k}
@@ -132,17 +128,16 @@ class Logbook:
 
     def keep(self) -> None:
         """Sees to it that what was written is there for whoever continues from here."""
+        self._scalars.flush()
         if isinstance(self._scalars, _Uploaded):
-            self._scalars.upload()
             self._board.flush()
 
     def picture(self, step: int, rows: jax.Array) -> None:
         """Takes a grid of pictures [n, columns, h, w, 3] in [-1, 1]; returns at once."""
         self._paintings = [one for one in self._paintings if not one.done() or one.exception()]
-        curves = self._curves.copy()  # the thread is not to see how the run adds to them
-        self._paintings.append(self._painter.submit(self._paint, step, rows, curves))
+        self._paintings.append(self._painter.submit(self._paint, step, rows))
 
-    def _paint(self, step: int, rows: jax.Array, curves: Curves) -> None:
+    def _paint(self, step: int, rows: jax.Array) -> None:
         tiles = images.to_uint8(np.asarray(rows))
         count, columns = tiles.shape[:2]
         across = columns * max(1, round(math.sqrt(count / columns)))
@@ -150,7 +145,7 @@ class Logbook:
         images.write_png(self._workdir / "pictures" / f"{step:08d}.png", grid)
         self._board.add_image("pictures", grid, step, dataformats="HWC")
         if time.monotonic() - self._reported >= _REPORT_EVERY:
-            run_report.write(self._workdir, curves=curves, step=step)
+            run_report.write(self._workdir, step=step)
             self._reported = time.monotonic()
 
 
@@ -184,48 +179,34 @@ def _require_numbers(step: int, values: Mapping[str, float]) -> None:
             raise Diverged(f"step {step}: {name} is {value}")
 
 
-class _Uploaded(io.StringIO):
-    """A text for an object store, which adds nothing to a file: all of it is written again."""
+class _Uploaded:
+    """A file in an object store, which adds nothing to one: all of it is written again.
 
-    def __init__(self, path: epath.Path, text: str) -> None:
-        super().__init__()
-        self._path = path
-        self.write(text)
-
-    def upload(self) -> None:
-        files.write_text(self._path, self.getvalue())
-
-    def close(self) -> None:
-        if not self.closed:
-            self.upload()
-        super().close()
-
-
-class _UploadedBoard:
-    """A file of tensorboardX in an object store, by way of the library that all else goes."""
+    Scalars go there by the same way as all else, and so does what tensorboardX writes.
+    """
 
     @staticmethod
     def directory_check(path: str) -> None:
         """Folders there are but names."""
 
     @classmethod
-    def open(cls, path: str) -> "_UploadedBoard":
+    def open(cls, path: str) -> "_Uploaded":
         return cls(path)
 
-    def __init__(self, path: str) -> None:
-        self._path, self._content = epath.Path(path), io.BytesIO()
+    def __init__(self, path: str | os.PathLike, content: bytes = b"") -> None:
+        self._path, self._content = epath.Path(path), bytearray(content)
 
     def write(self, content: bytes) -> None:
-        self._content.write(content)
+        self._content += content
 
     def flush(self) -> None:
-        self._path.write_bytes(self._content.getvalue())
+        self._path.write_bytes(bytes(self._content))
 
     def close(self) -> None:
         self.flush()
 
 
-def _continued(path: epath.Path, start: int) -> IO[str]:
+def _continued(path: epath.Path, start: int) -> IO[bytes] | _Uploaded:
     """Opens a JSON-lines file for appending, without the lines after step `start`.
 
     Those belong to steps that a stopped run had reported but not yet saved; it will do them again.
@@ -235,7 +216,7 @@ def _continued(path: epath.Path, start: int) -> IO[str]:
         lines = path.read_bytes().decode(errors="replace").splitlines(keepends=True)
         kept = "".join(line for line in lines if _step(line) <= start)
         files.write_text(path, kept)
-    return _Uploaded(path, kept) if files.is_remote(path) else path.open("a")
+    return _Uploaded(path, kept.encode()) if files.is_remote(path) else open(path, "ab", 0)
 
 
 def _step(line: str) -> float:

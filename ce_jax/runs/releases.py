@@ -40,7 +40,6 @@ FOLDER = Path(__file__).parents[1] / "released"
 SUFFIX = ".safetensors"
 
 _VERSION = 1
-_LONGEST_HEADER = 100_000_000  # bytes; the format has no longer ones
 
 
 class ReleaseError(ValueError):
@@ -134,7 +133,7 @@ def read(path: str | os.PathLike, *, sha256: str | None = None) -> Trained:
         arrays = safetensors.numpy.load(data)
     except (SafetensorError, ValueError, TypeError, KeyError) as error:
         raise ReleaseError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
-    config, step = _described(path, data[8 : 8 + _length(data)])
+    config, step = _described(path, data[8 : 8 + int.from_bytes(data[:8], "little")])
     layout = shapes(config)
     if not any(name.startswith("critic.") for name in arrays):
         layout = layout._replace(critic=None)
@@ -155,20 +154,6 @@ def misfit(trained: Trained, config: Training) -> str | None:
     return _misfit(_leaves(trained), _leaves(layout), of="this")
 
 
-def read_config(path: str | os.PathLike) -> Training:
-    """The experiment of a file, of which only the beginning is read.
-
-    Raises:
-        ReleaseError: missing, unreadable, or another kind of file.
-    """
-    try:
-        with files.place(path).open("rb") as file:
-            length = min(_length(file.read(8)), _LONGEST_HEADER)
-            return _described(path, file.read(length))[0]
-    except OSError as error:
-        raise _unreadable(path, error) from error
-
-
 @lru_cache(maxsize=8)
 def shapes(config: Training) -> Trained:
     """What a run of this experiment leaves, as shapes."""
@@ -178,10 +163,6 @@ def shapes(config: Training) -> Trained:
 
 def _unreadable(path: str | os.PathLike, error: OSError) -> ReleaseError:
     return ReleaseError(f"{path} cannot be read: {error.strerror or error}")
-
-
-def _length(beginning: bytes) -> int:
-    return int.from_bytes(beginning[:8], "little")
 
 
 def _described(path: str | os.PathLike, header: bytes) -> tuple[Training, int]:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from ce_jax import pages
 from ce_jax.runs import summary
-from ce_jax.runs.curves import PACE, Curves
+from ce_jax.runs.curves import PACE
 
 _TITLES = {
     "loss": "Losses",
@@ -52,18 +52,17 @@ def reported(workdir: str | os.PathLike) -> Iterator[None]:
     write(workdir)
 
 
-def write(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int = 0) -> epath.Path:
+def write(workdir: str | os.PathLike, *, step: int = 0) -> epath.Path:
     """Write `report.html` of the run in a work directory, and say where.
 
     Args:
         workdir: of a run that is going on, has ended, or was killed; also of an older version.
-        curves: its scalars, if they have been read already.
         step: that it has done, if that is more than what it has written down.
 
     Raises:
         CheckpointError: the folder holds no training run.
     """
-    run = summary.read(workdir, curves=curves, step=step)
+    run = summary.read(workdir, step=step)
     curves, pictures, pace = run.curves, run.pictures, run.curves.pace()
     left = run.steps - run.step
     data = {

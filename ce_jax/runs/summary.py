@@ -65,12 +65,11 @@ class Run(NamedTuple):
         return next((one for one in reversed(self.events) if one["event"] == "began"), {})
 
 
-def read(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int = 0) -> Run:
+def read(workdir: str | os.PathLike, *, step: int = 0) -> Run:
     """A run that is going on, has ended, or was killed.
 
     Args:
         workdir: where it is kept.
-        curves: its scalars, if they have been read already.
         step: that it has done, if that is more than what it has written down.
 
     Raises:
@@ -78,7 +77,7 @@ def read(workdir: str | os.PathLike, *, curves: Curves | None = None, step: int 
     """
     workdir = files.place(workdir)
     plain = _read_config(workdir)
-    curves = curves or Curves(files.json_objects(workdir / "scalars.jsonl"))
+    curves = Curves(files.json_objects(workdir / "scalars.jsonl"))
     events = history.read(workdir)
     step = max(step, curves.step, *(event["step"] for event in events[-1:]))
     # Those of later steps were made before the run was killed; it will make them again.

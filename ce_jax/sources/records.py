@@ -8,12 +8,19 @@ from typing import Any
 import numpy as np
 
 from ce_jax import images
-from ce_jax.photographs import Photograph
-from ce_jax.sources.source import Opened, SourceError, first_line, missing, nearest_of, numbers
+from ce_jax.sources.source import (
+    Opened,
+    Pictures,
+    SourceError,
+    first_line,
+    missing,
+    nearest_of,
+    numbers,
+)
 
 
 @dataclass(frozen=True)
-class _Records:
+class _Records(Pictures):
     spec: str
     records: Sequence[Any]
 
@@ -22,13 +29,6 @@ class _Records:
             return images.read(self.records[index]["image"])
         except images.UnreadableImage as error:
             raise images.UnreadableImage(f"{self.spec}, record {index}: {error}") from error
-
-    def whole(self, index: int) -> Photograph:
-        """The picture, of which the record keeps the colours."""
-        return Photograph(self[index])
-
-    def file(self, index: int) -> None:
-        """None: a prepared version of a dataset does not change."""
 
 
 def open_tfds(location: str, spec: str) -> Opened:

@@ -1,10 +1,10 @@
 """What a source is, and what the kinds of source share."""
 
 import difflib
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -16,23 +16,23 @@ class SourceError(ValueError):
     """A source that cannot be opened; the message names it, what is wrong and the way out."""
 
 
-class Pictures(Protocol):
+class Pictures(ABC):
     """Random access to photographs, from any thread."""
 
+    @abstractmethod
     def __getitem__(self, index: int) -> np.ndarray:
         """Picture as uint8 [h, w, 3]; raises `images.UnreadableImage`."""
-        ...
 
     def whole(self, index: int) -> Photograph:
         """Picture with all that it came with: alpha, 16 bits, profile; raises as above."""
-        ...
+        return Photograph(self[index])
 
     def file(self, index: int) -> Path | None:
         """The file that the picture stands in, alone or with others; None where that is no one's.
 
         Whoever keeps what was made of a picture may look there whether it has changed.
         """
-        ...
+        return None
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -74,7 +74,7 @@ Opened = tuple[Sequence[str], Pictures]
 
 
 @dataclass(frozen=True)
-class Files:
+class Files(Pictures):
     """Image files, read when they are asked for."""
 
     paths: Sequence[Path]
@@ -92,7 +92,7 @@ class Files:
 
 
 @dataclass(frozen=True)
-class Stack:
+class Stack(Pictures):
     """Pictures of one size, uint8 [n, h, w, 3] or grey [n, h, w], in memory."""
 
     stack: np.ndarray
@@ -101,10 +101,6 @@ class Stack:
     def __getitem__(self, index: int) -> np.ndarray:
         image = self.stack[index]
         return np.stack([image] * 3, axis=-1) if image.ndim == 2 else np.ascontiguousarray(image)
-
-    def whole(self, index: int) -> Photograph:
-        """The picture, which is all there is."""
-        return Photograph(self[index])
 
     def file(self, index: int) -> Path | None:
         """The file that all of them were read from."""

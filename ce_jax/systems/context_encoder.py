@@ -130,13 +130,12 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
     kinds = training_holes(model, size)
     for kind in kinds:
         holes.check(kind, size=size)
-    steps, parts = config.steps, config.microbatches
     learning = module_of(model, size=size, axis=axis, dtype=config.precision)
-    generator = network(learning, config.generator, axis, steps=steps, parts=parts)
+    generator = network(config, learning, config.generator, axis)
     critic = None
     if model.adversarial > 0:
         judge = dcgan.Critic(model.width, axis, dtype=config.precision)
-        critic = network(judge, config.critic, axis, steps=steps, parts=parts)
+        critic = network(config, judge, config.critic, axis)
     module = module_of(model, size=size)
     update = partial(step, generator=generator, critic=critic, model=model, average=config.average)
 

@@ -100,10 +100,10 @@ def step(
 def build(config: Training, model: Dcgan, axis: str | None) -> System:
     """The system of a config with this model."""
     size = config.data.frame.size
-    parts, learned = config.microbatches, config.steps * model.generator_steps
+    learned = config.steps * model.generator_steps
     learning, judging = modules(model, size=size, axis=axis, dtype=config.precision)
-    generator = network(learning, config.generator, axis, steps=learned, parts=parts)
-    critic = network(judging, config.critic, axis, steps=config.steps, parts=parts)
+    generator = network(config, learning, config.generator, axis, steps=learned)
+    critic = network(config, judging, config.critic, axis)
     shown, _ = modules(model, size=size)
     update = partial(step, generator=generator, critic=critic, model=model, average=config.average)
 

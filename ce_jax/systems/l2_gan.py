@@ -20,7 +20,6 @@ from ce_jax.state import (
     Network,
     RefinedGame,
     Scalars,
-    Validation,
     Variables,
     apply,
     mean_over,
@@ -152,7 +151,7 @@ def step(
         scalars["loss/recovery"] = jnp.mean(square(recovered, truth))
         return replace(game, generator=player, critic=critic_player), scalars
 
-    validated = {f"validation/{name}": value for name, value in vars(game.validation).items()}
+    validated = {f"validation/{name}": value for name, value in game.validation.items()}
     game, scalars = jax.lax.cond(game.step < model.recovery_steps, recover, refine, game)
     scalars = mean_over(refiner.axis, validated | scalars)
     return proceed(game, game.generator, game.critic, average), scalars
@@ -166,13 +165,12 @@ def square(block: Array, truth: Array) -> Array:
 def build(config: Training, model: L2Gan, axis: str | None) -> System:
     """The system of a config with this model."""
     size = config.data.frame.size
-    parts, dtype = config.microbatches, config.precision
-    learning = modules(model, size=size, axis=axis, dtype=dtype)
-    judging = dcgan.Critic(model.width, axis, dtype=dtype)
+    learning = modules(model, size=size, axis=axis, dtype=config.precision)
+    judging = dcgan.Critic(model.width, axis, dtype=config.precision)
     first, second = model.recovery_steps, config.steps - model.recovery_steps
-    recovery = network(learning[0], config.generator, axis, steps=first, parts=parts)
-    refiner = network(learning[1], config.generator, axis, steps=second, parts=parts)
-    critic = network(judging, config.critic, axis, steps=second, parts=parts)
+    recovery = network(config, learning[0], config.generator, axis, steps=first)
+    refiner = network(config, learning[1], config.generator, axis, steps=second)
+    critic = network(config, judging, config.critic, axis, steps=second)
     update = partial(
         step, recovery=recovery, refiner=refiner, critic=critic, model=model, average=config.average
     )
@@ -185,7 +183,7 @@ def build(config: Training, model: L2Gan, axis: str | None) -> System:
         return RefinedGame(
             **vars(begin(player, critic.init(critic_key, block), config)),
             recovery=recovery.init(recovery_key, padded(model, painted)),
-            validation=Validation(*jnp.zeros(3)),
+            validation={name: jnp.zeros(()) for name in ("critic", "l2", "recovery")},
         )
 
     def preview(variables: Variables, images: Array, key: Array) -> Array:
@@ -202,15 +200,17 @@ def validate(model: L2Gan, game: Game, images: Array, key: Array) -> Game:
     assert game.critic is not None
     judge = partial(apply, dcgan.Critic(model.width), game.critic.variables)
 
-    def look(image: Array) -> Validation:
+    def look(image: Array) -> Scalars:
         truth = cut(model, image[None])
         recovered, refined = fill(model, game.exhibit, paint(model, image[None]))
         of_critic = losses.critic_loss(judge(truth), judge(refined))
         # A square of differences in [-2, 2] is at most 4.
         per_cent = 100 / 4
-        return Validation(
-            per_cent * square(recovered, truth), per_cent * square(refined, truth), of_critic
-        )
+        return {
+            "recovery": per_cent * square(recovered, truth),
+            "l2": per_cent * square(refined, truth),
+            "critic": of_critic,
+        }
 
     found = jax.lax.map(look, images, batch_size=_AT_A_TIME)
     return replace(game, validation=jax.tree.map(jnp.mean, found))

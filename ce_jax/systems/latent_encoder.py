@@ -89,9 +89,7 @@ def build(config: Training, model: LatentEncoder, axis: str | None) -> System:
     for kind in kinds:
         holes.check(kind, size=size)
     learning = module_of(model, size=size, axis=axis, dtype=config.precision)
-    encoder = network(
-        learning, config.generator, axis, steps=config.steps, parts=config.microbatches
-    )
+    encoder = network(config, learning, config.generator, axis)
     asked, _ = modules(model.dcgan, size=size, dtype=config.precision)
     update = partial(step, encoder=encoder, generator=asked, model=model, average=config.average)
     module, (generator, critic) = module_of(model, size=size), modules(model.dcgan, size=size)

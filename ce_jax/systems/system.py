@@ -42,10 +42,11 @@ class System(NamedTuple):
 
 
 def network(
-    module: nn.Module, adam: Adam, axis: str | None, *, steps: int, parts: int = 1
+    config: Training, module: nn.Module, adam: Adam, axis: str | None, *, steps: int | None = None
 ) -> Network:
-    """A module with its optimiser: `steps` of it in a run, on batches seen in `parts`."""
-    return Network(module, optimizer(adam, steps=steps), axis, parts)
+    """A module with its optimiser, `steps` of it in a run; None: as many as the run has."""
+    rule = optimizer(adam, steps=steps or config.steps)
+    return Network(module, rule, axis, config.microbatches)
 
 
 def begin(generator: Player, critic: Player | None, config: Training) -> Game:

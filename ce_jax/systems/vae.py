@@ -57,9 +57,7 @@ def build(config: Training, model: Vae, axis: str | None) -> System:
     """The system of a config with this model."""
     size = config.data.frame.size
     learning = module_of(model, size=size, axis=axis, dtype=config.precision)
-    autoencoder = network(
-        learning, config.generator, axis, steps=config.steps, parts=config.microbatches
-    )
+    autoencoder = network(config, learning, config.generator, axis)
     shown = module_of(model, size=size)
     update = partial(step, autoencoder=autoencoder, model=model, average=config.average)
 
