@@ -131,16 +131,17 @@ def test_fields_that_were_chosen_are_marked_and_all_are_there(folder):
     assert fields["seed"] == ("0", False)
 
 
-def test_a_run_of_another_version_is_shown_as_it_is(folder):
+def test_a_run_of_a_version_that_knew_fewer_fields_has_a_page_and_of_more_a_line(folder):
     workdir = folder()
     (workdir / "history.jsonl").unlink()
     record = json.loads((workdir / "config.json").read_text())
     del record["data"]["threads"]
-    record["model"] |= {"kind": "Forgotten", "depth": 7}
     (workdir / "config.json").write_text(json.dumps(record))
-    text = text_of(written(workdir))
-    assert "depth7" in text
-    assert "inpaint.py" not in text
+    assert "Step 100" in text_of(written(workdir))
+    record["model"] |= {"depth": 7}
+    (workdir / "config.json").write_text(json.dumps(record))
+    with pytest.raises(CheckpointError, match=r"config\.json cannot be read: .*depth"):
+        run_report.write(workdir)
 
 
 def test_a_run_that_has_written_nothing_yet_has_a_page(folder):

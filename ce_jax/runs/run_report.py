@@ -56,7 +56,7 @@ def write(workdir: str | os.PathLike, *, step: int = 0) -> epath.Path:
     """Write `report.html` of the run in a work directory, and say where.
 
     Args:
-        workdir: of a run that is going on, has ended, or was killed; also of an older version.
+        workdir: of a run that is going on, has ended, or was killed.
         step: that it has done, if that is more than what it has written down.
 
     Raises:
@@ -64,7 +64,7 @@ def write(workdir: str | os.PathLike, *, step: int = 0) -> epath.Path:
     """
     run = summary.read(workdir, step=step)
     curves, pictures, pace = run.curves, run.pictures, run.curves.pace()
-    left = run.steps - run.step
+    left = run.config.steps - run.step
     data = {
         "steps": curves.steps(),
         "curves": {name: curves.of(name) for name in curves.names},
@@ -75,10 +75,10 @@ def write(workdir: str | os.PathLike, *, step: int = 0) -> epath.Path:
         "title": run.workdir.resolve().name,
         "state": summary.state(run),
         "step": run.step,
-        "steps": run.steps,
-        "worked": _duration(curves.seconds(run.batch_size)),
+        "steps": run.config.steps,
+        "worked": _duration(curves.seconds(run.config.batch_size)),
         "pace": pace,
-        "left": _duration(left * run.batch_size / pace) if pace and left > 0 else "",
+        "left": _duration(left * run.config.batch_size / pace) if pace and left > 0 else "",
         "written": pages.moment(datetime.now(UTC)),
         # Short ones first: a long one takes a line of its own.
         "facts": dict(
@@ -89,7 +89,7 @@ def write(workdir: str | os.PathLike, *, step: int = 0) -> epath.Path:
         "events": [_told(event) for event in run.events],
         "pictures": pictures,
         "newest": _jpeg(pictures[-1], None, _NEWEST) if pictures else None,
-        "corners": _corners(pictures, run.plain),
+        "corners": _corners(pictures, run.config.data.frame.size),
         "config": summary.fields(run),
         "data": data,
     }
@@ -132,11 +132,8 @@ def _told(event: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _corners(
-    pictures: Sequence[epath.Path], plain: Mapping[str, Any]
-) -> list[dict[str, int | str]]:
+def _corners(pictures: Sequence[epath.Path], size: int) -> list[dict[str, int | str]]:
     """The first tiles of a few pictures, closer together where more happens: in the beginning."""
-    size = plain.get("data", {}).get("frame", {}).get("size", 64)
     side = _TILES * (size + 2) - 2
     last = len(pictures) - 1
     shares = [(i / (_CORNERS - 1)) ** 2 for i in range(_CORNERS)]

@@ -1,21 +1,19 @@
-"""What a training run says of itself: its work directory, read; also that of an older version."""
+"""What a training run says of itself: its work directory, read."""
 
 import dataclasses
 import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from etils import epath
 
 from ce_jax import config, files, pages
-from ce_jax.config import Dcgan, Model, Training
+from ce_jax.config import Dcgan, Training
 from ce_jax.runs import history, workdirs
 from ce_jax.runs.curves import Curves
-from ce_jax.runs.workdirs import CheckpointError
 
 INPAINTS = {
     "Dcgan": "configs/latent_search.py",
@@ -35,7 +33,7 @@ class Run(NamedTuple):
 
     Attributes:
         workdir: where.
-        plain: its config, as plain JSON types.
+        config: its experiment.
         events: its history.
         curves: its scalars.
         step: the last one that it has done.
@@ -43,21 +41,11 @@ class Run(NamedTuple):
     """
 
     workdir: epath.Path
-    plain: Mapping[str, Any]
+    config: Training
     events: Sequence[Mapping[str, Any]]
     curves: Curves
     step: int
     pictures: Sequence[epath.Path]
-
-    @property
-    def steps(self) -> int:
-        """How many it is to do."""
-        return self.plain.get("steps", 0)
-
-    @property
-    def batch_size(self) -> int:
-        """Images in a step."""
-        return self.plain.get("batch_size", 0)
 
     @property
     def began(self) -> Mapping[str, Any]:
@@ -76,22 +64,14 @@ def read(workdir: str | os.PathLike, *, step: int = 0) -> Run:
         CheckpointError: the folder holds no training run.
     """
     workdir = files.place(workdir)
-    plain = _read_config(workdir)
+    experiment = workdirs.read_config(workdir)
     curves = Curves(files.json_objects(workdir / "scalars.jsonl"))
     events = history.read(workdir)
     step = max(step, curves.step, *(event["step"] for event in events[-1:]))
     # Those of later steps were made before the run was killed; it will make them again.
     found = (path for path in workdir.glob("pictures/*.png") if path.stem.isdecimal())
     pictures = sorted(path for path in found if int(path.stem) <= step)
-    return Run(workdir, plain, events, curves, step, pictures)
-
-
-def _read_config(workdir: epath.Path) -> dict[str, Any]:
-    record = workdirs.record_of(workdir)
-    plain = files.json_object(record.read_bytes())
-    if not isinstance(plain.get("model"), dict):
-        raise CheckpointError(f"{record} is not the config of a training run; restore that file.")
-    return plain
+    return Run(workdir, experiment, events, curves, step, pictures)
 
 
 class State(NamedTuple):
@@ -106,7 +86,7 @@ def state(run: Run) -> State:
     last = run.events[-1] if run.events else {"event": "began"}
     if last["event"] != "began":
         return State(last["event"], str(last.get("note", "")))
-    if run.step >= run.steps:
+    if run.step >= run.config.steps:
         return State("finished")
     written = (run.workdir / name for name in ("config.json", "history.jsonl", "scalars.jsonl"))
     heard = max(path.stat().mtime for path in written if path.is_file())
@@ -118,17 +98,17 @@ def state(run: Run) -> State:
 
 def facts(run: Run) -> dict[str, str]:
     """On what, with what and by what it was done, as far as that is known."""
-    plain, began = run.plain, run.began
-    model, data = plain["model"], plain.get("data", {})
+    experiment, began = run.config, run.began
+    data = experiment.data
     count, processes = began.get("images"), began.get("processes", 1)
     saved = workdirs.saved_steps(run.workdir)
     told = {
-        "model": f"{model.get('kind')}, {data.get('frame', {}).get('size')} pixels",
-        "images": data.get("source", "") + (f" ({count:,})" if count else ""),
-        "validation images": data.get("validation") or "",
+        "model": f"{type(experiment.model).__name__}, {data.frame.size} pixels",
+        "images": data.source + (f" ({count:,})" if count else ""),
+        "validation images": data.validation or "",
         "parameters": ", ".join(f"{n:,} {of}" for of, n in began.get("parameters", {}).items()),
-        "batch size": str(plain.get("batch_size", "")),
-        "seed": str(plain.get("seed", "")),
+        "batch size": str(experiment.batch_size),
+        "seed": str(experiment.seed),
         "devices": began.get("devices", ""),
         "host": began.get("host", ""),
         "processes": str(processes) if processes > 1 else "",
@@ -143,11 +123,11 @@ def commands(run: Run) -> dict[str, str]:
     found = {}
     if command := run.began.get("command"):
         found["made with" if state(run).word == "finished" else "to go on"] = command
-    if experiment := INPAINTS.get(run.plain["model"].get("kind", "")):
-        found["to inpaint with it"] = (
-            f"python inpaint.py {experiment} --model {shlex.quote(str(run.workdir))} "
-            "--images folder:broken --holes holes/ --output completed"
-        )
+    experiment = INPAINTS[type(run.config.model).__name__]
+    found["to inpaint with it"] = (
+        f"python inpaint.py {experiment} --model {shlex.quote(str(run.workdir))} "
+        "--images folder:broken --holes holes/ --output completed"
+    )
     return found
 
 
@@ -160,18 +140,12 @@ class Field(NamedTuple):
 
 
 def fields(run: Run) -> dict[str, list[Field]]:
-    """All fields by the part that they belong to; those of an older version as they were."""
-    plain = dict(run.plain)
-    # A version that knew fewer fields did what their defaults say.
-    with suppress(ValueError):
-        plain = config.to_dict(config.training_from_dict(plain))
-    kinds = {kind.__name__: kind for kind in get_args(Model)}
-    kind = kinds.get(plain["model"].get("kind", ""))
+    """All fields by the part that they belong to."""
     usual = config.to_dict(Training(model=Dcgan()))
-    usual["model"] = dataclasses.asdict(kind()) if kind else {}
+    usual["model"] = dataclasses.asdict(type(run.config.model)())
     defaults = config.flat(usual)
     parts: dict[str, list[Field]] = {}
-    for name, value in config.flat(plain).items():
+    for name, value in config.flat(config.to_dict(run.config)).items():
         part, _, field = name.rpartition(".")
         chosen = json.dumps(value) != json.dumps(defaults.get(name, value))
         parts.setdefault(part, []).append(Field(field, _read_out(value), chosen))

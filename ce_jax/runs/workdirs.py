@@ -125,23 +125,13 @@ def read_config(workdir: os.PathLike | str) -> Training:
     Raises:
         CheckpointError: there is none, or it cannot be read.
     """
-    record = record_of(workdir)
+    record = files.place(workdir) / "config.json"
+    if not record.is_file():
+        raise CheckpointError(f"{workdir} holds no training run (no config.json in it).")
     try:
         return configuration.training_from_dict(json.loads(record.read_text()))
     except ValueError as error:
         raise CheckpointError(f"{record} cannot be read: {error}") from error
-
-
-def record_of(workdir: os.PathLike | str) -> epath.Path:
-    """The file with the config of the run in `workdir`.
-
-    Raises:
-        CheckpointError: there is none.
-    """
-    record = files.place(workdir) / "config.json"
-    if not record.is_file():
-        raise CheckpointError(f"{workdir} holds no training run (no config.json in it).")
-    return record
 
 
 def saved_steps(workdir: os.PathLike | str) -> list[int]:
