@@ -2,9 +2,9 @@
 
     python -m benchmarks.search_cost --out runs/search
 
-A batch of noise with a hole in the middle is searched for,
-compiled before; from the known pixels on the device to the proposal, without the host's part. The
-quality of the same searches is in the table that the config makes.
+A batch of noise with a hole in the middle is searched for, compiled before; from the known pixels
+on the device to the proposal, without the host's part. The quality of the same searches is in the
+table that the config makes.
 """
 
 import argparse

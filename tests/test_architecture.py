@@ -154,7 +154,7 @@ def test_what_is_pure_touches_no_world(path):
     assert "open" not in called(TREES[path])
 
 
-OF_EXPERIMENTS = {
+EXPERIMENTS_MAY_IMPORT = {
     "__future__",
     "ce_jax",
     "collections",
@@ -168,7 +168,7 @@ OF_EXPERIMENTS = {
 def test_an_experiment_can_be_read_without_jax():
     files = [path for path in FILES if module_of(path) == "config"]
     top_levels = {name.split(".")[0] for path in files for name in imports(TREES[path])}
-    assert top_levels <= OF_EXPERIMENTS
+    assert top_levels <= EXPERIMENTS_MAY_IMPORT
     assert {module for path in files for module in used_modules(path)} == {"config"}
 
 

@@ -85,11 +85,12 @@ def test_an_image_that_makes_no_progress_is_done_and_the_others_go_on(networks, 
         assert best == pytest.approx(each[: steps + 1].min(), rel=1e-3)
 
 
-def test_a_prior_whose_slope_is_always_the_same_need_be_asked_once(networks, problem):
+@pytest.mark.parametrize("every", [3, 9])
+def test_a_prior_whose_slope_is_always_the_same_need_be_asked_once(networks, problem, every):
     """Between two words of the critic the last one counts; of one that changes, that is not all."""
     pattern = jax.random.normal(jax.random.key(0), (1, SIZE, SIZE, 3))
     settings = LatentSearch(steps=5, rate=0.1, prior=5.0)
-    seldom = replace(settings, prior_every=3)
+    seldom = replace(settings, prior_every=every)
     plain = space(networks, settings)
     linear = plain._replace(prior_loss=lambda _, images: (pattern * images).sum((1, 2, 3)))
     for where, same in ((linear, True), (plain, False)):

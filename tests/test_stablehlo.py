@@ -24,6 +24,8 @@ def programs_of(trained, folder):
     paths = sorted((folder / "programs").iterdir())
     found = {path.stem: jax.export.deserialize(bytearray(path.read_bytes())) for path in paths}
     assert all(program.platforms == ("cpu", "cuda", "tpu") for program in found.values())
+    weights = (folder / "model.safetensors").stat().st_size
+    assert all(path.stat().st_size < 1.2 * weights + 1e5 for path in paths)  # and nothing beside
     return {name: tiny.jit(program.call) for name, program in found.items()}
 
 

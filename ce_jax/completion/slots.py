@@ -79,8 +79,9 @@ def compile_slots(
 
     def advance_all(networks: Networks, slots: Occupied) -> tuple[Occupied, Array]:
         space, problem = space_in(networks), _with_keys(slots.problem)
-        go = partial(advance, space, problem, count=settings.prior_every)
-        blocks = -(-min(_STEPS_TOGETHER, settings.steps) // settings.prior_every)
+        count = min(settings.prior_every, settings.steps)
+        go = partial(advance, space, problem, count=count)
+        blocks = -(-min(_STEPS_TOGETHER, settings.steps) // count)
         searching, _ = jax.lax.scan(
             lambda searching, _: (go(searching)[0], None), slots.searching, length=blocks
         )

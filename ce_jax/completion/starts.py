@@ -78,7 +78,7 @@ def screen(images: Array, weight: Array, pool: Array, *, count: int) -> Array:
         images: [b, s, s, 3]; read only where they have a weight.
         weight: [b, s, s, 1].
         pool: bytes [n, s, s, 3], n in whole parts of those that are looked at together.
-        count: k, at most so many as are looked at together.
+        count: k, at most n.
     """
     b, parts = len(images), pool.reshape(-1, POOL_PART, images[0].size)
     weight = jnp.broadcast_to(weight, images.shape)

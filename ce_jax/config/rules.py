@@ -1,7 +1,16 @@
 """What every experiment is checked with, before anything is compiled."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Sequence
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 
 class ConfigError(ValueError):
@@ -25,11 +34,15 @@ def among(*values: int) -> Rule:
     return Rule(f"one of {', '.join(map(str, values))}", values.__contains__)
 
 
+def _is_colour(colour: Sequence[float]) -> bool:
+    return len(colour) == 3 and all(0 <= part <= 255 for part in colour)
+
+
 POSITIVE = Rule("positive", lambda number: number > 0)
 SHARE = Rule("in [0, 1]", lambda number: 0 <= number <= 1)
 BELOW_1 = Rule("in [0, 1)", lambda number: 0 <= number < 1)
 SEED = Rule("in [0, 2**32), the seeds that JAX tells apart", lambda seed: 0 <= seed < 2**32)
-COLOUR = Rule("three numbers from 0 to 255", lambda colour: all(0 <= x <= 255 for x in colour))
+COLOUR = Rule("three numbers from 0 to 255", _is_colour)
 # An object store cannot replace a file by another at once.
 LOCAL = Rule("a folder on a disk", lambda folder: "://" not in folder)
 
@@ -41,18 +54,22 @@ class Part:
         ConfigError: one does not, or is none of its literal choices; None obeys where it is allowed.
     """
 
-    _prefix: ClassVar[str]
+    _prefix: ClassVar[str] = ""
 
-    def __init_subclass__(cls, *, called: str = "") -> None:
-        cls._prefix = called and f"{called}."
+    def __init_subclass__(cls, *, called: str | None = None) -> None:
+        if called is not None:
+            cls._prefix = f"{called}."
 
     def __post_init__(self) -> None:
         for field, kind in get_type_hints(type(self), include_extras=True).items():
-            value, rules = getattr(self, field), getattr(kind, "__metadata__", ())
-            if get_origin(kind) is Literal:
-                rules = [Rule(" or ".join(map(str, get_args(kind))), get_args(kind).__contains__)]
+            bare, *rules = get_args(kind) if get_origin(kind) is Annotated else (kind,)
+            value, choices = getattr(self, field), get_args(bare)
+            if get_origin(bare) is Literal:
+                rules = [Rule(" or ".join(map(str, choices)), choices.__contains__)]
+            elif value is None and type(None) in choices:
+                continue
             for rule in rules:
-                if value is not None and isinstance(rule, Rule) and not rule.holds(value):
+                if isinstance(rule, Rule) and (value is None or not rule.holds(value)):
                     raise refused(self, self._prefix + field, rule.name)
 
 

@@ -18,7 +18,7 @@ from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import Dcgan, LatentEncoder, LatentSearch, Vae
 from ce_jax.models import frozen
 from ce_jax.models.dcgan import innermost_channels
-from ce_jax.state import Trained, Variables
+from ce_jax.state import Trained
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 
@@ -51,20 +51,27 @@ def programs(trained: Trained) -> dict[str, bytes]:
             return jnp.where(hole, prediction, images)
 
         return {"completion": _exported(complete, images, hole)}
-    networks = Networks(trained.generator, trained.critic)
-    space = space_of(model, networks, LatentSearch())
+    space = space_of(model, Networks(trained.generator, trained.critic), LatentSearch())
+    searched, generator, critic = model, trained.generator, trained.critic
+    if isinstance(model, LatentEncoder):
+        searched, (generator, critic) = model.dcgan, trained.generator["searched"]
     start = [jax.ShapeDtypeStruct((1, space.dimensions), jnp.float32)]
     if isinstance(model, LatentEncoder) and model.maps:
         channels = innermost_channels(size=side, width=model.dcgan.width)
         start.append(jax.ShapeDtypeStruct((1, 4, 4, channels), jnp.float32))
 
+    # Folded within the programs: what is made of a kernel is larger than it, and would be stored.
     def generate(z: Array, *maps: Array) -> Array:
-        return space.generate(z, maps=maps[0] if maps else None)
+        drawing = space_of(searched, Networks(generator, None), LatentSearch())
+        return drawing.generate(z, maps=maps[0] if maps else None)
 
     found = {"generator": _exported(generate, *start)}
-    if (critic := _critic_of(trained)) is not None:
-        layers = frozen.fold_critic(critic, jnp.dtype(jnp.float32))
-        found["critic"] = _exported(lambda images: frozen.judge(layers, images), images)
+    if critic is not None:
+
+        def judge(images: Array) -> Array:
+            return frozen.judge(frozen.fold_critic(critic, jnp.dtype(jnp.float32)), images)
+
+        found["critic"] = _exported(judge, images)
     if (guess := space.guess) is not None:
 
         def encode(images: Array, hole: Array):
@@ -73,12 +80,6 @@ def programs(trained: Trained) -> dict[str, bytes]:
 
         found["encoder"] = _exported(encode, images, hole)
     return found
-
-
-def _critic_of(trained: Trained) -> Variables | None:
-    if isinstance(trained.config.model, LatentEncoder):
-        return trained.generator["searched"].critic
-    return trained.critic if isinstance(trained.config.model, Dcgan) else None
 
 
 def _exported(function: Callable[..., Any], *examples: jax.ShapeDtypeStruct) -> bytes:

@@ -135,18 +135,21 @@ class Logbook:
     def picture(self, step: int, rows: jax.Array) -> None:
         """Takes a grid of pictures [n, columns, h, w, 3] in [-1, 1]; returns at once."""
         self._paintings = [one for one in self._paintings if not one.done() or one.exception()]
-        self._paintings.append(self._painter.submit(self._paint, step, rows))
+        due = time.monotonic() - self._reported >= _REPORT_EVERY
+        if due:  # the page reads what has been written down
+            self._scalars.flush()
+            self._reported = time.monotonic()
+        self._paintings.append(self._painter.submit(self._paint, step, rows, report=due))
 
-    def _paint(self, step: int, rows: jax.Array) -> None:
+    def _paint(self, step: int, rows: jax.Array, *, report: bool) -> None:
         tiles = images.to_uint8(np.asarray(rows))
         count, columns = tiles.shape[:2]
         across = columns * max(1, round(math.sqrt(count / columns)))
         grid = images.grid(tiles.reshape(-1, *tiles.shape[2:]), columns=across)
         images.write_png(self._workdir / "pictures" / f"{step:08d}.png", grid)
         self._board.add_image("pictures", grid, step, dataformats="HWC")
-        if time.monotonic() - self._reported >= _REPORT_EVERY:
+        if report:
             run_report.write(self._workdir, step=step)
-            self._reported = time.monotonic()
 
 
 class Onlooker:

@@ -45,7 +45,7 @@ def network(
     config: Training, module: nn.Module, adam: Adam, axis: str | None, *, steps: int | None = None
 ) -> Network:
     """A module with its optimiser, `steps` of it in a run; None: as many as the run has."""
-    rule = optimizer(adam, steps=steps or config.steps)
+    rule = optimizer(adam, steps=config.steps if steps is None else steps)
     return Network(module, rule, axis, config.microbatches)
 
 
