@@ -51,6 +51,17 @@ def programs(trained: Trained) -> dict[str, bytes]:
             return jnp.where(hole, prediction, images)
 
         return {"completion": _exported(complete, images, hole)}
+    return _of_search(trained, model, images, hole)
+
+
+def _of_search(
+    trained: Trained,
+    model: Dcgan | Vae | LatentEncoder,
+    images: jax.ShapeDtypeStruct,
+    hole: jax.ShapeDtypeStruct,
+) -> dict[str, bytes]:
+    """The networks that a search asks, each as a program."""
+    side = trained.config.data.frame.size
     space = space_of(model, Networks(trained.generator, trained.critic), LatentSearch())
     searched, generator, critic = model, trained.generator, trained.critic
     if isinstance(model, LatentEncoder):
