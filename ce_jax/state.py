@@ -49,21 +49,21 @@ class Game:
     step: Array
 
     @property
-    def exhibit(self) -> Variables:
+    def inference_variables(self) -> Variables:
         """The generator to show and to complete with: the running average where one is kept."""
         return self.generator.variables if self.average is None else self.average
 
-    def with_variables(self, exhibit: Variables, critic: Variables | None) -> "Game":
-        """This game with networks that have learned elsewhere: the inverse of `exhibit`.
+    def with_variables(self, variables: Variables, critic: Variables | None) -> "Game":
+        """The inverse of `inference_variables`: this game with networks that learned elsewhere.
 
         A critic of which nothing is known stays as it is.
         """
         judge = self.critic
         return replace(
             self,
-            generator=self.generator.with_variables(exhibit),
+            generator=self.generator.with_variables(variables),
             critic=judge if judge is None or critic is None else judge.with_variables(critic),
-            average=None if self.average is None else exhibit,
+            average=None if self.average is None else variables,
         )
 
 
@@ -95,14 +95,14 @@ class RefinedGame(Game):
     validation: Scalars
 
     @property
-    def exhibit(self) -> Variables:
+    def inference_variables(self) -> Variables:
         """Both networks: what a completion needs."""
-        return {"recovery": self.recovery.variables, "refiner": super().exhibit}
+        return {"recovery": self.recovery.variables, "refiner": super().inference_variables}
 
-    def with_variables(self, exhibit: Variables, critic: Variables | None) -> Game:
+    def with_variables(self, variables: Variables, critic: Variables | None) -> Game:
         """As every game does, with both networks."""
-        recovery = self.recovery.with_variables(exhibit["recovery"])
-        return replace(super().with_variables(exhibit["refiner"], critic), recovery=recovery)
+        recovery = self.recovery.with_variables(variables["recovery"])
+        return replace(super().with_variables(variables["refiner"], critic), recovery=recovery)
 
 
 class Searched(NamedTuple):
@@ -119,17 +119,17 @@ class GuessingGame(Game):
     searched: Searched
 
     @property
-    def exhibit(self) -> Variables:
+    def inference_variables(self) -> Variables:
         """All three networks: what a latent search needs."""
-        return {"encoder": super().exhibit, "searched": self.searched}
+        return {"encoder": super().inference_variables, "searched": self.searched}
 
-    def with_variables(self, exhibit: Variables, critic: Variables | None) -> Game:
+    def with_variables(self, variables: Variables, critic: Variables | None) -> Game:
         """As every game does, with all three networks; or with those of a DCGAN alone."""
-        if "searched" not in exhibit:
+        if "searched" not in variables:
             assert critic is not None
-            return replace(self, searched=Searched(exhibit, critic))
-        searched = Searched(*exhibit["searched"])
-        return replace(super().with_variables(exhibit["encoder"], critic), searched=searched)
+            return replace(self, searched=Searched(variables, critic))
+        searched = Searched(*variables["searched"])
+        return replace(super().with_variables(variables["encoder"], critic), searched=searched)
 
 
 def parameters(game: Game) -> dict[str, int]:
@@ -163,7 +163,7 @@ class Trained(NamedTuple):
     @classmethod
     def of(cls, config: Training, game: Game, step: int) -> "Trained":
         """The networks of a run that has come to this step."""
-        return cls(config, game.exhibit, game.critic and game.critic.variables, step)
+        return cls(config, game.inference_variables, game.critic and game.critic.variables, step)
 
 
 @dataclass(frozen=True)

@@ -183,8 +183,8 @@ def _painter(system: System, scene: np.ndarray, key: Array, mesh: Mesh) -> Calla
     )
 
     def show(game: Game) -> Array:
-        exhibit: Variables = sharding.here(game.exhibit)
-        return compiled(exhibit, on_device, jax.random.clone(keys))
+        variables: Variables = sharding.here(game.inference_variables)
+        return compiled(variables, on_device, jax.random.clone(keys))
 
     return show
 

@@ -160,7 +160,9 @@ def test_previews_are_rows_of_whole_pictures(experiment):
     system = systems.build(experiment)
     game = jax.eval_shape(system.init, jax.random.key(0))
     pictures = jax.eval_shape(
-        lambda game, images, key: system.preview(game.exhibit, images, jax.random.split(key, 2)),
+        lambda game, images, key: system.preview(
+            game.inference_variables, images, jax.random.split(key, 2)
+        ),
         game,
         jax.ShapeDtypeStruct((2, SIZE, SIZE, 3), jnp.float32),
         jax.random.key(0),

@@ -131,7 +131,7 @@ def test_a_network_that_eight_devices_saved_is_loaded_onto_one(experiment, tmp_p
         checkpoints.save(4, jax.device_put(state, sharding.replicated(sharding.make_mesh())))
     trained = checkpointing.load(tmp_path / "run")
     assert (trained.config, trained.step) == (experiment, 4)
-    jax.tree.map(np.testing.assert_array_equal, trained.generator, state.exhibit)
+    jax.tree.map(np.testing.assert_array_equal, trained.generator, state.inference_variables)
     if state.critic is None:
         assert trained.critic is None
     else:

@@ -126,7 +126,9 @@ def test_a_context_encoder_shows_what_it_saw_what_it_made_of_it_and_the_truth():
     images = jax.random.uniform(jax.random.key(1), (2, 32, 32, 3), minval=-1.0)
     preview = tiny.jit(systems.build(experiment).preview)
     rows = preview(
-        untrained.game(experiment).exhibit, images, jax.random.split(jax.random.key(2), 2)
+        untrained.game(experiment).inference_variables,
+        images,
+        jax.random.split(jax.random.key(2), 2),
     )
     painted, completed, truth = np.moveaxis(np.asarray(rows), 1, 0)
     known = (painted == truth).all(axis=-1)

@@ -159,7 +159,7 @@ def test_a_fixed_kernel_does_what_it_did_to_an_image_and_its_gradient(name, dtyp
             made, pull_back = jax.vjp(lambda image: convolve(image, kernel), image)
             return made, *pull_back(jnp.sin(made))
 
-        found = tiny.jit(both)(image, tiny.jit(convolution.fix)(kernel))
+        found = tiny.jit(both)(image, tiny.jit(convolution.prepare)(kernel))
         for ours, expected in zip(found, tiny.jit(both)(image, kernel), strict=True):
             np.testing.assert_array_equal(ours, expected)
             assert ours.dtype == dtype

@@ -101,7 +101,7 @@ def test_validation_is_the_mean_psnr_of_each_level_whatever_its_batches(monkeypa
             expected.append(jnp.mean(10 * jnp.log10(4 / square)))
         return jnp.stack(expected)
 
-    expected = restated(game.exhibit, images, key)
+    expected = restated(game.inference_variables, images, key)
     np.testing.assert_allclose(tuned.curriculum.psnr, expected, rtol=1e-4)
     np.testing.assert_array_equal(tuned.curriculum.counts, on_demand(expected, batch_size=16))
 

@@ -26,17 +26,17 @@ def same(mine, theirs, **how):
 def test_a_game_knows_what_another_shows(kind):
     fresh, other = (untrained.game(KINDS[kind], seed=seed) for seed in (1, 2))
     critic = other.critic and other.critic.variables
-    game = fresh.with_variables(other.exhibit, critic)
-    same(game.exhibit, other.exhibit)
+    game = fresh.with_variables(other.inference_variables, critic)
+    same(game.inference_variables, other.inference_variables)
     assert game.critic is None or game.critic.variables == critic
     assert game.generator.moments is fresh.generator.moments
     with pytest.raises(AssertionError):
-        same(game.exhibit, fresh.exhibit)
+        same(game.inference_variables, fresh.inference_variables)
 
 
 def test_a_critic_of_which_nothing_is_known_stays_as_it_is():
     fresh = untrained.game(tiny.dcgan())
-    assert fresh.with_variables(fresh.exhibit, None).critic is fresh.critic
+    assert fresh.with_variables(fresh.inference_variables, None).critic is fresh.critic
 
 
 def test_a_run_begins_there_and_goes_on_without_it(tmp_path):
@@ -104,4 +104,4 @@ def test_an_encoder_learns_beside_the_dcgan_of_another(tmp_path):
     game = untrained.game(config, seed=1).with_variables(dcgan.generator, dcgan.critic)
     same(game.searched, known.generator["searched"])
     with pytest.raises(AssertionError):
-        same(game.exhibit["encoder"], known.generator["encoder"])
+        same(game.inference_variables["encoder"], known.generator["encoder"])

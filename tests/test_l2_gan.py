@@ -124,7 +124,9 @@ def test_the_networks_have_the_published_layers_at_350_pixels():
     decoder = [params[f"Upsample_{i}"]["kernel"].shape[2] for i in range(5)]
     assert decoder == [256, 128, 64, 64, 3]
     blocks = jax.eval_shape(
-        functools.partial(l2_gan.fill, L2Gan()), game.exhibit, jnp.zeros((2, 350, 350, 3))
+        functools.partial(l2_gan.fill, L2Gan()),
+        game.inference_variables,
+        jnp.zeros((2, 350, 350, 3)),
     )
     assert [block.shape for block in blocks] == [(2, 128, 128, 3)] * 2
 
@@ -192,7 +194,7 @@ def test_one_device_and_eight_give_the_same_numbers(number, steps):
 
 def test_an_untrained_refiner_hands_on_what_was_recovered(steps):
     painted = l2_gan.paint(MODEL, images.to_float(batch(0)))
-    recovered, refined = looking()(steps[0][1].exhibit, painted)
+    recovered, refined = looking()(steps[0][1].inference_variables, painted)
     np.testing.assert_array_equal(refined, recovered)
 
 
@@ -204,7 +206,7 @@ def test_validation_is_the_mean_l2_in_per_cent_and_the_loss_of_the_critic(monkey
         game, squares, jax.random.split(jax.random.key(0), 8)
     ).validation
 
-    blocks = looking()(game.exhibit, l2_gan.paint(MODEL, squares))
+    blocks = looking()(game.inference_variables, l2_gan.paint(MODEL, squares))
     hole = np.zeros((8, SIZE, SIZE, 1), bool)
     hole[BLOCK] = True
     for ours, block in zip((found["recovery"], found["l2"]), blocks, strict=True):
@@ -255,7 +257,7 @@ def test_a_run_resumes_before_and_after_the_switch_bit_for_bit(number, steps, tm
         assert {name: float(value) for name, (value,) in scalars.items()} == reports[seed]
     jax.tree.map(np.testing.assert_array_equal, game, games[4])
     loaded = checkpointing.load(tmp_path / "run").generator
-    jax.tree.map(np.testing.assert_array_equal, loaded, games[number].exhibit)
+    jax.tree.map(np.testing.assert_array_equal, loaded, games[number].inference_variables)
 
 
 def test_every_step_says_what_validation_found(steps):

@@ -86,7 +86,7 @@ def test_sums_are_taken_in_float32_and_rounded_once(form):
         if name == "correlate":
             compiled = tiny.jit(functools.partial(function, side=4))
         else:
-            compiled = tiny.jit(lambda x, kernel, f=function: f(x, convolution.fix(kernel)))
+            compiled = tiny.jit(lambda x, kernel, f=function: f(x, convolution.prepare(kernel)))
         found, expected = (compiled(some[left], some[right]) for some in (arrays, exact))
         assert found.dtype == (jnp.float32 if name == "correlate" else jnp.bfloat16)
         tolerance = {"rtol": unit, "atol": 1e-4}
@@ -113,7 +113,7 @@ def test_what_looks_at_a_network_does_so_in_float32():
     """A picture of a run in bfloat16 is the picture of the same variables in float32."""
     z_keys = jax.random.split(jax.random.key(0), 4)
     images = np.zeros((4, 32, 32, 3), np.float32)
-    variables = tiny.start(ROUGH).exhibit
+    variables = tiny.start(ROUGH).inference_variables
     exact, rough = (
         tiny.jit(systems.build(run).preview)(variables, images, jax.random.clone(z_keys))
         for run in (tiny.dcgan(), ROUGH)

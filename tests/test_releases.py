@@ -215,7 +215,9 @@ def test_images_are_completed_by_a_file_as_by_its_run(tmp_path, capsys):
         assert "rounding changes a picture by at most" in capsys.readouterr().out
         off = np.abs(completed(path).astype(int) - by_file).max()
         other = untrained.game(experiment, seed=1)
-        path.write_bytes(releases.pack(loading.load(path)._replace(generator=other.exhibit)))
+        path.write_bytes(
+            releases.pack(loading.load(path)._replace(generator=other.inference_variables))
+        )
         os.utime(path, ns=(1, 1))
         assert np.abs(completed(path).astype(int) - by_file).max() > 10 * max(off, 1)
     api._inpainter.cache_clear()

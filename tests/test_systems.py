@@ -110,10 +110,10 @@ def test_the_running_average_follows_faster_at_the_start():
     assert decays == [1 / 10, 0.15, 0.15]
 
 
-def test_the_running_average_is_what_is_exhibited():
+def test_the_running_average_is_what_infers():
     experiment = tiny.dcgan()
     before, (after, _) = tiny.start(experiment), tiny.play(experiment, tiny.batch(0))
-    assert after.exhibit is after.average
+    assert after.inference_variables is after.average
     jax.tree.map(
         lambda old, new, average: np.testing.assert_allclose(
             average, 0.1 * old + 0.9 * new, rtol=1e-5, atol=1e-7
@@ -124,10 +124,10 @@ def test_the_running_average_is_what_is_exhibited():
     )
 
 
-def test_without_an_average_the_generator_itself_is_exhibited():
+def test_without_an_average_the_generator_itself_infers():
     game, _ = tiny.play(tiny.context_encoder(), tiny.batch(0))
     assert game.average is None
-    assert game.exhibit["params"] is game.generator.params
+    assert game.inference_variables["params"] is game.generator.params
     assert update_average(None, game.generator.variables, game.step, 0.0) is None
 
 

@@ -11,11 +11,11 @@ and 1 or 2 after, which is what TensorFlow calls SAME.
                                 kernel[k, l] = sum_bij large[2i + k - 1, 2j + l - 1] (x) small[i, j]
 
 They are closed under differentiation: the gradients of each are the other two. Of a kernel that
-learns no more, `fix` makes once what else every convolution would make of it. GPU and TPU get the
-native convolutions. XLA:CPU computes the kernel gradient of one at a few per cent of the machine's
-peak, so there all three are a handful of matrix products, after an `_Algorithm`: a direct one, or
-that of `winograd`. In blocks of 2x2 pixels these are convolutions at stride 1, of 2x2 blocks for
-side 4 and of 3x3 for side 5, which is side 6 with zeros in the last row and column.
+learns no more, `prepare` makes once what else every convolution would make of it. GPU and TPU get
+the native convolutions. XLA:CPU computes the kernel gradient of one at a few per cent of the
+machine's peak, so there all three are a handful of matrix products, after an `_Algorithm`: a direct
+one, or that of `winograd`. In blocks of 2x2 pixels these are convolutions at stride 1, of 2x2
+blocks for side 4 and of 3x3 for side 5, which is side 6 with zeros in the last row and column.
 
 Images may be bfloat16: then both factors of every product are, the kernel is rounded to it for that
 alone, and sums are float32, as is the gradient of a kernel that is. What comes out has the type of
@@ -33,33 +33,33 @@ from jax import Array, lax
 from ce_jax.models import winograd
 
 
-class Fixed(NamedTuple):
+class Prepared(NamedTuple):
     """A kernel that learns no more, [side, side, c, o], and its matrices for products on CPU."""
 
     kernel: Array
     matrices: list[Array]
 
 
-def fix(kernel: Array) -> Fixed:
+def prepare(kernel: Array) -> Prepared:
     """For as many convolutions as wanted, in the type of the kernel, of small images of even sizes.
 
     They have no gradient in it.
     """
-    return _fixed((2, 2), kernel)
+    return _prepared((2, 2), kernel)
 
 
-def _downsample_native(large: Array, fixed: Fixed) -> Array:
+def _downsample_native(large: Array, prepared: Prepared) -> Array:
     # Accelerators add up in float32 and round the sum to the type of the factors.
     return lax.conv_general_dilated(
-        large, fixed.kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        large, prepared.kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
 
 
-def _upsample_native(small: Array, fixed: Fixed) -> Array:
-    around = (len(fixed.kernel) - 2, 2)
+def _upsample_native(small: Array, prepared: Prepared) -> Array:
+    around = (len(prepared.kernel) - 2, 2)
     return lax.conv_general_dilated(
         small,
-        fixed.kernel[::-1, ::-1],
+        prepared.kernel[::-1, ::-1],
         (1, 1),
         (around, around),
         lhs_dilation=(2, 2),
@@ -195,24 +195,24 @@ def _product(left: Array, right: Array) -> Array:
     return jnp.matmul(left, right, preferred_element_type=_of_sums(left))
 
 
-def _fixed(size: tuple[int, ...], kernel: Array) -> Fixed:
+def _prepared(size: tuple[int, ...], kernel: Array) -> Prepared:
     algorithm = _algorithm(size, len(kernel), kernel.shape[2], kernel.dtype)
-    return Fixed(kernel, algorithm.kernel.split(kernel))
+    return Prepared(kernel, algorithm.kernel.split(kernel))
 
 
-def _downsample_products(large: Array, fixed: Fixed) -> Array:
-    (b, height, width, c), (side, _, _, o) = large.shape, fixed.kernel.shape
+def _downsample_products(large: Array, prepared: Prepared) -> Array:
+    (b, height, width, c), (side, _, _, o) = large.shape, prepared.kernel.shape
     size = height // 2, width // 2
     algorithm = _algorithm(size, side, c, large.dtype)
-    factors = zip(algorithm.large.split(large), fixed.matrices, strict=True)
+    factors = zip(algorithm.large.split(large), prepared.matrices, strict=True)
     products = [_product(x, k) for x, k in factors]
     return algorithm.small.join(products, (b, *size, o)).astype(large.dtype)
 
 
-def _upsample_products(small: Array, fixed: Fixed) -> Array:
-    (b, h, w, _), (side, _, c, _) = small.shape, fixed.kernel.shape
+def _upsample_products(small: Array, prepared: Prepared) -> Array:
+    (b, h, w, _), (side, _, c, _) = small.shape, prepared.kernel.shape
     algorithm = _algorithm((h, w), side, c, small.dtype)
-    factors = zip(algorithm.small.split(small), fixed.matrices, strict=True)
+    factors = zip(algorithm.small.split(small), prepared.matrices, strict=True)
     products = [_product(y, k.T) for y, k in factors]
     return algorithm.large.join(products, (b, 2 * h, 2 * w, c)).astype(small.dtype)
 
@@ -241,7 +241,7 @@ _upsample = _on_platform(_upsample_products, _upsample_native)
 
 
 @jax.custom_vjp
-def downsample(large: Array, kernel: Array | Fixed) -> Array:
+def downsample(large: Array, kernel: Array | Prepared) -> Array:
     """Convolves at stride 2: [b, 2h, 2w, c], [side, side, c, o] -> [b, h, w, o].
 
     For side 4, equal to PyTorch's `Conv2d(c, o, 4, 2, 1, bias=False)` with weight [o, c, 4, 4];
@@ -252,7 +252,7 @@ def downsample(large: Array, kernel: Array | Fixed) -> Array:
 
 
 @jax.custom_vjp
-def upsample(small: Array, kernel: Array | Fixed) -> Array:
+def upsample(small: Array, kernel: Array | Prepared) -> Array:
     """Transposed convolution at stride 2: [b, h, w, o], [side, side, c, o] -> [b, 2h, 2w, c].
 
     For side 4, equal to PyTorch's `ConvTranspose2d(o, c, 4, 2, 1, bias=False)` with weight
@@ -267,12 +267,12 @@ def correlate(large: Array, small: Array, side: int) -> Array:
     return _correlate(large, small, side=side)
 
 
-def _ready(kernel: Array | Fixed, size: tuple[int, ...], dtype: jnp.dtype) -> Fixed:
-    return kernel if isinstance(kernel, Fixed) else _fixed(size, kernel.astype(dtype))
+def _ready(kernel: Array | Prepared, size: tuple[int, ...], dtype: jnp.dtype) -> Prepared:
+    return kernel if isinstance(kernel, Prepared) else _prepared(size, kernel.astype(dtype))
 
 
-def _gradient(large: Array, small: Array, kernel: Array | Fixed) -> Array | None:
-    if isinstance(kernel, Fixed):
+def _gradient(large: Array, small: Array, kernel: Array | Prepared) -> Array | None:
+    if isinstance(kernel, Prepared):
         return None
     return lax.convert_element_type(correlate(large, small, len(kernel)), kernel.dtype)
 

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from ce_jax.models.convolution import Fixed, downsample, fix, upsample
+from ce_jax.models.convolution import Prepared, downsample, prepare, upsample
 from ce_jax.models.layers import leaky_relu
 
 _EPSILON = 1e-5
@@ -22,7 +22,7 @@ _EPSILON = 1e-5
 class Layer(NamedTuple):
     """A convolution: its kernel, and a number to add for each channel."""
 
-    kernel: Fixed
+    kernel: Prepared
     shift: Array
 
 
@@ -105,7 +105,7 @@ def _frozen(
     dense: tuple[Array, Array], layers: Sequence[tuple[Array, Array]], dtype: jnp.dtype
 ) -> Frozen:
     dense, layers = jax.tree.map(lambda array: array.astype(dtype), (dense, layers))
-    return Frozen(*dense, tuple(Layer(fix(kernel), shift) for kernel, shift in layers))
+    return Frozen(*dense, tuple(Layer(prepare(kernel), shift) for kernel, shift in layers))
 
 
 def _affine(params: dict, stats: dict, name: str) -> tuple[Array, Array]:

@@ -181,7 +181,7 @@ def validate(model: ContextEncoder, batch_size: int, game: Game, images: Array, 
             [holes.draw(kind, k, size=size) for kind, k in zip(kinds, keys, strict=True)]
         )
         truth = jnp.broadcast_to(image, (len(kinds), *image.shape))
-        prediction = apply(module, game.exhibit, paint(model, truth, hole))
+        prediction = apply(module, game.inference_variables, paint(model, truth, hole))
         return losses.hole_psnr(prediction, truth, hole)
 
     of_each = jax.lax.map(lambda pair: filled(*pair), (images, key), batch_size=_AT_A_TIME)

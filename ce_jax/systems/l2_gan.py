@@ -202,7 +202,7 @@ def validate(model: L2Gan, game: Game, images: Array, key: Array) -> Game:
 
     def look(image: Array) -> Scalars:
         truth = cut(model, image[None])
-        recovered, refined = fill(model, game.exhibit, paint(model, image[None]))
+        recovered, refined = fill(model, game.inference_variables, paint(model, image[None]))
         of_critic = losses.critic_loss(judge(truth), judge(refined))
         # A square of differences in [-2, 2] is at most 4.
         per_cent = 100 / 4
