@@ -5,7 +5,7 @@
 # make benchmark    the same work in JAX and in PyTorch, side by side
 #
 # Each target sets up what it needs in .venv. To use a GPU or TPU, install JAX for it there first:
-#     make .venv && .venv/bin/pip install -U "jax[cuda13]"     (or "jax[tpu]")
+#     make .venv && .venv/bin/pip install -e . "jax[cuda13]"     (or "jax[tpu]")
 
 PYTHON ?= python3
 BIN := .venv/bin

@@ -39,8 +39,9 @@ def main(arguments: list[str]) -> int:
     from ce_jax.batch import inpaint
     from ce_jax.tables import tabulate
 
-    hosts.join(command.hosts)
-    hosts.leave()
+    if isinstance(config, Table) or config.shard is None:  # who has a part needs nobody to get one
+        hosts.join(command.hosts)
+        hosts.leave()
     with commands.interruptible() as stopped:
         if isinstance(config, Table):
             outcome, refused = tabulate(config, stopped=stopped, tell=_tell)

@@ -23,7 +23,7 @@ def machine() -> dict[str, Any]:
     return {
         "device": torch.cuda.get_device_name() if gpu else f"{os.cpu_count()} CPU cores",
         "processor": _processor(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "arithmetic": "TF32, and bfloat16 where a side says so" if gpu else "float32",
         "pytorch threads": torch.get_num_threads(),
         "load average before": round(os.getloadavg()[0], 1),

@@ -101,7 +101,7 @@ class _Ours:
         with (
             contextlib.redirect_stderr(io.StringIO()),
             mock.patch.object(loading, "networks_of", lambda _: trained),
-            mock.patch.object(loop, "build", lambda *_: method),
+            mock.patch.object(loop, "build", lambda *_, **__: method),
         ):
             return batch.inpaint(config).done
 

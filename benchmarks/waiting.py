@@ -12,6 +12,7 @@ import json
 import sys
 import threading
 import time
+from typing import Any
 from unittest import mock
 
 import jax
@@ -76,7 +77,11 @@ def main(arguments: list[str]) -> int:
     if config.latent.patience:
         raise ValueError("slots have no batches to be watched; leave --latent.patience at 0")
     watch, build = Watch(), methods.build
-    with mock.patch.object(methods, "build", lambda *given: watch.around(build(*given))):
+
+    def watched(*given: Any, **options: Any) -> Complete:
+        return watch.around(build(*given, **options))
+
+    with mock.patch.object(methods, "build", watched):
         inpaint(config)
     print(json.dumps(watch.figures()))
     return commands.DONE

@@ -16,7 +16,7 @@ from ce_jax import images as pictures
 from ce_jax import photographs, sharding
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import ConfigError, Inpainting
-from ce_jax.holes import HoleError
+from ce_jax.holes import HoleError, hole_files
 from ce_jax.images import UnreadableImage
 from ce_jax.inpainting import loop
 from ce_jax.inpainting.finishing import Finished, finish
@@ -104,8 +104,9 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
     config = Inpainting(**fields)
     named = [model for model in (config.model, config.guide) if model is not None]
     version = tuple(map(loading.version_of, named))
-    # Only a pool and PatchMatch are made with the seed; everything else is asked with it.
-    seeded = config.latent.start == "pool" or config.method == "patchmatch"
+    # A pool, holes in a collection and PatchMatch are made with the seed; all else asks with it.
+    drawn = config.method == "nearest" and config.model is not None
+    seeded = drawn or config.latent.start == "pool" or config.method == "patchmatch"
     alike = config if seeded else replace(config, seed=0)
     completed, failures = _inpainter(alike, version)(opened, missing, config.seed)
     returned = [_like(*pair) for pair in zip(each, opened, completed, strict=True)]
@@ -228,9 +229,12 @@ def _holes(holes: Pictures, opened: Sequence[_Opened]) -> list[np.ndarray]:
 def _hole(hole: Any) -> np.ndarray:
     if isinstance(hole, Image.Image):
         try:
-            hole = Image.fromarray(pictures.rgb(_upright(hole))).convert("L")
+            drawn = _upright(hole)
+            hole = Image.fromarray(pictures.rgb(drawn)).convert("L")
         except ValueError as error:
             raise HoleError(f"a hole cannot be read: {error}") from error
+        if np.ptp(np.asarray(hole)) == 0:
+            hole_files.refuse_alpha(drawn, called="a hole")
     array = np.asarray(hole)
     if array.dtype not in (bool, np.uint8):
         raise HoleError(f"a hole is {array.dtype}; expected bool, or uint8 with white for missing")

@@ -119,14 +119,16 @@ def _prepare(config: Inpainting) -> _Job:
     if config.output_format == "array_record":
         packing.check(Path(config.output))
     source = open_source(config.images)
-    keep_apart(config.images, Path(config.output))
+    for spec in filter(None, (config.images, config.collection)):
+        keep_apart(spec, Path(config.output))
     holes = hole_files.resolve(config.holes, seed=config.seed)
     trained = loading.networks_of(config)
     frame = frame_of(config, trained)
     drawn = holes if isinstance(holes, HoleSet) else None
     if drawn is not None:
         drawn.check(size=frame.size)
-    work = loop.work_of(loop.build(config, trained, mesh), config, drawn, size=frame.size)
+    method = loop.build(config, trained, mesh, holes=drawn)
+    work = loop.work_of(method, config, drawn, size=frame.size)
     whole = _returns_photographs(config, holes)
     perception = perceptual.load(config.perceptual, mesh, batch_size=config.batch_size)
     if config.frame is None:  # it is the model's
@@ -210,7 +212,10 @@ def _of_sets(job: _Job, results: Results) -> dict[str, SetFigures]:
     if perception.describe is None:
         return {}
     names = {record["name"] for record in results.records() if record.get("figures")}
-    if (before := results.of_set(config.method, perception.facts, count=len(names))) is not None:
+    before = perceptual.as_written(
+        results.folder, results.records(), config.method, perception.facts, count=len(names)
+    )
+    if before is not None:
         return {config.method: before}
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -203,7 +203,12 @@ class _Pictures:
             if (kept := _usable(self._source, index, self._made)) is None:
                 return None
             self._shelf.put(index, kept)
-        return images.square(kept, size=self._frame.size, at=at) if self._varies else kept
+        if not self._varies:
+            return kept
+        size = self._frame.size
+        # `at` is below 1: each of the places, the last one too, is as likely as any other.
+        top, left = (int(f * (side - size + 1)) for f, side in zip(at, kept.shape, strict=False))
+        return kept[top : top + size, left : left + size]
 
     def _made(self, image: np.ndarray) -> np.ndarray:
         frame = self._frame

@@ -3,6 +3,7 @@
 A path may lie in an object store (gs://, s3://), where every file is whole by itself.
 """
 
+import errno
 import fcntl
 import json
 import os
@@ -17,6 +18,10 @@ from typing import IO, Any
 
 from etils import epath
 
+_ABOUT_A_NAME = (
+    *(errno.EINVAL, errno.EILSEQ, errno.ENAMETOOLONG),
+    *(errno.EEXIST, errno.ENOTDIR, errno.EISDIR),
+)
 _PASSING = re.compile(r"\.lock|\.[0-9a-f]{32}\.tmp")
 
 
@@ -134,9 +139,30 @@ def hold(file: IO, *, shared: bool = False) -> bool:
     return True
 
 
+def is_about_name(error: OSError) -> bool:
+    """Whether a disk refuses the name of one file; all else that it says is about every file."""
+    return error.errno in _ABOUT_A_NAME
+
+
 def is_passing(path: Path | epath.Path) -> bool:
     """Whether a file is a lock or the beginning of another, and nothing that was to be kept."""
     return _PASSING.fullmatch(path.name) is not None
+
+
+def walk(folder: Path, *, above: frozenset[str] = frozenset()) -> Iterator[Path]:
+    """Visible files under a folder in order of name; no link is followed back up.
+
+    Raises:
+        OSError: a folder cannot be listed.
+    """
+    here = os.path.realpath(folder)
+    if here in above:
+        return
+    for path in (folder / name for name in sorted(os.listdir(folder)) if name[0] != "."):
+        if path.is_dir():
+            yield from walk(path, above=above | {here})
+        else:
+            yield path
 
 
 def sweep(folder: Path) -> None:

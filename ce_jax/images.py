@@ -188,7 +188,10 @@ def frame(
         ValueError: `size`, `shorter_side` or `box` is impossible, or a hole would be interpolated.
     """
     whole = fit(image, size=size, box=box, shorter_side=shorter_side, nearest=nearest)
-    return square(whole, size=size)
+    if whole.shape[:2] == (size, size):
+        return whole
+    top, left = ((side - size) // 2 for side in whole.shape[:2])
+    return whole[top : top + size, left : left + size]
 
 
 def fit(
@@ -217,28 +220,6 @@ def fit(
         raise UnreadableImage(f"{width} x {height} pixels are too elongated to become a square")
     scale = shorter_side / min(height, width)
     return resize(image, (round(height * scale), round(width * scale)), nearest=nearest)
-
-
-def square(image: np.ndarray, *, size: int, at: tuple[float, float] = (0.5, 0.5)) -> np.ndarray:
-    """The square of a picture [h, w, c] that `fit` gave: the second half of what `frame` does.
-
-    Args:
-        image: at least as high and as wide as the square.
-        size: side of the square, in pixels.
-        at: which part of what is left over to skip, vertically and horizontally, in [0, 1].
-
-    Raises:
-        ValueError: `at` is not within [0, 1].
-    """
-    if not all(0 <= fraction <= 1 for fraction in at):
-        raise ValueError(f"at is {at}; both fractions must be in [0, 1]")
-    if image.shape[:2] == (size, size):
-        return image
-    top, left = (
-        math.floor(fraction * (side - size))
-        for fraction, side in zip(at, image.shape[:2], strict=True)
-    )
-    return image[top : top + size, left : left + size]
 
 
 def _cut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:

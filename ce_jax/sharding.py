@@ -140,23 +140,26 @@ def _pmap_steps(step: Callable, mesh: Mesh) -> Callable:
     def rows(batches: Sequence[jax.Array]) -> list[jax.Array]:
         return [batch.reshape(devices, -1, *batch.shape[1:]) for batch in batches]
 
+    # Of several hosts, pmap would take a typed key apart on the host: it is given the numbers.
+    def steps(state: Any, batches: Sequence[jax.Array], key: jax.Array) -> tuple[Any, Any]:
+        return _steps(step, keys, state, batches, jax.random.wrap_key_data(key))
+
     in_rows = jax.jit(rows, out_shardings=shared)
     mapped = jax.pmap(
-        partial(_steps, step, keys),
+        steps,
         axis_name=AXIS,
         in_axes=(None, 0, None),
         out_axes=(None, None),
         devices=list(mesh.devices.flat),
         donate_argnums=0,
     )
-    if jax.process_count() == 1:
-        return lambda state, batches, key: mapped(state, in_rows(batches), key)
 
     def update(state: Any, batches: Sequence[jax.Array], key: jax.Array) -> tuple[Any, Any]:
         """Of several hosts, each hands pmap what lies on it, and gets the same back."""
-        ours = global_array_to_host_local_array(
-            (state, in_rows(batches), key), mesh, (P(), P(AXIS), P())
-        )
+        given = state, in_rows(batches), jax.random.key_data(key)
+        if jax.process_count() == 1:
+            return mapped(*given)
+        ours = global_array_to_host_local_array(given, mesh, (P(), P(AXIS), P()))
         return host_local_array_to_global_array(mapped(*ours), mesh, P())
 
     return update

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from etils import epath
 from jax import Array
@@ -17,7 +18,7 @@ from ce_jax import data, files, hosts, images, sharding, sources, systems
 from ce_jax.config import Training
 from ce_jax.runs import checkpointing, loading, releases, run_report, workdirs
 from ce_jax.runs.checkpointing import Checkpoints
-from ce_jax.runs.logbook import Logbook, Onlooker
+from ce_jax.runs.logbook import Diverged, Logbook, Onlooker
 from ce_jax.sources import Source
 from ce_jax.state import Game, Scalars, Variables, parameters
 from ce_jax.systems import System
@@ -52,7 +53,7 @@ def train(
         CheckpointError, ReleaseError, SourceError, HoleError, DeviceError, PlaceError: the run
             cannot start as asked.
         HostsError: it cannot start in another process.
-        Diverged: a loss became NaN or infinite; what was saved before is untouched.
+        Diverged: a loss or a weight became NaN or infinite; what was saved before is untouched.
     """
     mesh, workdir = sharding.make_mesh(), files.place(workdir)
     with contextlib.ExitStack() as held:
@@ -85,16 +86,35 @@ def train(
             if program.show and (step % config.picture_every == 0 or step == config.steps):
                 logbook.picture(step, program.show(game))
             if step % config.checkpoint_every == 0:
-                logbook.write(*pending)  # never keep a state that is not a number
-                logbook.keep()
+                _keep(step, game, pending, logbook, checkpoints)
                 pending = None
-                checkpoints.save(step, game)
-        if pending is not None:
-            logbook.write(*pending)
         if step > start:
-            logbook.keep()
-            checkpoints.save(step, game)
+            _keep(step, game, pending, logbook, checkpoints)
         return step
+
+
+def _keep(
+    step: int,
+    game: Game,
+    pending: tuple[int, Scalars] | None,
+    logbook: Logbook | Onlooker,
+    checkpoints: Checkpoints,
+) -> None:
+    """Writes down and saves how far a run has come, but never a state that is not a number.
+
+    Losses are of the weights before a step: what it made of them is looked at here.
+    """
+    if pending is not None:
+        logbook.write(*pending)
+    if not jax.device_get(_all_finite(game)):
+        raise Diverged(f"step {step}: a weight, a moment or a statistic is no longer finite")
+    logbook.keep()
+    checkpoints.save(step, game)
+
+
+@jax.jit
+def _all_finite(game: Game) -> Array:
+    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(game)]))
 
 
 class _Program(NamedTuple):
@@ -135,6 +155,7 @@ def _prepared(
             tried = source if of is None else _opened(of, workdir)
             validated = _squares(config, tried, _VALIDATED)
             epoch = max(len(source) // config.batch_size, 1)
+    hosts.require_alike("set of images", "\n".join(source.names).encode(errors="replace"))
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
     update = sharding.compile_steps(system.step, mesh, mode=config.sharding.mode)
     step_key, validate = sharding.copied(step_key, mesh), None

@@ -1,16 +1,16 @@
 """Context encoder with skips on CelebA faces, 64x64, for holes anywhere: the best in PSNR here.
 
-Four things are not of the papers. The network sees where the hole is; its decoder is shown what
-each layer of the encoder made of the image, since a bottleneck cannot carry what the known pixels
-of a torn picture hold (Ronneberger et al. 2015); an image counts by the logarithm of its error,
-which is its PSNR, so that large holes do not count for nearly everything; and there is no critic.
-Two known pixels around the hole are predicted as well, so that there is an edge to blend at. Faces
-are moved by up to four pixels.
+Five things are not of the papers. The network sees where the hole is, filled smoothly from around,
+and says only what that lacks; its decoder is shown what each layer of the encoder made of the
+image, since a bottleneck cannot carry what the known pixels of a torn picture hold (Ronneberger et
+al. 2015); an image counts by the logarithm of its error, which is its PSNR, so that large holes do
+not count for nearly everything; and there is no critic. Two known pixels around the hole are
+predicted as well, so that there is an edge to blend at. Faces are moved by up to four pixels.
 
     python train.py configs/context_encoder_skips64.py --workdir runs/ce-skips \\
         --data.source folder:celeba/train
 
-What each of them brings: docs/results.md.
+What the skips, the logarithm and the smooth fill bring: docs/results.md.
 """
 
 from ce_jax.config import Adam, ContextEncoder, Data, Frame, Training

@@ -6,7 +6,7 @@ it does not learn the photographs by heart, and three times the steps.
     python train.py configs/dcgan_augmented64.py --workdir runs/dcgan-augmented \\
         --data.source folder:celeba/train
 
-What it brings: docs/results.md.
+What augmentation does to shorter runs: docs/results.md; these have not been measured.
 """
 
 from ce_jax.config import Data, Dcgan, Frame, Training

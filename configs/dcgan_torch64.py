@@ -12,8 +12,8 @@ critic thought before its own step; here, as in the example, the critic is asked
     python train.py configs/dcgan_torch64.py --workdir runs/torch \\
         --data.source folder:img_align_celeba
 
-126 GFLOP a step, 10 PFLOP in all: some 8 hours on two CPU cores (docs/performance.md), or a GPU or
-TPU. Latent search does not cut off z in this network: a normal z knows no bounds.
+126 GFLOP a step, 10 PFLOP in all: 18 to 24 hours on two CPU cores (docs/performance.md), or a GPU
+or TPU. Latent search does not cut off z in this network: a normal z knows no bounds.
 """
 
 from ce_jax.config import Data, Dcgan, Frame, Training

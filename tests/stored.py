@@ -188,6 +188,8 @@ def main(folder):
     lines = Path(folder, "scalars.jsonl")
     lines.write_bytes(OBJECTS["bucket/runs/one/scalars.jsonl"])
     assert scalars(Path(folder)) == scalars(Path(folder, "local"))
+    board = (OBJECTS[name] for name in OBJECTS if "/tensorboard/" in name)
+    assert not any(b"pictures" in content for content in board)
     names = {re.sub(r"\d+", "N", name.removeprefix("bucket/runs/one/")) for name in OBJECTS}
     print(*sorted(name for name in names if not name.startswith("checkpoints/")))
 

@@ -9,15 +9,19 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tiny
+import untrained
 from folders import latent
 from PIL import Image
 from processes import python
 
 import ce_jax
 from ce_jax import api, batch, images, photographs
+from ce_jax.completion import laplace, nearest
 from ce_jax.config import ConfigError, LatentSearch, LowRank
 from ce_jax.holes import HoleError
 from ce_jax.images import UnreadableImage
+from ce_jax.runs import releases
+from ce_jax.systems.context_encoder import training_holes
 
 SEARCH = LatentSearch(steps=2, rate=0.1)
 
@@ -223,6 +227,35 @@ def test_neither_another_seed_nor_another_number_of_images_compiles_anew(model):
     assert api._inpainter.cache_info().misses == 1
     assert np.array_equal(first, again[:3])
     assert not np.array_equal(again, other)
+
+
+def test_a_hole_that_is_drawn_in_alpha_is_refused():
+    drawn = np.dstack([*3 * [np.full((40, 50), 255, np.uint8)], 255 * hole_of(40, 50)])
+    picture = Image.fromarray(drawn.astype(np.uint8))
+    with pytest.raises(HoleError, match="a hole is drawn in the alpha channel; draw it white"):
+        ce_jax.inpaint(photograph(0, 40, 50, 3), picture, method="laplace")
+
+
+def test_a_collection_has_the_holes_of_its_network_and_of_the_seed(monkeypatch, tmp_path):
+    asked = []
+
+    def watched(*_, **options):
+        asked.append((options["kinds"], options["seed"]))
+        return laplace.propose
+
+    monkeypatch.setattr(nearest, "feature_method", watched)
+    trained = untrained.networks(tiny.context_encoder())
+    model = tmp_path / "encoder.safetensors"
+    model.write_bytes(releases.pack(trained))
+    ce_jax.inpaint(
+        photograph(0, 40, 50, 3),
+        hole_of(40, 50),
+        method="nearest",
+        collection="bundled:digits[:8]",
+        model=str(model),
+        seed=3,
+    )
+    assert asked == [(training_holes(trained.config.model, 32), 3)]
 
 
 def test_the_seed_reaches_a_library_that_draws_by_itself(monkeypatch):

@@ -188,7 +188,7 @@ def test_no_method_is_asked_about_an_image_that_misses_nothing(tmp_path, monkeyp
     def unasked(*_):
         raise AssertionError("asked")
 
-    monkeypatch.setattr(methods, "build", lambda *_: unasked)
+    monkeypatch.setattr(methods, "build", lambda *_, **__: unasked)
     source = photographs(tmp_path / "in", "a")
     hole = hole_file(tmp_path / "hole.png", (0, 0, 0, 0))
     assert inpaint(laplace(source, tmp_path / "out", holes=hole)) == (1, 0, 1, False)

@@ -27,6 +27,7 @@ from ce_jax.batch import inpaint
 from ce_jax.completion import Completion, methods
 from ce_jax.holes import hole_sets
 from ce_jax.images import write_png
+from ce_jax.inpainting.manifest import Manifest
 
 pytestmark = pytest.mark.usefixtures("quickly")
 
@@ -141,7 +142,7 @@ def test_an_image_for_which_the_method_finds_no_number_is_named(tmp_path, monkey
         proposal = pictures.at[1, 16, 16].set(jnp.nan)
         return Completion(proposal, proposal, score, jnp.zeros(len(pictures)))
 
-    monkeypatch.setattr(methods, "build", lambda *_: broken)
+    monkeypatch.setattr(methods, "build", lambda *_, **__: broken)
     output = tmp_path / "out"
     assert inpaint(laplace(numbered(tmp_path / "in", 4), output)) == (2, 2, 4, False)
     failed = [one for one in manifest(output).values() if one["status"] == "failed"]
@@ -174,6 +175,32 @@ def test_an_image_that_failed_is_tried_again(tmp_path):
     assert inpaint(laplace(source, output)) == (3, 0, 3, False)
     assert manifest(output)["b"]["status"] == "done"
     assert "Failures" not in (output / "report.html").read_text()
+
+
+def test_an_image_whose_name_the_disk_will_not_take_fails_alone(tmp_path):
+    source = photographs(tmp_path / "in", "a", "x.png/y")
+    Image.fromarray(noise(3)).save(tmp_path / "in" / "x.jpg")  # its result would be x.png, too
+    assert inpaint(laplace(source, tmp_path / "out")).total == 3
+    records = manifest(tmp_path / "out")
+    assert records["a"]["status"] == "done"
+    reasons = [record["reason"] for record in records.values() if record["status"] == "failed"]
+    assert 1 <= len(reasons) <= 2  # both, where of each another file came first
+    assert all("x.png" in reason and "cannot be written" in reason for reason in reasons)
+
+
+def test_the_manifest_is_opened_once_however_many_images_there_are(tmp_path, monkeypatch):
+    output = tmp_path / "out"
+    inpaint(laplace(numbered(tmp_path / "in", 9), output))
+    opened, usual = [], Path.open
+
+    def watched(path, *arguments, **options):
+        opened.append(path.name)
+        return usual(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", watched)
+    known = Manifest(output)
+    assert [record["name"] for record in known.records()] == [f"{n:02}" for n in range(9)]
+    assert opened == 2 * ["manifest.jsonl"]  # to find the lines, and to read them
 
 
 def test_an_image_that_is_gone_no_longer_counts(tmp_path):

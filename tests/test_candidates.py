@@ -156,7 +156,7 @@ def test_a_search_that_ends_in_no_number_costs_its_image_only_where_it_would_be_
         z = jnp.arange(32.0 * len(proposals)).reshape(-1, 2, 2, 8).at[1, 1].set(jnp.nan)
         return told(proposals.at[2, 1].set(jnp.nan), jnp.ones(proposals.shape[:2]), z)
 
-    monkeypatch.setattr(methods, "build", lambda *_: broken)
+    monkeypatch.setattr(methods, "build", lambda *_, **__: broken)
     # Another start would lead somewhere else.
     monkeypatch.setattr(loop, "draws_its_start", lambda _: False)
     output = tmp_path / "out"

@@ -27,6 +27,20 @@ def test_checkpoints_are_kept_as_many_and_as_often_as_was_said(tmp_path):
     assert workdirs.saved_steps(tmp_path / "run") == [3, 6, 7, 8]
 
 
+def test_checkpoints_are_fetched_where_fetching_is_allowed(tmp_path, monkeypatch):
+    """A TPU tells of what moves in secret, as orbax does; a processor never does."""
+    checkpointer = checkpointing.ocp.training.Checkpointer
+    seen, save = [], checkpointer.save_checkpointables_async
+
+    def look(self, *arguments, **options):
+        seen.append(jax.config.jax_transfer_guard_device_to_host)
+        return save(self, *arguments, **options)
+
+    monkeypatch.setattr(checkpointer, "save_checkpointables_async", look)
+    training.train(tiny.dcgan(), tmp_path / "run")
+    assert set(seen) == {"allow"}
+
+
 @pytest.mark.parametrize(
     ("changed", "named"),
     [
@@ -75,6 +89,14 @@ def test_a_folder_with_somebodys_files_is_refused_and_not_touched(tmp_path):
     with pytest.raises(CheckpointError, match="is not empty and holds no training run"):
         training.train(tiny.dcgan(), tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_config_of_somebody_else_is_refused_and_not_touched(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        training.train(tiny.dcgan(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+    assert (tmp_path / "config.json").read_text() == '{"model_type": "bert"}'
 
 
 def test_nobody_trains_where_somebody_does(tmp_path, monkeypatch, caplog):

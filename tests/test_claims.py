@@ -2,6 +2,9 @@
 
 import json
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from folders import (
@@ -9,12 +12,17 @@ from folders import (
     hole_file,
     laplace,
     latent,
+    nearest,
+    noise,
     numbered,
     photographs,
 )
+from PIL import Image
 
+from ce_jax import files
 from ce_jax.batch import inpaint
 from ce_jax.holes import HoleError
+from ce_jax.inpainting import claims
 from ce_jax.inpainting.claims import OutputError
 from ce_jax.sources import SourceError
 
@@ -45,6 +53,50 @@ def test_overwriting_leaves_no_empty_folders_behind(tmp_path):
     inpaint(laplace(source, output))
     inpaint(laplace(f"{source}[:1]", output, overwrite=True))
     assert [path.name for path in (output / "images").iterdir()] == ["a.png"]
+
+
+def test_the_same_command_with_overwrite_goes_on(tmp_path):
+    source, output = numbered(tmp_path / "in", 20), tmp_path / "out"
+    inpaint(laplace(source, output, seed=1))
+    config = laplace(source, output, overwrite=True)
+    assert inpaint(config, stopped=lambda: True).stopped
+    before = contents(output / "images")
+    assert before
+    assert inpaint(config) == (20, 0, 20, False)
+    after = contents(output / "images")
+    assert {name: after[name] for name in before} == before
+
+
+def test_names_that_were_too_long_do_not_hinder_replacing(tmp_path):
+    source, long = photographs(tmp_path / "in", "a"), "é" * 125
+    for ending in ("jpg", "png"):  # two of a stem keep their endings in their names
+        Image.fromarray(noise(1)).save(tmp_path / "in" / f"{long}.{ending}")
+    assert inpaint(laplace(source, tmp_path / "out")) == (1, 2, 3, False)
+    assert inpaint(laplace(source, tmp_path / "out", seed=1, overwrite=True)) == (1, 2, 3, False)
+
+
+def test_a_shard_waits_for_as_long_as_another_makes_the_folder_ready(tmp_path, monkeypatch):
+    source, output, sweep = numbered(tmp_path / "in", 8), tmp_path / "out", files.sweep
+    begun = threading.Event()
+
+    def slow(folder):
+        begun.set()
+        time.sleep(1)
+        sweep(folder)
+
+    monkeypatch.setattr(claims, "_PATIENCE", 0.2)
+    monkeypatch.setattr(files, "sweep", slow)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(inpaint, laplace(source, output, shard="0/2"))
+        assert begun.wait(60)
+        second = pool.submit(inpaint, laplace(source, output, shard="1/2"))
+        assert first.result().done + second.result().done == 8
+
+
+def test_results_are_not_written_into_the_collection(tmp_path):
+    source, collection = numbered(tmp_path / "in", 2), numbered(tmp_path / "collection", 2)
+    with pytest.raises(SourceError, match="lie in one another"):
+        inpaint(nearest(source, tmp_path / "collection" / "out", collection))
 
 
 @pytest.mark.parametrize("overwrite", [False, True])

@@ -106,7 +106,7 @@ def test_a_missing_pixel_is_the_mean_of_its_neighbours_by_distance(settings):
 
 
 def test_a_folder_is_completed_and_what_a_method_cannot_serve_is_named_with_the_reason(tmp_path):
-    pytest.importorskip("cv2", reason="comes with ce_jax[classical]")
+    pytest.importorskip("cv2", reason="comes with the extra classical")
     source, drawn = numbered(tmp_path / "in", 4), tmp_path / "holes"
     boxes = (5, 5, 20, 20), (0, 9, 50, 20), (20, 0, 30, 40), (0, 0, 50, 40)
     for number, box in enumerate(boxes):

@@ -178,7 +178,7 @@ def test_an_experiment_says_how_to_run_it(path):
 
 def test_the_tree_of_the_readme_shows_every_room():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    tree = re.findall(r"[\w/.]+", text.split("## The house")[1].split("## ")[0])
+    tree = re.findall(r"[\w/.]+", text.split("## Layout")[1].split("## ")[0])
     rooms = [
         path for path in (ROOT / "ce_jax").iterdir() if not path.name.startswith(("__", "py."))
     ]

@@ -85,7 +85,7 @@ def forms(name, shapes):
 
 def made_ready(function, size):
     """A map that takes an image and a kernel as it is."""
-    return lambda image, kernel: function(image, convolution._fixed(size, kernel))
+    return lambda image, kernel: function(image, convolution._prepared(size, kernel))
 
 
 @pytest.mark.parametrize("name", MAPS)
@@ -149,7 +149,7 @@ def test_first_and_second_derivatives_are_those_of_the_native_convolutions(name,
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
 @pytest.mark.parametrize("name", ["downsample", "upsample"])
-def test_a_fixed_kernel_does_what_it_did_to_an_image_and_its_gradient(name, dtype):
+def test_a_prepared_kernel_does_what_it_did_to_an_image_and_its_gradient(name, dtype):
     """Bit by bit, for sizes that its matrices were not made for."""
     for sizes in CASES["features"], CASES["side 5"], CASES["an image"]:
         image, kernel = (drawn(sizes[each]).astype(dtype) for each in MAPS[name][0])

@@ -81,6 +81,17 @@ def test_an_inpainting_that_is_stopped_keeps_what_is_done_and_continues(
     assert (code, out.split(";")[0]) == (0, "20 of 20 images completed, 0 failed")
 
 
+def test_a_part_that_is_named_looks_for_no_others(command, tmp_path, monkeypatch):
+    monkeypatch.setattr("ce_jax.hosts.find_spec", lambda _: None)
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", "0")
+    arguments = laplace(numbered(tmp_path / "in", 3), tmp_path / "out")
+    code, _, error = command("inpaint.py", *arguments)
+    assert (code, "--hosts.count 1" in error) == (2, True)
+    code, _, error = command("inpaint.py", *arguments, "--shard", "0/1")
+    assert code == 0, error
+
+
 def test_holes_are_drawn_for_other_programs(command, tmp_path):
     source = numbered(tmp_path / "in", 2)
     drawing = "draw_holes.py", "block:9", "--images", source, "--size", "16", "--output"

@@ -8,15 +8,9 @@ from PIL import Image
 from ce_jax import images
 
 
-def cut(picture, *, size, at, **options):
-    """The square at another place than the middle."""
-    return images.square(images.fit(picture, size=size, **options), size=size, at=at)
-
-
 def test_a_picture_of_the_right_size_is_framed_untouched():
     picture = noise(0, 64, 64)
     assert images.frame(picture, size=64, shorter_side=80) is picture
-    assert cut(picture, size=64, shorter_side=80, at=(0, 1)) is picture
 
 
 def test_the_usual_frame_of_celeba_is_a_pure_crop():
@@ -25,22 +19,20 @@ def test_the_usual_frame_of_celeba_is_a_pure_crop():
     np.testing.assert_array_equal(framed, picture[25:89, 12:76])
 
 
-def test_the_crop_is_central_unless_told_otherwise():
+def test_the_crop_is_central():
     picture = noise(0, 8, 13)
     np.testing.assert_array_equal(images.frame(picture, size=8), picture[:, 2:10])
-    np.testing.assert_array_equal(cut(picture, size=8, at=(1, 0)), picture[:, :8])
-    np.testing.assert_array_equal(cut(picture, size=8, at=(0, 1)), picture[:, 5:])
     tall = picture.swapaxes(0, 1)
-    np.testing.assert_array_equal(cut(tall, size=8, at=(0.2, 0)), tall[1:9])
+    np.testing.assert_array_equal(images.frame(tall, size=8), tall[2:10])
 
 
 @pytest.mark.parametrize("height, width", [(40, 30), (30, 41), (9, 11), (16, 16), (1, 200)])
 @pytest.mark.parametrize("size, shorter_side", [(16, None), (16, 23), (32, None)])
 def test_any_photograph_and_its_hole_become_squares(height, width, size, shorter_side):
-    options = {"size": size, "shorter_side": shorter_side, "at": (0.3, 0.9)}
-    assert cut(noise(0, height, width), **options).shape == (size, size, 3)
+    options = {"size": size, "shorter_side": shorter_side}
+    assert images.frame(noise(0, height, width), **options).shape == (size, size, 3)
     hole = np.random.default_rng(1).random((height, width, 1)) < 0.5
-    framed = cut(hole, nearest=True, **options)
+    framed = images.frame(hole, nearest=True, **options)
     assert framed.shape == (size, size, 1)
     assert framed.dtype == bool
 
@@ -59,10 +51,10 @@ def test_a_hole_follows_its_photograph_through_the_frame():
     hole = np.zeros((40, 60, 1), bool)
     hole[10:30, 20:50] = True
     picture = np.where(hole, np.uint8(255), np.uint8(0)).repeat(3, axis=-1)
-    options = {"size": 16, "box": (6, 4, 56, 36), "shorter_side": 20, "at": (0.5, 0.25)}
-    framed = cut(hole, nearest=True, **options)
+    options = {"size": 16, "box": (6, 4, 56, 36), "shorter_side": 20}
+    framed = images.frame(hole, nearest=True, **options)
     assert 0 < framed.sum() < framed.size
-    np.testing.assert_array_equal(framed, cut(picture, **options)[..., :1] >= 128)
+    np.testing.assert_array_equal(framed, images.frame(picture, **options)[..., :1] >= 128)
 
 
 @pytest.mark.parametrize(
@@ -77,8 +69,6 @@ def test_a_frame_that_cannot_be_is_refused():
     picture = noise(0, 8, 10)
     with pytest.raises(ValueError, match="shorter_side is 3; it must be at least size, 4"):
         images.frame(picture, size=4, shorter_side=3)
-    with pytest.raises(ValueError, match="both fractions"):
-        cut(picture, size=4, at=(0.5, 1.5))
     with pytest.raises(ValueError, match="nearest=True"):
         images.frame(picture[..., :1] > 9, size=4)
     with pytest.raises(images.UnreadableImage, match="too elongated"):

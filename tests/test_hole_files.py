@@ -122,6 +122,14 @@ def test_holes_are_found_whose_names_cannot_be_printed(tmp_path, disc, images, f
     assert not found.idle(names)
 
 
+def test_holes_are_found_behind_links_as_images_are(tmp_path, disc):
+    saved(tmp_path / "elsewhere" / "a.png", disc)
+    (tmp_path / "holes").mkdir()
+    (tmp_path / "holes" / "part").symlink_to(tmp_path / "elsewhere")
+    files = hole_files.open_files(tmp_path / "holes")
+    assert files.path_for("part/a") == tmp_path / "holes" / "part" / "a.png"
+
+
 def test_soft_pixels_are_counted(tmp_path):
     grey = np.array([[0, 31, 32, 127], [128, 223, 224, 255]], np.uint8)
     hole, soft = hole_files.read(saved(tmp_path / "soft.png", grey))

@@ -3,8 +3,9 @@
 import os
 
 import pytest
+import tiny
 
-from ce_jax import files, hosts
+from ce_jax import files, hosts, training
 from ce_jax.config import ConfigError, Hosts
 from ce_jax.files import PlaceError
 
@@ -25,6 +26,13 @@ from ce_jax.files import PlaceError
 def test_flags_that_say_half_are_refused(given, complaint):
     with pytest.raises(ConfigError, match=complaint):
         Hosts(**given)
+
+
+def test_all_processes_are_asked_for_the_same_images(tmp_path, monkeypatch):
+    said = {}
+    monkeypatch.setattr(hosts, "require_alike", said.__setitem__)
+    training.train(tiny.dcgan(), tmp_path / "run")
+    assert said["set of images"].split(b"\n") == [b"%06d" % n for n in range(64)]
 
 
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "n[1-2]", "SLURM_PROCID": "0"} | {

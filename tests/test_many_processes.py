@@ -50,6 +50,13 @@ def test_several_processes_train_to_the_losses_of_one(uninterrupted, tmp_path):
 
 
 @pytest.mark.slow
+def test_pmap_over_two_processes_learns_what_jit_learns(uninterrupted, tmp_path):
+    mapped = (*STEPS, "--sharding.mode", "pmap")
+    found = trained(tmp_path / "run", *mapped, count=2, devices=DEVICES // 2)
+    assert_alike(found, uninterrupted[1], rtol=1e-4)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["context_encoder", "self_tuned"])
 def test_other_kinds_learn_the_same_in_two_processes_as_in_one(kind, tmp_path):
     """One with two players; one that all processes validate together after every epoch."""

@@ -17,6 +17,8 @@ from ce_jax.completion import methods
 from ce_jax.completion import nearest as retrieval
 from ce_jax.config import ConfigError, Inpainting
 from ce_jax.data import framed
+from ce_jax.holes import hole_files
+from ce_jax.holes.hole_sets import HoleSet
 from ce_jax.systems.context_encoder import module_of, paint
 
 BATCH = 8
@@ -107,7 +109,11 @@ def by_features(collection, trained, *, devices=8, batch_size=BATCH, **changes):
     config = nearest(collection, "-", collection, model="a run", batch_size=batch_size)
     mesh = sharding.make_mesh(jax.devices()[:devices])
     with tiny.quickly():
-        return methods.build(replace(config, **changes), trained, mesh)
+        config = replace(config, **changes)
+        drawn = hole_files.resolve(config.holes, seed=config.seed)
+        return methods.build(
+            config, trained, mesh, holes=drawn if isinstance(drawn, HoleSet) else None
+        )
 
 
 @pytest.fixture(scope="module")

@@ -122,3 +122,13 @@ def test_a_report_may_show_no_images(tmp_path):
     inpaint(laplace(numbered(tmp_path / "in", 2), output, report_rows=0, report_worst=0))
     assert "<h3>" not in (output / "report.html").read_text()
     assert not (output / "panels").exists()
+
+
+def test_without_figures_no_image_is_one_of_the_worst(tmp_path):
+    source, hole = numbered(tmp_path / "in", 9), hole_file(tmp_path / "hole.png", (5, 5, 20, 20))
+    config = laplace(source, tmp_path / "out", holes=hole, frame=None)
+    inpaint(config)
+    for rows in (9, 2):  # all nine have panels by now
+        inpaint(replace(config, report_rows=rows))
+        page = (tmp_path / "out" / "report.html").read_text(encoding="utf-8")
+        assert len(re.findall("<h3>", page)) == rows

@@ -213,7 +213,7 @@ def test_an_image_without_a_number_begins_anew_with_another_key_and_then_fails(
         score = jnp.where(jnp.asarray(lucky), 0.0, jnp.nan)
         return Completion(seen, jnp.zeros_like(seen), score, jnp.zeros(8))
 
-    monkeypatch.setattr(methods, "build", lambda *_: unlucky)
+    monkeypatch.setattr(methods, "build", lambda *_, **__: unlucky)
     monkeypatch.setattr(loop, "draws_its_start", lambda _: True)
     for times in range(12):
         picture = np.full((32, 32, 3), 99, np.uint8)
@@ -230,6 +230,17 @@ def test_an_image_without_a_number_begins_anew_with_another_key_and_then_fails(
     assert np.array_equal(key_data(once), [keys[0][0], keys[1][0]])
 
 
+def test_a_shard_that_is_stopped_does_not_count_what_has_changed(tmp_path):
+    source, output = numbered(tmp_path / "in", 40), tmp_path / "out"
+    for shard in ("0/2", "1/2"):
+        inpaint(laplace(source, output, shard=shard))
+    for number in range(40):
+        images.write_png(tmp_path / "in" / f"{number:02}.png", noise(100 + number))
+    outcome = inpaint(laplace(source, output, shard="0/2"), stopped=lambda: True)
+    assert outcome.stopped
+    assert outcome.done <= 16  # two batches at most
+
+
 # Lists of checksums
 
 
@@ -240,6 +251,8 @@ def test_a_file_of_another_checksum_is_named(tmp_path):
     sums.write_text("\n".join(listed) + "\n")
     images.write_png(tmp_path / "in" / "b.png", noise(5))
     config = laplace(source, tmp_path / "out", checksums=str(sums))
+    assert inpaint(config) == (2, 1, 3, False)
+    sums.write_text("\n".join(line[:64].upper() + line[64:] for line in listed))
     assert inpaint(config) == (2, 1, 3, False)
     assert "b.png: its SHA-256 begins with" in manifest(tmp_path / "out")["b"]["reason"]
     for text, told in (("nonsense", "expected lines"), (listed[0] + "x", "none of the names")):

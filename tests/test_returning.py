@@ -1,15 +1,17 @@
 """With hole files, photographs come back whole, as they came: size, kind, alpha, EXIF, profile."""
 
+import time
+
 import numpy as np
 import pytest
 from folders import contents, hole_file, laplace, manifest, noise, photographs, pictures
 from PIL import Image, ImageCms
 
-import ce_jax.inpainting.returning
 from ce_jax import images
 from ce_jax.batch import inpaint
 from ce_jax.config import ConfigError, Frame, Inpainting
 from ce_jax.holes import HoleError
+from ce_jax.inpainting import returning
 
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -147,13 +149,13 @@ def test_neither_the_hole_nor_the_company_has_an_influence(tmp_path, returned):
 def test_a_photograph_that_changes_meanwhile_is_named_and_done_the_next_time(tmp_path, monkeypatch):
     source = photographs(tmp_path / "in", "a", "b")
     hole = hole_file(tmp_path / "hole.png", (9, 9, 20, 20))
-    paste = ce_jax.inpainting.returning.paste
+    paste = returning.paste
 
     def change(*arguments, **more):
         images.write_png(tmp_path / "in" / "b.png", noise(7))
         return paste(*arguments, **more)
 
-    monkeypatch.setattr(ce_jax.inpainting.returning, "paste", change)
+    monkeypatch.setattr(returning, "paste", change)
     monkeypatch.setattr("ce_jax.inpainting.results._WRITERS", 1)
     config = whole(source, tmp_path / "out", hole)
     assert inpaint(config) == (1, 1, 2, False)
@@ -168,13 +170,13 @@ def test_a_photograph_that_changes_meanwhile_is_named_and_done_the_next_time(tmp
 def test_a_photograph_that_vanishes_meanwhile_fails_alone(tmp_path, monkeypatch):
     source = photographs(tmp_path / "in", "a", "b")
     hole = hole_file(tmp_path / "hole.png", (9, 9, 20, 20))
-    paste = ce_jax.inpainting.returning.paste
+    paste = returning.paste
 
     def remove(*arguments, **more):
         (tmp_path / "in" / "b.png").unlink(missing_ok=True)
         return paste(*arguments, **more)
 
-    monkeypatch.setattr(ce_jax.inpainting.returning, "paste", remove)
+    monkeypatch.setattr(returning, "paste", remove)
     monkeypatch.setattr("ce_jax.inpainting.results._WRITERS", 1)
     assert inpaint(whole(source, tmp_path / "out", hole)) == (1, 1, 2, False)
     assert "b.png: changed" in manifest(tmp_path / "out")["b"]["reason"]
@@ -217,3 +219,27 @@ def test_photographs_need_holes_of_their_size_from_files_and_no_truth(tmp_path):
     assert inpaint(whole(source, tmp_path / "resized", hole, resize_holes=True)).done == 1
     with pytest.raises(HoleError, match="neither a file"):
         inpaint(whole(source, tmp_path / "out", tmp_path / "nowhere.png"))
+
+
+def test_of_large_holes_one_is_filled_at_a_time(tmp_path, monkeypatch):
+    source = photographs(tmp_path / "in", *"abcdefgh")
+    hole = hole_file(tmp_path / "hole.png", (9, 9, 20, 20))
+    paste, filling, most = returning.paste, [], []
+
+    def watched(*arguments, **options):
+        filling.append(None)
+        most.append(len(filling))
+        time.sleep(0.05)
+        try:
+            return paste(*arguments, **options)
+        finally:
+            filling.pop()
+
+    monkeypatch.setattr(returning, "paste", watched)
+    inpaint(whole(source, tmp_path / "small", hole))
+    assert max(most) > 1
+    most.clear()
+    monkeypatch.setattr(returning, "_LARGE", 0)
+    inpaint(whole(source, tmp_path / "large", hole))
+    assert max(most) == 1
+    assert pictures(tmp_path / "small") == pictures(tmp_path / "large")

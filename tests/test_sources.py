@@ -220,7 +220,7 @@ def test_bundled_photographs_come_without_network(monkeypatch):
 def test_a_missing_package_is_named_with_its_extra(monkeypatch, spec, package, extra):
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(sys.modules, f"{package}.datasets", raising=False)
-    with pytest.raises(SourceError, match=rf"needs .*: pip install ce_jax\[{extra}\]"):
+    with pytest.raises(SourceError, match=rf"needs .*: pip install -e .*\[{extra}\]"):
         open_source(spec)
 
 

@@ -212,6 +212,32 @@ def test_a_run_that_diverges_stops_and_leaves_what_it_had(
     assert_same_run(workdir, uninterrupted(), tiny.dcgan())
 
 
+def test_a_state_that_is_no_number_is_not_kept(uninterrupted, tmp_path, monkeypatch):
+    """Its losses are those of the weights before it."""
+    compile_steps, workdir = sharding.compile_steps, tmp_path / "run"
+
+    def compile_poisoned(pure, mesh, *, mode):
+        update = compile_steps(pure, mesh, mode=mode)
+
+        @jax.transfer_guard("allow")
+        def poison(game, batches, key):
+            game, scalars = update(game, batches, key)
+            if int(game.step) == 2:
+                spoilt = jax.tree.map(lambda leaf: leaf * jnp.nan, game.generator.params)
+                game = replace(game, generator=replace(game.generator, params=spoilt))
+            return game, scalars
+
+        return poison
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sharding, "compile_steps", compile_poisoned)
+        with pytest.raises(Diverged, match=r"^step 2: a weight"):
+            training.train(tiny.dcgan(), workdir)
+    assert steps_on_disk(workdir) == []
+    assert training.train(tiny.dcgan(), workdir) == 4
+    assert_same_run(workdir, uninterrupted(), tiny.dcgan())
+
+
 @both_kinds
 def test_a_run_reports_every_step_and_shows_pictures(kind, uninterrupted):
     workdir = uninterrupted(kind)

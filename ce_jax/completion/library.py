@@ -90,5 +90,5 @@ def _import(module: str, config: Inpainting) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ConfigError(
-            f"method {config.method} needs pip install ce_jax[classical] ({error})"
+            f'method {config.method} needs pip install -e ".[classical]" in the clone ({error})'
         ) from error

@@ -39,7 +39,6 @@ from ce_jax.config import (
     Model,
     Vae,
 )
-from ce_jax.holes import hole_files
 from ce_jax.holes.hole_sets import HoleSet
 from ce_jax.runs import feature_files
 from ce_jax.state import Trained
@@ -49,15 +48,24 @@ _PROGRAMS = 16
 """That are kept: of a table, whose cells ask for the same over every kind of hole."""
 
 
-def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete:
+def build(
+    config: Inpainting, trained: Trained | None, mesh: Mesh, *, holes: HoleSet | None = None
+) -> Complete:
     """The method of a config, compiled over the mesh where it runs on the device.
+
+    Args:
+        config: which method, and how.
+        trained: its networks, if it has any.
+        mesh: of the devices.
+        holes: what the holes are drawn from, which a retrieval by features draws in its collection,
+            too; None: they are files or arrays, and it draws those that its network learned with.
 
     Raises:
         ConfigError: the model is not of the kind that the method needs, or a library is missing.
         SourceError: the collection of photographs that the method is to search cannot be read.
         FeatureFileError: the method is to compare textures in a VGG19 that cannot be read.
     """
-    if (on_host := _on_host(config, trained, mesh)) is not None:
+    if (on_host := _on_host(config, trained, mesh, holes)) is not None:
         return partial(_composite, on_host, None)
     propose, variables = _on_device(config, trained)
     return partial(_compiled(propose, mesh), jax.device_put(variables, sharding.replicated(mesh)))
@@ -92,17 +100,25 @@ def _made(make: Callable[..., Propose], *settings: Hashable, **options: Hashable
     return make(*settings, **options)
 
 
-def _on_host(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Propose | None:
+def _on_host(
+    config: Inpainting, trained: Trained | None, mesh: Mesh, holes: HoleSet | None
+) -> Propose | None:
     """The method, if it is one that cannot be compiled whole."""
     if config.method == "laplace":
         return laplace.propose
     if config.method == "nearest":
         assert config.collection is not None  # the config asks for one
-        return _nearest(config, config.collection, trained, mesh)
+        return _nearest(config, config.collection, trained, mesh, holes)
     return library.method(config) if config.method in library.METHODS else None
 
 
-def _nearest(config: Inpainting, collection: str, trained: Trained | None, mesh: Mesh) -> Propose:
+def _nearest(
+    config: Inpainting,
+    collection: str,
+    trained: Trained | None,
+    mesh: Mesh,
+    holes: HoleSet | None,
+) -> Propose:
     """Retrieval by pixels; with a context encoder by its features."""
     frame = frame_of(config, trained)
     if trained is None:
@@ -110,14 +126,13 @@ def _nearest(config: Inpainting, collection: str, trained: Trained | None, mesh:
     model = trained.config.model
     if not isinstance(model, ContextEncoder):
         raise _does_not_run(config, model)
-    holes = hole_files.resolve(config.holes, seed=config.seed)
     return nearest.feature_method(
         collection,
         frame,
         mesh,
         encode=partial(embedding, model),
         variables=trained.generator,
-        kinds=(holes.kind,) if isinstance(holes, HoleSet) else training_holes(model, frame.size),
+        kinds=training_holes(model, frame.size) if holes is None else (holes.kind,),
         seed=config.seed,
         batch_size=config.batch_size,
     )

@@ -187,7 +187,7 @@ class Inpainting(Part):
         "navier-stokes",
         "patchmatch",
     ] = "latent"
-    """latent: search in a DCGAN or a VAE; context-encoder: one pass of it or of an L2-GAN; high-resolution: one pass on a small version, refined scale by scale; the others need no model. nearest: what of `collection` agrees best with the known pixels, or in the features of a context encoder if one is the model; laplace: smoothest continuation; tv: least total variation; low-rank: matrix completion; neighbours: vote of the nearest. With ce_jax[classical]: biharmonic (scikit-image), telea and navier-stokes (OpenCV), patchmatch (PyPatchMatch)."""
+    """latent: search in a DCGAN or a VAE; context-encoder: one pass of it or of an L2-GAN; high-resolution: one pass on a small version, refined scale by scale; the others need no model. nearest: what of `collection` agrees best with the known pixels, or in the features of a context encoder if one is the model; laplace: smoothest continuation; tv: least total variation; low-rank: matrix completion; neighbours: vote of the nearest. With the extra classical: biharmonic (scikit-image), telea and navier-stokes (OpenCV), patchmatch (PyPatchMatch)."""
     blend: Literal["poisson", "overlay"] = "poisson"
     """How the proposal meets the known pixels: Poisson's equation, or a plain paste."""
     resize_holes: bool = False

@@ -40,7 +40,7 @@ def programs(trained: Trained) -> dict[str, bytes]:
         StableHloError: the library that writes them is not installed.
     """
     if find_spec("flatbuffers") is None:
-        raise StableHloError("StableHLO files need flatbuffers: pip install ce_jax[stablehlo]")
+        raise StableHloError("StableHLO files need flatbuffers: pip install flatbuffers")
     model, side = trained.config.model, trained.config.data.frame.size
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     hole = jax.ShapeDtypeStruct((1, side, side, 1), jnp.bool_)

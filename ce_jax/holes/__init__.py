@@ -1,4 +1,4 @@
-"""Holes: which pixels of a photograph are missing, drawn on the device, each from its own key.
+"""Holes: which pixels of a photograph are missing, each drawn from its own key.
 
 A hole is bool, True where pixels are missing.
 """

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from ce_jax import images
-from ce_jax.files import printable
+from ce_jax.files import printable, walk
 from ce_jax.holes import KINDS, HoleError, hole_sets, kinds_for, parse
 from ce_jax.holes.hole_sets import HoleSet
 
@@ -37,10 +37,9 @@ def read(path: str | Path) -> tuple[np.ndarray, float]:
         luma = np.asarray(Image.fromarray(images.read(path)).convert("L"))[..., np.newaxis]
     except images.UnreadableImage as error:
         raise HoleError(f"hole {error}") from error
-    if np.ptp(luma) == 0 and _alpha_varies(path):
-        raise HoleError(
-            f"hole {path} is drawn in the alpha channel; draw it white on black, without alpha"
-        )
+    if np.ptp(luma) == 0:
+        with Image.open(path) as picture:
+            refuse_alpha(picture, called=f"hole {path}")
     return luma >= 128, float(np.mean((luma >= 32) & (luma < 224)))
 
 
@@ -98,7 +97,8 @@ def open_files(path: str | Path) -> HoleFiles:
     """The holes at `path`: one file for all images, or a folder with one per image.
 
     Raises:
-        HoleError: nothing is there, the one file cannot be read, or the folder holds no pictures.
+        HoleError: nothing is there, the one file cannot be read, or the folder holds no pictures or
+            cannot be listed.
     """
     path = Path(path)
     if path.is_file():
@@ -107,8 +107,12 @@ def open_files(path: str | Path) -> HoleFiles:
     if not path.is_dir():
         raise HoleError(f"holes {path}: there is no such file or folder")
     by_stem = defaultdict(list)
-    for file in sorted(path.rglob("*")):
-        if file.suffix.lower() in _ENDINGS and not file.name.startswith("."):
+    try:
+        found = list(walk(path))
+    except OSError as error:
+        raise HoleError(f"{error.filename}: cannot be listed ({error.strerror})") from error
+    for file in found:
+        if file.suffix.lower() in _ENDINGS:
             by_stem[_stem(printable(file.relative_to(path)))].append(file)
     if not by_stem:
         raise HoleError(f"holes {path}: the folder holds no pictures ({' '.join(_ENDINGS)})")
@@ -170,11 +174,14 @@ def write(holes: HoleSet, names: Sequence[str], folder: Path, *, size: int) -> s
     return hash_of_all
 
 
-def _alpha_varies(path: str | Path) -> bool:
-    with Image.open(path) as picture:
-        if not picture.has_transparency_data:
-            return False
-        return np.ptp(np.asarray(picture.convert("RGBA").getchannel("A"))) > 0
+def refuse_alpha(picture: Image.Image, *, called: str) -> None:
+    """Raises HoleError for a picture of one colour whose alpha channel is what was drawn into."""
+    if not picture.has_transparency_data:
+        return
+    if np.ptp(np.asarray(picture.convert("RGBA").getchannel("A"))) > 0:
+        raise HoleError(
+            f"{called} is drawn in the alpha channel; draw it white on black, without alpha"
+        )
 
 
 def _stem(name: str) -> str:

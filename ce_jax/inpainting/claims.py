@@ -1,10 +1,11 @@
 """Taking possession of an output folder: never of somebody's files, never two at a time.
 
 inpainting.json   the config that the results in the folder belong to
-.lock             held by whoever is writing; the file itself means nothing
+.lock             held by whoever is writing; what it says tells those who wait for how long
 """
 
 import json
+import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -17,9 +18,10 @@ from ce_jax.inpainting import packing
 from ce_jax.inpainting.manifest import Manifest, OutputError
 from ce_jax.inpainting.shards import WHOLE, Shard
 
-# Seconds that others may need to take possession of a folder that is to be shared with them.
+# Seconds that are waited for others, anew as long as they make ready a folder to be shared.
 _PATIENCE = 10
-_OURS = ("manifest.jsonl", "metrics.json", "report.html", "inpainting.json")
+_SHARED_SOON = "to be shared"
+_OURS = ("manifest.jsonl", "metrics.json", "report.html")
 
 
 def claim(
@@ -31,7 +33,7 @@ def claim(
         folder: created if need be.
         identity: everything that the results depend on, as JSON types.
         shard: the part of the images that is added to; the other parts are others'.
-        overwrite: remove the results that are there.
+        overwrite: remove results of another config.
 
     Returns:
         What gives it back, when it is closed.
@@ -54,19 +56,21 @@ def _take(
     folder: Path, identity: Mapping[str, Any], shard: Shard, held: ExitStack, *, overwrite: bool
 ) -> None:
     """Takes the folder, alone; with a shard, lets others in once it is ours."""
-    _refuse_others(folder, identity, overwrite=overwrite)
+    _is_of_another(folder, identity, overwrite=overwrite)
     folder.mkdir(parents=True, exist_ok=True)
     lock = held.enter_context((folder / ".lock").open("a+"))
     manifest = Manifest(folder, shard)
     if _lock(folder, shard, lock):
+        lock.truncate(0)
+        lock.write("" if shard == WHOLE else _SHARED_SOON)
+        lock.flush()
         # Now that nobody else can: it may have changed in the meantime.
-        _refuse_others(folder, identity, overwrite=overwrite)
-        if overwrite:
+        if _is_of_another(folder, identity, overwrite=overwrite):
             _clear(manifest)
         files.sweep(folder)
         files.write_text(folder / "inpainting.json", json.dumps(identity, indent=2) + "\n")
     else:
-        _refuse_others(folder, identity, overwrite=False)
+        _is_of_another(folder, identity, overwrite=False)
     if shard == WHOLE:
         manifest.merge()
     else:
@@ -78,13 +82,16 @@ def _lock(folder: Path, shard: Shard, lock: IO) -> bool:
     """Holds the folder: alone if possible, else, with a shard, beside others with shards."""
     deadline = time.monotonic() + _PATIENCE
     while not files.hold(lock):
+        lock.seek(0)
+        if shard != WHOLE and lock.read() == _SHARED_SOON:
+            deadline = time.monotonic() + _PATIENCE
         if shard == WHOLE or time.monotonic() > deadline:
             raise OutputError(
                 f"{folder} is being written to by another process; wait until it has "
                 "ended, or choose another --output."
             )
         # Whoever comes first holds it alone for the moment in which it becomes theirs.
-        if files.hold(lock, shared=True) and (folder / "inpainting.json").is_file():
+        if (folder / "inpainting.json").is_file() and files.hold(lock, shared=True):
             return False
         time.sleep(0.05)
     return True
@@ -108,7 +115,12 @@ def _share(manifest: Manifest, shard: Shard, lock: IO, held: ExitStack) -> None:
         )
 
 
-def _refuse_others(folder: Path, identity: Mapping[str, Any], *, overwrite: bool) -> None:
+def _is_of_another(folder: Path, identity: Mapping[str, Any], *, overwrite: bool) -> bool:
+    """Whether the results in a folder are those of another config, and are to be replaced.
+
+    Raises:
+        OutputError: they are, and are not to be; or it holds other files.
+    """
     record = folder / "inpainting.json"
     if record.is_file():
         before = flat(files.json_object(record.read_bytes()))
@@ -126,8 +138,10 @@ def _refuse_others(folder: Path, identity: Mapping[str, Any], *, overwrite: bool
                 f"{before.get(name)!r} there, {identity.get(name)!r} now); "
                 "choose another --output, or --overwrite."
             )
-    elif folder.exists() and not all(map(files.is_passing, folder.iterdir())):
+        return bool(changed)
+    if folder.exists() and not all(map(files.is_passing, folder.iterdir())):
         raise OutputError(f"{folder} holds other files; choose a new or empty --output.")
+    return False
 
 
 def _clear(manifest: Manifest) -> None:
@@ -138,6 +152,7 @@ def _clear(manifest: Manifest) -> None:
         for record in manifest.records()
         for kind in ("panels", "trails")
         for file in (*manifest.completions(record), manifest.file(kind, record["name"]))
+        if os.path.lexists(file)  # of one that failed there is none, and its name may be too long
     ]
     for file in written:
         file.unlink(missing_ok=True)

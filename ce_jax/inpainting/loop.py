@@ -127,15 +127,19 @@ def draws_its_start(config: Inpainting) -> bool:
     return config.method == "latent" and config.latent.start in ("prior", "normal")
 
 
-def build(config: Inpainting, trained: Trained | None, mesh: Mesh) -> Complete | Slots:
+def build(
+    config: Inpainting, trained: Trained | None, mesh: Mesh, *, holes: HoleSet | None = None
+) -> Complete | Slots:
     """The method of a config, for whole batches or, if its images end on their own, in slots.
+
+    The arguments are those of `completion.methods.build`.
 
     Raises:
         ConfigError, SourceError, FeatureFileError: as `completion.methods.build`.
     """
     if config.method == "latent" and config.latent.patience:
         return methods.build_slots(config, trained, mesh)
-    return methods.build(config, trained, mesh)
+    return methods.build(config, trained, mesh, holes=holes)
 
 
 def work_of(

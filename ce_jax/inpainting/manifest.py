@@ -12,8 +12,9 @@ trails/NAME.png         how a search came there: a row for each start, a column 
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import IO, Any, NamedTuple
 
 from ce_jax import files
 from ce_jax.inpainting.shards import WHOLE, Shard
@@ -63,13 +64,21 @@ class Manifest:
 
     def at(self, line: Position) -> dict[str, Any]:
         """What a line says."""
-        with line.path.open("rb") as lines:
-            lines.seek(line.start)
-            return files.json_object(lines.readline())
+        return next(self.read([line]))
+
+    def read(self, lines: Iterable[Position]) -> Iterator[dict[str, Any]]:
+        """What lines say, one after another; each file is opened once."""
+        with ExitStack() as held:
+            opened: dict[Path, IO[bytes]] = {}
+            for path, start in lines:
+                if path not in opened:
+                    opened[path] = held.enter_context(path.open("rb"))
+                opened[path].seek(start)
+                yield files.json_object(opened[path].readline())
 
     def records(self) -> Iterator[Record]:
         """What the newest line of each image says, in the order in which they were first tried."""
-        return map(self.at, self.find().values())
+        return self.read(self.find().values())
 
     def mend(self) -> None:
         """Removes a last line that was cut off, so that the next one begins a line of its own."""

@@ -28,7 +28,7 @@ def check(output: Path) -> None:
     for package in ("tensorflow_datasets", "array_record"):
         if importlib.util.find_spec(package) is None:
             raise SourceError(
-                f"output_format array_record needs {package}: pip install ce_jax[tfds]"
+                f'output_format array_record needs {package}: pip install -e ".[tfds]" in the clone'
             )
     folder = output / "dataset"
     if folder.exists() and not (folder / _MADE_OF).is_file():

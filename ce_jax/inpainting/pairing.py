@@ -264,7 +264,7 @@ def _checksums(path: Path, source: Source) -> dict[Path, str]:
     parts = [line.split(maxsplit=1) for line in lines if line.strip()]
     if not all(len(part) == 2 and len(part[0]) == 64 for part in parts):
         raise SourceError(f"checksums {path}: expected lines 'SHA256  NAME', as sha256sum writes")
-    sums = {(path.parent / name.removeprefix("*")).resolve(): sha for sha, name in parts}
+    sums = {(path.parent / name.removeprefix("*")).resolve(): sha.lower() for sha, name in parts}
     files = (source.file(index) for index in range(len(source)))
     if sums.keys().isdisjoint(file.resolve() for file in files if file is not None):
         raise SourceError(f"checksums {path}: none of the names there is of an image to complete")

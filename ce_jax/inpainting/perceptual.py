@@ -3,6 +3,7 @@
 Each network comes from a file that the user has; without one its figures are left out.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,8 +13,9 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from ce_jax import images, sharding
+from ce_jax import files, images, sharding
 from ce_jax.config import Perceptual
+from ce_jax.inpainting.manifest import Record, made_of
 from ce_jax.metrics import Estimate, distributions
 from ce_jax.models import inception, lpips
 from ce_jax.models.pretrained import Convolution
@@ -80,6 +82,40 @@ def measure_set(describe: Describe, pairs: Iterable[tuple[np.ndarray, np.ndarray
     if not features:
         features = [(np.empty((0, 1)), np.empty((0, 1)))]
     return SetFigures(*distributions.figures(*map(np.concatenate, zip(*features, strict=True))))
+
+
+def as_written(
+    folder: Path, records: Iterable[Record], method: str, facts: Mapping[str, str], *, count: int
+) -> SetFigures | None:
+    """Figures of all images as they stand in a folder, if they are of the same ones and networks.
+
+    Args:
+        folder: of an inpainting.
+        records: what its manifest says of the images.
+        method: whose figures.
+        facts: of a `Perception`.
+        count: how many of the images have figures.
+    """
+    file = folder / "metrics.json"
+    before = files.json_object(file.read_bytes()) if file.is_file() else {}
+    if before.get("measured") != digest(records):
+        return None
+    if any(before.get("facts", {}).get(name) != value for name, value in facts.items()):
+        return None
+    found = before.get("figures", {}).get(method, {})
+    figures = {k: Estimate.from_json(v) for k, v in found.items() if k.startswith("set/")}
+    if not figures or any(one.n != count for one in figures.values()):
+        return None
+    return SetFigures(figures, before.get("remarks", {}).get(method, ""))
+
+
+def digest(records: Iterable[Record]) -> str:
+    """What the images are known by that figures are of."""
+    content = hashlib.sha256()
+    for record in records:
+        if record.get("figures"):
+            content.update(made_of(record))
+    return content.hexdigest()
 
 
 def _distance(weights: lpips.Lpips, pictures: tuple[Array, Array]) -> Array:

@@ -8,7 +8,6 @@ Of an image that is done no more is held in memory than where its line stands, s
 many needs no more than one over few.
 """
 
-import hashlib
 import heapq
 import json
 import math
@@ -26,9 +25,9 @@ import numpy as np
 from ce_jax import files, images, metrics
 from ce_jax.inpainting import claims
 from ce_jax.inpainting.finishing import Finished
-from ce_jax.inpainting.manifest import Manifest, Position, Record, made_of
+from ce_jax.inpainting.manifest import Manifest, Position, Record
 from ce_jax.inpainting.pairing import Failure
-from ce_jax.inpainting.perceptual import SetFigures
+from ce_jax.inpainting.perceptual import SetFigures, digest
 from ce_jax.inpainting.report import Line, row_of, write_report
 from ce_jax.inpainting.shards import WHOLE, Shard
 from ce_jax.metrics import Estimate
@@ -65,14 +64,15 @@ class Results:
             names: the images, in order; what the folder knows of others is left out.
             shown: the images that the report shows.
             worst: how many it shows besides, of those with the lowest PSNR over the hole.
-            overwrite: remove the results that are there.
+            overwrite: remove results of another config.
             shard: the part of the images that is added to; the other parts are others'.
             is_current: whether what an image was made from is still what a line says.
 
         Raises:
             OutputError: as `claims.claim`.
         """
-        self.folder, self.outdated = folder, 0
+        self.folder = folder
+        self._stale: set[str] = set()
         self._names, self._shown, self._worst = names, shown, worst
         self._shard, self._manifest = shard, Manifest(folder, shard)
         self._forget()
@@ -118,16 +118,19 @@ class Results:
         for first in range(0, len(known), _AT_ONCE):
             lines = known[first : first + _AT_ONCE]
             for line, record in zip(lines, self._writers.map(look, lines), strict=True):
-                if record is None:
-                    self.outdated += 1
-                else:
+                if record is not None:
                     self._remember(record, line)
+        self._stale = found.keys() & set(self._names) - self._lines.keys()
+
+    @property
+    def outdated(self) -> int:
+        """How many were done, but are not there any more or were made from other files."""
+        return len(self._stale)
 
     def records(self) -> Iterator[Record]:
         """What the manifest says of the images, in their order; nothing of those not yet tried."""
-        for name in self._names:
-            if name in self._lines:
-                yield self._manifest.at(self._lines[name])
+        known = (self._lines[name] for name in self._names if name in self._lines)
+        return self._manifest.read(known)
 
     def is_done(self, name: str) -> bool:
         """Whether this image was completed before, by this config, and its files are there."""
@@ -168,11 +171,16 @@ class Results:
         if not self._added:
             return
         failed = {}
-        for name, _, future in self._writing:
+        for name, path, future in self._writing:
             try:
                 future.result()
             except images.UnreadableImage as error:
                 failed[name] = {"name": name, "status": "failed", "reason": str(error)}
+            except OSError as error:
+                if not files.is_about_name(error):
+                    raise
+                reason = f"{path}: cannot be written ({error.strerror})"
+                failed[name] = {"name": name, "status": "failed", "reason": reason}
         written = [path for name, path, _ in self._writing if name not in failed]
         for folder in {up for path in written for up in path.parents}:
             if folder.is_relative_to(self.folder):
@@ -181,6 +189,7 @@ class Results:
         lines = self._manifest.append(added)
         for record in added:
             self._remember(record, lines[record["name"]])
+            self._stale.discard(record["name"])
         self._added, self._writing = [], []
 
     def _begin(
@@ -192,37 +201,15 @@ class Results:
         """Reads what others have added; whether all images are accounted for."""
         if self._shard != WHOLE:
             found = self._manifest.find()
+            lines = [found[one] for one in self._names if one in found and one not in self._stale]
             self._forget()
-            for name in self._names:
-                if name in found:
-                    self._remember(self._manifest.at(found[name]), found[name])
+            for line, record in zip(lines, self._manifest.read(lines), strict=True):
+                self._remember(record, line)
         return len(self._lines) == len(self._names)
 
     def completion(self, name: str) -> np.ndarray:
         """The best completion of an image that is done, uint8 [s, s, 3]."""
         return images.read(self._manifest.file("images", name))
-
-    def of_set(self, method: str, facts: Mapping[str, str], *, count: int) -> SetFigures | None:
-        """Figures of all images as last written, if of the same ones, so many, with these facts."""
-        file = self.folder / "metrics.json"
-        before = files.json_object(file.read_bytes()) if file.is_file() else {}
-        if before.get("measured") != self._measured():
-            return None
-        if any(before.get("facts", {}).get(name) != value for name, value in facts.items()):
-            return None
-        found = before.get("figures", {}).get(method, {})
-        figures = {k: Estimate.from_json(v) for k, v in found.items() if k.startswith("set/")}
-        if not figures or any(one.n != count for one in figures.values()):
-            return None
-        return SetFigures(figures, before.get("remarks", {}).get(method, ""))
-
-    def _measured(self) -> str:
-        """What the images are known by that figures are of."""
-        content = hashlib.sha256()
-        for record in self.records():
-            if record.get("figures"):
-                content.update(made_of(record))
-        return content.hexdigest()
 
     def summarise(
         self,
@@ -256,7 +243,7 @@ class Results:
             "remarks": remarks,
         }
         if of_sets:
-            summary["measured"] = self._measured()
+            summary["measured"] = digest(self.records())
         files.write_text(self.folder / "metrics.json", json.dumps(summary, indent=2) + "\n")
         write_report(
             self.folder / "report.html",
@@ -282,7 +269,8 @@ class Results:
             for method, measured in record["figures"].items():
                 for name, value in measured.items():
                     columns[method][name].append(value)
-            if record["name"] in self._shown or psnr_of(record) <= limit:
+            psnr = psnr_of(record)
+            if record["name"] in self._shown or (psnr < math.inf and psnr <= limit):
                 seen.append(record)
         means = {method: metrics.summary(each) for method, each in columns.items()}
         return means, failures, seen

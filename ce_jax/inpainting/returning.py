@@ -1,6 +1,8 @@
 """Whole photographs with their completed squares put back: read once more, filled, written."""
 
+import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +13,10 @@ from ce_jax.images import UnreadableImage
 from ce_jax.inpainting.pairing import Pairing, Picture
 from ce_jax.inpainting.surroundings import Place, paste
 from ce_jax.sources.stamps import is_still
+
+# Poisson's equation takes about a third of a kilobyte a pixel: of large holes, one at a time.
+_LARGE = 1_000_000
+_one_large = threading.Lock()
 
 Write = Callable[[Path, np.ndarray], None]
 """(path, completed square): writes the file of a completion."""
@@ -38,7 +44,8 @@ def _return(picture: Picture, pairing: Pairing, blend: str, path: Path, square: 
     if original is not None and not place.missing and photographs.is_png(original):
         return photographs.copy(path, original)
     photograph = pairing.source.whole(index)
-    pixels = put_back(photograph.pixels, square, place, blend=blend)
+    with _one_large if place.hole.size > _LARGE else nullcontext():
+        pixels = put_back(photograph.pixels, square, place, blend=blend)
     photographs.write(path, photograph._replace(pixels=pixels))
 
 

@@ -59,7 +59,9 @@ class Checkpoints:
         """Starts to write a checkpoint; returns as soon as the device may go on."""
         newest = self._checkpointer.latest
         if newest is None or step != newest.step:
-            self._checkpointer.save_checkpointables_async(step, {"state": state}, force=True)
+            # From a TPU, orbax fetches by what JAX calls an implicit transfer.
+            with jax.transfer_guard("allow"):
+                self._checkpointer.save_checkpointables_async(step, {"state": state}, force=True)
 
 
 def restore(workdir: os.PathLike | str, state: Game) -> Game:

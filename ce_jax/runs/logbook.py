@@ -36,7 +36,7 @@ _REPORT_EVERY = 30
 
 
 class Diverged(ArithmeticError):
-    """A scalar of a run is no longer a number; the message names the step and the scalar."""
+    """A scalar of a run, or its state, is no longer a number; the message names the step."""
 
 
 class Logbook:
@@ -147,7 +147,8 @@ class Logbook:
         across = columns * max(1, round(math.sqrt(count / columns)))
         grid = images.grid(tiles.reshape(-1, *tiles.shape[2:]), columns=across)
         images.write_png(self._workdir / "pictures" / f"{step:08d}.png", grid)
-        self._board.add_image("pictures", grid, step, dataformats="HWC")
+        if not files.is_remote(self._workdir):  # there, all of the board is sent again each time
+            self._board.add_image("pictures", grid, step, dataformats="HWC")
         if report:
             run_report.write(self._workdir, step=step)
 

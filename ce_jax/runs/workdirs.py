@@ -105,8 +105,9 @@ def _refuse_others(workdir: epath.Path, config: Training) -> None:
             raise CheckpointError(
                 f"{workdir} is not empty and holds no training run; choose another --workdir."
             )
-    elif saved_steps(workdir):
-        before = read_config(workdir)
+        return
+    before = read_config(workdir)  # of somebody else's file, this says so
+    if saved_steps(workdir):
         changed = _differences(before, config)
         cosine = "cosine" in (config.generator.schedule, config.critic.schedule)
         allowed = _FREE_TO_CHANGE if cosine else {*_FREE_TO_CHANGE, "steps"}

@@ -1,11 +1,10 @@
 """`folder:PATH`: images in a folder and its sub-folders."""
 
-import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from ce_jax.files import printable
+from ce_jax.files import printable, walk
 from ce_jax.sources.source import Files, Opened, SourceError
 
 _EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "gif")
@@ -20,7 +19,10 @@ def open_folder(location: str, spec: str) -> Opened:
     folder = Path(location).expanduser()
     if not location or not folder.is_dir():
         raise SourceError(f"{spec!r}: {location!r} is not a folder")
-    files = list(_walk(folder))
+    try:
+        files = list(walk(folder))
+    except OSError as error:
+        raise SourceError(f"{error.filename}: cannot be listed ({error.strerror})") from error
     paths = [path for path in files if path.suffix[1:].lower() in _EXTENSIONS]
     if not paths:
         seen = ", ".join(str(path.relative_to(folder)) for path in files[:5])
@@ -29,22 +31,6 @@ def open_folder(location: str, spec: str) -> Opened:
             + (f"of {len(files)} files the first are: {seen}" if files else "it holds no files")
         )
     return _unique([path.relative_to(folder) for path in paths]), Files(paths)
-
-
-def _walk(folder: Path, above: frozenset[str] = frozenset()) -> Iterator[Path]:
-    """Visible files under a folder in order of name; no link is followed back up."""
-    here = os.path.realpath(folder)
-    if here in above:
-        return
-    try:
-        children = sorted(os.listdir(folder))
-    except OSError as error:
-        raise SourceError(f"{folder}: cannot be listed ({error.strerror})") from error
-    for path in (folder / child for child in children if not child.startswith(".")):
-        if path.is_dir():
-            yield from _walk(path, above | {here})
-        else:
-            yield path
 
 
 def _unique(paths: Sequence[Path]) -> Sequence[str]:

@@ -122,7 +122,7 @@ def existing(location: str, spec: str) -> Path:
 
 def missing(spec: str, package: str, *, extra: str) -> SourceError:
     """The error of a source that an optional package reads."""
-    return SourceError(f"{spec!r} needs {package}: pip install ce_jax[{extra}]")
+    return SourceError(f'{spec!r} needs {package}: pip install -e ".[{extra}]" in the clone')
 
 
 def nearest_of(word: str, known: Iterable[str]) -> str:
