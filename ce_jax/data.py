@@ -31,13 +31,6 @@ _SMALL_PART = 1 / 6
 """Of a photograph, that a box is hardly meant to cut out."""
 
 
-def framed(image: np.ndarray, frame: Frame, *, nearest: bool = False) -> np.ndarray:
-    """The square that a network sees of a photograph, or with `nearest` of a hole; see `images`."""
-    return images.frame(
-        image, size=frame.size, box=frame.box, shorter_side=frame.shorter_side, nearest=nearest
-    )
-
-
 def training_batches(
     config: Training, source: Source, sharding: jax.sharding.Sharding, *, start: int = 0
 ) -> grain.DatasetIterator:
@@ -213,8 +206,8 @@ class _Pictures:
     def _made(self, image: np.ndarray) -> np.ndarray:
         frame = self._frame
         if not self._varies:
-            return framed(image, frame)
-        return images.fit(image, size=frame.size, box=frame.box, shorter_side=frame.shorter_side)
+            return images.frame(image, frame)
+        return images.fit(image, frame)
 
 
 def _warn_once(message: str) -> None:
@@ -228,7 +221,7 @@ def _warn(message: str) -> None:
 
 
 def _square(source: Source, index: int, frame: Frame) -> np.ndarray | None:
-    return _usable(source, index, lambda image: framed(image, frame))
+    return _usable(source, index, lambda image: images.frame(image, frame))
 
 
 def _usable(

@@ -17,6 +17,7 @@ import simplejpeg
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ce_jax import files
+from ce_jax.config import Frame
 from ce_jax.pixels import to_float as to_float
 from ce_jax.pixels import to_uint8 as to_uint8
 
@@ -163,69 +164,47 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
         Image.fromarray(image).save(temporary, format="PNG")
 
 
-def frame(
-    image: np.ndarray,
-    *,
-    size: int,
-    box: tuple[int, int, int, int] | None = None,
-    shorter_side: int | None = None,
-    nearest: bool = False,
-) -> np.ndarray:
+def frame(image: np.ndarray, how: Frame, *, nearest: bool = False) -> np.ndarray:
     """Make a photograph (uint8 [h, w, 3]) or a hole (bool [h, w, 1]) the square a network sees.
 
-    A picture of size x size is returned as it is. Any other is cut to `box`, resized, unless it
+    A picture of size x size is returned as it is. Any other is cut to the box, resized, unless it
     fits already, and cropped in the middle.
 
     Args:
         image: [h, w, c] of any size; a smaller one is enlarged.
-        size: side of the square, in pixels.
-        box: left, top, right and bottom in pixels of `image`; right and bottom are excluded.
-        shorter_side: what the shorter side is resized to, at least `size` (the default).
+        how: size, box and shorter side, in pixels.
         nearest: take the nearest pixel, as holes need, instead of antialiased bicubic resizing.
 
     Raises:
         UnreadableImage: one side is more than 256 times the other.
-        ValueError: `size`, `shorter_side` or `box` is impossible, or a hole would be interpolated.
+        ValueError: the box is not inside the picture, or a hole would be interpolated.
     """
-    whole = fit(image, size=size, box=box, shorter_side=shorter_side, nearest=nearest)
+    whole, size = fit(image, how, nearest=nearest), how.size
     if whole.shape[:2] == (size, size):
         return whole
     top, left = ((side - size) // 2 for side in whole.shape[:2])
     return whole[top : top + size, left : left + size]
 
 
-def fit(
-    image: np.ndarray,
-    *,
-    size: int,
-    box: tuple[int, int, int, int] | None = None,
-    shorter_side: int | None = None,
-    nearest: bool = False,
-) -> np.ndarray:
-    """What `frame` cuts the square out of: the first half of its work, with the same options.
-
-    Raises as `frame` does.
-    """
-    shorter_side = size if shorter_side is None else shorter_side
-    if not 1 <= size <= shorter_side:
-        raise ValueError(f"shorter_side is {shorter_side}; it must be at least size, {size}")
+def fit(image: np.ndarray, how: Frame, *, nearest: bool = False) -> np.ndarray:
+    """What `frame` cuts the square out of: the first half of its work; raises as `frame` does."""
     if image.dtype == np.bool_ and not nearest:
         raise ValueError("a hole cannot be interpolated; frame it with nearest=True")
-    if image.shape[:2] == (size, size):
+    if image.shape[:2] == (how.size, how.size):
         return image
-    if box is not None:
-        image = _cut(image, box)
+    if how.box is not None:
+        image = _cut(image, how.box)
     height, width = image.shape[:2]
     if max(height, width) > _LONGEST_ASPECT * min(height, width):
         raise UnreadableImage(f"{width} x {height} pixels are too elongated to become a square")
-    scale = shorter_side / min(height, width)
+    scale = (how.shorter_side or how.size) / min(height, width)
     return resize(image, (round(height * scale), round(width * scale)), nearest=nearest)
 
 
 def _cut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     left, top, right, bottom = box
     height, width = image.shape[:2]
-    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
+    if right > width or bottom > height:
         raise ValueError(
             f"box {box} (left, top, right, bottom) is not inside the picture of "
             f"{width} x {height} pixels"

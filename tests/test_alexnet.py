@@ -17,7 +17,7 @@ from PIL import Image
 
 from ce_jax import holes, images, sources, systems
 from ce_jax.batch import inpaint
-from ce_jax.config import ConfigError, Inpainting
+from ce_jax.config import ConfigError, Frame, Inpainting
 from ce_jax.models import alexnet, context_encoder
 from ce_jax.runs import checkpointing
 from ce_jax.systems.context_encoder import features, module_of
@@ -270,7 +270,7 @@ def test_a_run_completes_photographs_at_227_pixels(trained, passes, tmp_path):
     )
     assert (outcome.done, outcome.failed) == (3, 0)
     source = sources.open_source("bundled:photographs[:3]")
-    truth = np.stack([images.frame(source[i], size=SIZE) for i in range(3)])
+    truth = np.stack([images.frame(source[i], Frame(size=SIZE)) for i in range(3)])
     completed = np.stack([images.read(tmp_path / f"images/{name}.png") for name in source.names])
     hole = np.zeros((1, SIZE, SIZE, 1), bool)
     hole[:, 64:163, 64:163] = True

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from folders import contents, hole_file, laplace, manifest, noise, photographs, pictures
+from folders import FRAME, contents, hole_file, laplace, manifest, noise, photographs, pictures
 from PIL import Image
 
 from ce_jax import images
@@ -192,7 +192,7 @@ def test_no_method_is_asked_about_an_image_that_misses_nothing(tmp_path, monkeyp
     source = photographs(tmp_path / "in", "a")
     hole = hole_file(tmp_path / "hole.png", (0, 0, 0, 0))
     assert inpaint(laplace(source, tmp_path / "out", holes=hole)) == (1, 0, 1, False)
-    framed = images.frame(noise(0), size=32, shorter_side=36)
+    framed = images.frame(noise(0), FRAME)
     assert np.array_equal(images.read(tmp_path / "out" / "images" / "a.png"), framed)
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from folders import (
+    FRAME,
     contents,
     hole_file,
     laplace,
@@ -54,7 +55,7 @@ def test_every_kind_of_image_is_completed_and_a_damaged_one_is_named(tmp_path):
         if path.stem == "b":
             continue
         completed = images.read(output / "images" / f"{path.stem}.png")
-        framed = images.frame(images.read(path), size=32, shorter_side=36)
+        framed = images.frame(images.read(path), FRAME)
         kept = np.ones((32, 32), bool)
         kept[8:-8, 8:-8] = False
         assert np.array_equal(completed[kept], framed[kept])
@@ -111,7 +112,7 @@ def test_empty_full_and_border_holes_are_completed_and_noted(tmp_path):
     assert records["border"]["note"] == ""
     assert "nothing to do" in records["empty"]["note"]
     assert "no pixel is known" in records["full"]["note"]
-    framed = images.frame(noise(1), size=32, shorter_side=36)
+    framed = images.frame(noise(1), FRAME)
     assert np.array_equal(images.read(output / "images" / "empty.png"), framed)
     assert set(records["empty"]["figures"]["laplace"]) == {"image/ssim", "image/l1", "image/l2"}
     assert np.all(images.read(output / "images" / "full.png") == 128)

@@ -61,7 +61,7 @@ def assert_completed(output):
     known[8:-8, 8:-8] = False
     for index, name in enumerate(digits.names):
         completion = images.read(output / "images" / f"{name}.png")
-        framed = images.frame(digits[index], size=32)
+        framed = images.frame(digits[index], Frame(size=32))
         assert np.array_equal(completion[known], framed[known])
         assert not np.array_equal(completion, framed)
 

@@ -246,7 +246,7 @@ def test_a_folder_is_refined_at_twice_the_size_of_the_model(tmp_path, model):
         assert inpaint(config) == (2, 0, 2, False)
     hole = squares((22, 22, 20))[0, ..., 0]
     for name, record in manifest(tmp_path / "out").items():
-        framed = images.frame(images.read(tmp_path / "in" / f"{name}.png"), size=SIZE)
+        framed = images.frame(images.read(tmp_path / "in" / f"{name}.png"), Frame(size=SIZE))
         completed = images.read(tmp_path / "out" / "images" / f"{name}.png")
         assert np.array_equal(completed[~hole], framed[~hole])
         assert record["steps"] == 2 * SETTINGS.steps

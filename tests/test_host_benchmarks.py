@@ -13,6 +13,7 @@ from benchmarks.pytorch import loading as pytorch_loading
 from benchmarks.work import Skipped, Work
 from ce_jax import images
 from ce_jax.blending import poisson
+from ce_jax.config import Frame
 
 KINDS = ("block", "random:0.8")
 
@@ -65,7 +66,7 @@ def test_both_sides_of_the_input_pipeline_show_the_same_squares(tmp_path):
         photographs.write(folder, 4, height=height, width=width, suffix=".jpg")
         theirs = pytorch_loading.Folder(sorted(folder.iterdir()), size=64)
         for number, path in enumerate(sorted(folder.iterdir())):
-            ours = images.frame(images.read(path), size=64)
+            ours = images.frame(images.read(path), Frame(size=64))
             for _ in ("decoded", *4 * ["kept"]):
                 square = theirs[number].numpy()
                 assert np.array_equal(square, ours) or np.array_equal(square, ours[:, ::-1])

@@ -16,7 +16,6 @@ from ce_jax.batch import inpaint
 from ce_jax.completion import methods
 from ce_jax.completion import nearest as retrieval
 from ce_jax.config import ConfigError, Inpainting
-from ce_jax.data import framed
 from ce_jax.holes import hole_files
 from ce_jax.holes.hole_sets import HoleSet
 from ce_jax.systems.context_encoder import module_of, paint
@@ -38,7 +37,7 @@ def propose(collection):
 
 def squares(source):
     opened = sources.open_source(source)
-    return np.stack([framed(opened[i], FRAME) for i in range(len(opened))])
+    return np.stack([images.frame(opened[i], FRAME) for i in range(len(opened))])
 
 
 def queries(seed=0):
@@ -87,7 +86,7 @@ def test_a_folder_is_completed_from_a_collection_whose_broken_files_are_left_out
         assert record["status"] == "done", name
         assert record["score"] == pytest.approx(0, abs=2e-3)
     completion = images.read(tmp_path / "out" / "images" / "a.png")
-    assert np.max(np.abs(completion.astype(int) - framed(noise(0), FRAME))) <= 1
+    assert np.max(np.abs(completion.astype(int) - images.frame(noise(0), FRAME))) <= 1
 
 
 def test_retrieval_without_a_collection_is_refused():

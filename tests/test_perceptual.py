@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tiny
 from folders import (
+    FRAME,
     hole_file,
     laplace,
     manifest,
@@ -62,10 +63,7 @@ def test_a_run_measures_what_it_wrote_and_does_so_once(tmp_path, weights, source
     names = [record["name"] for record in records]
     completions = np.stack([images.read(output / "images" / f"{name}.png") for name in names])
     truths = np.stack(
-        [
-            images.frame(images.read(tmp_path / "in" / f"{name}.png"), size=32, shorter_side=36)
-            for name in names
-        ]
+        [images.frame(images.read(tmp_path / "in" / f"{name}.png"), FRAME) for name in names]
     )
     assert perception.compare is not None
     assert perception.describe is not None

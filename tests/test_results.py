@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from folders import (
+    FRAME,
     hole_file,
     laplace,
     latent,
@@ -48,7 +49,7 @@ def test_figures_are_of_the_files_that_were_written(tmp_path):
     inpaint(laplace(source, output))
     for number, record in enumerate(manifest(output).values()):
         written = images.read(output / "images" / f"{number:02}.png")
-        truth = images.frame(noise(number), size=32, shorter_side=36)
+        truth = images.frame(noise(number), FRAME)
         error = (written / 255 - truth / 255) ** 2
         figures = record["figures"]["laplace"]
         assert figures["image/l2"] == pytest.approx(error.mean(), abs=1e-5)

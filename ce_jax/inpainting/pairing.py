@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import grain
 import numpy as np
 
-from ce_jax import data, images
+from ce_jax import images
 from ce_jax.config import Frame, Inpainting
 from ce_jax.holes import HoleError, hole_files
 from ce_jax.holes.hole_files import HoleFiles
@@ -131,12 +131,12 @@ class Pairing:
                 image, hole = seen(image, hole, place.square, self.frame.size)
                 return Picture(name, image, hole, None, stamps, note, place=place)
             intact = self._intact(name, image)
-            truth = None if intact is None else data.framed(intact, self.frame)
+            truth = None if intact is None else images.frame(intact, self.frame)
             square = (self.frame.size, self.frame.size)
             if hole is not None and hole.shape[:2] == image.shape[:2] != square:
                 # A hole goes the way of its image, unless it has the size of the network.
-                image, hole = _emptied(image, hole), data.framed(hole, self.frame, nearest=True)
-            return Picture(name, data.framed(image, self.frame), hole, truth, stamps, note)
+                image, hole = _emptied(image, hole), images.frame(hole, self.frame, nearest=True)
+            return Picture(name, images.frame(image, self.frame), hole, truth, stamps, note)
         except (ValueError, OSError) as error:
             return Failure(name, str(error))
 
