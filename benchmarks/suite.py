@@ -49,7 +49,7 @@ def plans(
         yield _planned(training.dcgan_step, "DCGAN training step", large)
         yield _planned(searching.search_step, "latent search step", large)
     build = partial(searching.search_step, name=BY_SIZE, keep=theirs.fastest)
-    for point in sorted(_points(setting), key=_cost):
+    for point in sorted(_points(setting), key=lambda one: (_cost(one), one.batch_size, one.width)):
         yield _planned(build, BY_SIZE, point)
 
 

@@ -204,10 +204,8 @@ class _Pictures:
         return kept[top : top + size, left : left + size]
 
     def _made(self, image: np.ndarray) -> np.ndarray:
-        frame = self._frame
-        if not self._varies:
-            return images.frame(image, frame)
-        return images.fit(image, frame)
+        make = images.fit if self._varies else images.frame
+        return make(image, self._frame)
 
 
 def _warn_once(message: str) -> None:

@@ -149,13 +149,14 @@ def _prepared(
         data.check(config, source)
         known = loading.head_start(config, workdir)
         scene = _squares(config, source, _PREVIEWS) if hosts.is_first() else None
-        validated, epoch = None, config.steps
+        validated, epoch, names = None, config.steps, [*source.names]
         if system.validate is not None:
             of = config.data.validation
             tried = source if of is None else _opened(of, workdir)
+            names += tried.names
             validated = _squares(config, tried, _VALIDATED)
             epoch = max(len(source) // config.batch_size, 1)
-    hosts.require_alike("set of images", "\n".join(source.names).encode(errors="replace"))
+    hosts.require_alike("set of images", "\n".join(names).encode(errors="replace"))
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
     update = sharding.compile_steps(system.step, mesh, mode=config.sharding.mode)
     step_key, validate = sharding.copied(step_key, mesh), None

@@ -187,6 +187,7 @@ def test_an_image_whose_name_the_disk_will_not_take_fails_alone(tmp_path):
     reasons = [record["reason"] for record in records.values() if record["status"] == "failed"]
     assert 1 <= len(reasons) <= 2  # both, where of each another file came first
     assert all("x.png" in reason and "cannot be written" in reason for reason in reasons)
+    assert inpaint(laplace(source, tmp_path / "out", seed=1, overwrite=True)).total == 3
 
 
 def test_the_manifest_is_opened_once_however_many_images_there_are(tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
 """From a config to a method, compiled."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from ce_jax.config import (
     Model,
     Vae,
 )
+from ce_jax.holes import HoleKind
 from ce_jax.holes.hole_sets import HoleSet
 from ce_jax.runs import feature_files
 from ce_jax.state import Trained
@@ -65,7 +66,8 @@ def build(
         SourceError: the collection of photographs that the method is to search cannot be read.
         FeatureFileError: the method is to compare textures in a VGG19 that cannot be read.
     """
-    if (on_host := _on_host(config, trained, mesh, holes)) is not None:
+    kinds = None if holes is None else (holes.kind,)
+    if (on_host := _on_host(config, trained, mesh, kinds)) is not None:
         return partial(_composite, on_host, None)
     propose, variables = _on_device(config, trained)
     return partial(_compiled(propose, mesh), jax.device_put(variables, sharding.replicated(mesh)))
@@ -101,26 +103,22 @@ def _made(make: Callable[..., Propose], *settings: Hashable, **options: Hashable
 
 
 def _on_host(
-    config: Inpainting, trained: Trained | None, mesh: Mesh, holes: HoleSet | None
+    config: Inpainting, trained: Trained | None, mesh: Mesh, kinds: Sequence[HoleKind] | None
 ) -> Propose | None:
     """The method, if it is one that cannot be compiled whole."""
     if config.method == "laplace":
         return laplace.propose
     if config.method == "nearest":
-        assert config.collection is not None  # the config asks for one
-        return _nearest(config, config.collection, trained, mesh, holes)
+        return _nearest(config, trained, mesh, kinds)
     return library.method(config) if config.method in library.METHODS else None
 
 
 def _nearest(
-    config: Inpainting,
-    collection: str,
-    trained: Trained | None,
-    mesh: Mesh,
-    holes: HoleSet | None,
+    config: Inpainting, trained: Trained | None, mesh: Mesh, kinds: Sequence[HoleKind] | None
 ) -> Propose:
     """Retrieval by pixels; with a context encoder by its features."""
-    frame = frame_of(config, trained)
+    collection, frame = config.collection, frame_of(config, trained)
+    assert collection is not None  # the config asks for one
     if trained is None:
         return nearest.method(collection, frame, mesh)
     model = trained.config.model
@@ -132,7 +130,7 @@ def _nearest(
         mesh,
         encode=partial(embedding, model),
         variables=trained.generator,
-        kinds=training_holes(model, frame.size) if holes is None else (holes.kind,),
+        kinds=kinds or training_holes(model, frame.size),
         seed=config.seed,
         batch_size=config.batch_size,
     )

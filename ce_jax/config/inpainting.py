@@ -227,7 +227,7 @@ class Inpainting(Part):
     report_worst: Annotated[int, at_least(0)] = 20
     """Images that it shows besides: those with the lowest PSNR over the hole."""
     overwrite: bool = False
-    """Replace the results of another inpainting in the output folder."""
+    """Replace the results of another config in the output folder; those of the same one are gone on with."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

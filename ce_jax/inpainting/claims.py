@@ -5,6 +5,7 @@ inpainting.json   the config that the results in the folder belong to
 """
 
 import json
+import logging
 import os
 import time
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from ce_jax.config import flat
 from ce_jax.inpainting import packing
 from ce_jax.inpainting.manifest import Manifest, OutputError
 from ce_jax.inpainting.shards import WHOLE, Shard
+
+_log = logging.getLogger(__name__)
 
 # Seconds that are waited for others, anew as long as they make ready a folder to be shared.
 _PATIENCE = 10
@@ -80,11 +83,14 @@ def _take(
 
 def _lock(folder: Path, shard: Shard, lock: IO) -> bool:
     """Holds the folder: alone if possible, else, with a shard, beside others with shards."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline, told = time.monotonic() + _PATIENCE, False
     while not files.hold(lock):
         lock.seek(0)
         if shard != WHOLE and lock.read() == _SHARED_SOON:
             deadline = time.monotonic() + _PATIENCE
+            if not told:
+                _log.warning("another shard makes %s ready; waiting for it", folder)
+            told = True
         if shard == WHOLE or time.monotonic() > deadline:
             raise OutputError(
                 f"{folder} is being written to by another process; wait until it has "
@@ -152,7 +158,9 @@ def _clear(manifest: Manifest) -> None:
         for record in manifest.records()
         for kind in ("panels", "trails")
         for file in (*manifest.completions(record), manifest.file(kind, record["name"]))
-        if os.path.lexists(file)  # of one that failed there is none, and its name may be too long
+        if os.path.isfile(
+            file
+        )  # of one that failed it may be none, or have a name that is too long
     ]
     for file in written:
         file.unlink(missing_ok=True)

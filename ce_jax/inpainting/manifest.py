@@ -21,6 +21,8 @@ from ce_jax.inpainting.shards import WHOLE, Shard
 
 Record = Mapping[str, Any]
 
+_OPEN_AT_ONCE = 256
+
 
 class OutputError(ValueError):
     """An output folder that cannot be written to, or holds something else."""
@@ -67,11 +69,14 @@ class Manifest:
         return next(self.read([line]))
 
     def read(self, lines: Iterable[Position]) -> Iterator[dict[str, Any]]:
-        """What lines say, one after another; each file is opened once."""
+        """What lines say, one after another; of few files, each is opened once."""
         with ExitStack() as held:
             opened: dict[Path, IO[bytes]] = {}
             for path, start in lines:
                 if path not in opened:
+                    if len(opened) == _OPEN_AT_ONCE:
+                        held.close()
+                        opened.clear()
                     opened[path] = held.enter_context(path.open("rb"))
                 opened[path].seek(start)
                 yield files.json_object(opened[path].readline())

@@ -60,20 +60,20 @@ def load(config: Perceptual, mesh: Mesh, *, batch_size: int) -> Perception:
     Raises:
         FeatureFileError: a file is missing, or not what it should be.
     """
-    compare = describe = digest = None
+    compare = describe = of_lpips = None
     facts = {}
     if config.lpips is not None:
         weights = feature_files.lpips(Path(config.lpips))
         network = lpips.network_of(weights.convolutions).__name__
-        digest = stamp(Path(config.lpips)).sha256[:16]
-        facts["LPIPS"] = f"{network}, {config.lpips}, sha256 {digest}"
+        of_lpips = stamp(Path(config.lpips)).sha256[:16]
+        facts["LPIPS"] = f"{network}, {config.lpips}, sha256 {of_lpips}"
         compare = _compiled(_distance, weights, mesh, batch_size)
     if config.inception is not None:
         weights = feature_files.inception_v3(Path(config.inception))
         which = stamp(Path(config.inception)).sha256[:16]
         facts["FID and KID"] = f"Inception v3, {config.inception}, sha256 {which}"
         describe = _compiled(_features, weights, mesh, batch_size)
-    return Perception(compare, describe, digest, facts)
+    return Perception(compare, describe, of_lpips, facts)
 
 
 def measure_set(describe: Describe, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> SetFigures:

@@ -106,7 +106,10 @@ def _refuse_others(workdir: epath.Path, config: Training) -> None:
                 f"{workdir} is not empty and holds no training run; choose another --workdir."
             )
         return
-    before = read_config(workdir)  # of somebody else's file, this says so
+    try:
+        before = read_config(workdir)
+    except CheckpointError as error:  # somebody else's file, or one of another version
+        raise CheckpointError(f"{error} Choose another --workdir.") from error
     if saved_steps(workdir):
         changed = _differences(before, config)
         cosine = "cosine" in (config.generator.schedule, config.critic.schedule)
