@@ -179,20 +179,13 @@ def test_a_run_can_be_made_longer_and_keeps_its_three_newest_checkpoints(uninter
     assert workdirs.read_config(workdir) == longer
 
 
-def poisoned(monkeypatch, *, step, scalar):
-    """Makes a loss of one step of the next run a NaN."""
+def poisoned(monkeypatch, poison):
+    """Every call of the devices in the next run: (game, scalars) -> (game, scalars) behind it."""
     compile_steps = sharding.compile_steps
 
     def compile_poisoned(pure, mesh, *, mode):
         update = compile_steps(pure, mesh, mode=mode)
-
-        @jax.transfer_guard("allow")
-        def poison(game, batches, key):
-            done = int(game.step) + 1 + jnp.arange(len(batches))
-            game, scalars = update(game, batches, key)
-            return game, scalars | {scalar: jnp.where(done == step, jnp.nan, scalars[scalar])}
-
-        return poison
+        return jax.transfer_guard("allow")(lambda *given: poison(*update(*given)))
 
     monkeypatch.setattr(sharding, "compile_steps", compile_poisoned)
 
@@ -202,8 +195,14 @@ def test_a_run_that_diverges_stops_and_leaves_what_it_had(
     step, saved, uninterrupted, tmp_path, monkeypatch
 ):
     workdir = tmp_path / "run"
+
+    def poison(game, scalars):
+        loss = scalars["loss/critic"]
+        done = int(game.step) - len(loss) + 1 + jnp.arange(len(loss))
+        return game, scalars | {"loss/critic": jnp.where(done == step, jnp.nan, loss)}
+
     with monkeypatch.context() as patch:
-        poisoned(patch, step=step, scalar="loss/critic")
+        poisoned(patch, poison)
         with pytest.raises(Diverged, match=f"^step {step}: loss/critic is nan"):
             training.train(tiny.dcgan(), workdir)
     assert steps_on_disk(workdir) == saved
@@ -214,23 +213,16 @@ def test_a_run_that_diverges_stops_and_leaves_what_it_had(
 
 def test_a_state_that_is_no_number_is_not_kept(uninterrupted, tmp_path, monkeypatch):
     """Its losses are those of the weights before it."""
-    compile_steps, workdir = sharding.compile_steps, tmp_path / "run"
+    workdir = tmp_path / "run"
 
-    def compile_poisoned(pure, mesh, *, mode):
-        update = compile_steps(pure, mesh, mode=mode)
-
-        @jax.transfer_guard("allow")
-        def poison(game, batches, key):
-            game, scalars = update(game, batches, key)
-            if int(game.step) == 2:
-                spoilt = jax.tree.map(lambda leaf: leaf * jnp.nan, game.generator.params)
-                game = replace(game, generator=replace(game.generator, params=spoilt))
-            return game, scalars
-
-        return poison
+    def poison(game, scalars):
+        if int(game.step) == 2:
+            spoilt = jax.tree.map(lambda leaf: leaf * jnp.nan, game.generator.params)
+            game = replace(game, generator=replace(game.generator, params=spoilt))
+        return game, scalars
 
     with monkeypatch.context() as patch:
-        patch.setattr(sharding, "compile_steps", compile_poisoned)
+        poisoned(patch, poison)
         with pytest.raises(Diverged, match=r"^step 2: a weight"):
             training.train(tiny.dcgan(), workdir)
     assert steps_on_disk(workdir) == []
