@@ -16,6 +16,7 @@ import torch
 
 from benchmarks import figures, host, page, plots, pytorch, suite
 from benchmarks.setting import Setting
+from benchmarks.work import Named
 from ce_jax.config import SIZES
 
 
@@ -35,8 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         sys.exit(2)
 
-    def wanted(name: str) -> bool:
-        return name == figures.CEILING or options.only in name
+    def wanted(title: str) -> bool:
+        return title.startswith(figures.CEILING) or options.only in title
+
+    def asked_for(work: Named) -> bool:
+        return wanted(f"{work.name}, {work.setting}")
 
     machine, budget = figures.machine(), suite.Budget(options.minutes)
     bench = suite.Bench(budget, repetitions=options.repetitions, say=_say)
@@ -45,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = {name: value for name, value in vars(options).items() if name != "out"}
     results = []
     # No variable holds a work, so that it ends before the next one is built.
-    for result in map(bench.time, filter(lambda work: wanted(work.name), works)):
+    for result in map(bench.time, filter(asked_for, works)):
         results.append(result)
         # After each, since a machine may be taken away before the last.
         report = figures.report(results, machine=machine, setting=given)
@@ -64,7 +68,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add = parser.add_argument
     add("--out", type=Path, required=True, help="folder for JSON, Markdown and plots")
     add("--minutes", type=float, default=9.0, help="for everything; what does not fit is left out")
-    add("--only", default="", help="works whose name has this in it, and the matrix product")
+    only = "works in whose name this stands, or of networks in name and setting; and the ceiling"
+    add("--only", default="", help=only)
     add("--repetitions", type=_positive, default=10, help="timed calls of each side")
     steps = 5 if pytorch.device().type == "cpu" else 50
     add("--steps", type=_positive, default=steps, help="steps in a call; on a GPU more by default")
