@@ -14,7 +14,7 @@ from benchmarks.setting import Setting
 from benchmarks.work import Side
 from ce_jax import sharding, systems
 from ce_jax.completion import context_encoder, latent
-from ce_jax.completion.objective import Problem, objective_of, seen
+from ce_jax.completion.objective import Problem, objective_of, weights
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import ContextEncoder, LatentEncoder, LatentSearch, Training
 from ce_jax.state import Game, Variables
@@ -87,7 +87,7 @@ def search(setting: Setting, settings: LatentSearch) -> tuple[Wrapped, Wrapped]:
         begun = latent.begin(space, problem, None)._replace(z=start[:, None])
         ended, _ = latent.search(space, problem, begun)
         z = ended.z[:, 0]
-        objective = objective_of(space, problem, seen(problem, settings), starts=1)
+        objective = objective_of(space, problem, weights(problem, settings)[0], starts=1)
         return z, objective(z, space.generate(z))
 
     return jax.jit(search), jax.jit(judge)

@@ -5,9 +5,10 @@ image. Followed is the paper where the authors' code differs: the reconstruction
 hole (there the whole image: --model.reconstructs image, which also has the critic judge the raw
 prediction), every image has a hole of its own (there one for a whole batch), and regions take a
 quarter exactly (there between 20 and 30 %, of thresholded noise as here; the paper's shapes come
-from segmentations). Constants as in the published centre: 4000 units, 0.999 and 0.001, the
-generator's rate ten times the critic's. Meant for a GPU or TPU; on two CPU cores:
---model.width 24 --model.bottleneck 500 --data.frame.size 64 --steps 3000.
+from segmentations). The critic of whole images lacks their second layer of 64 channels. Constants
+as in the published centre: 4000 units, 0.999 and 0.001, the generator's rate ten times the
+critic's. Meant for a GPU or TPU; on two CPU cores: --model.width 24 --model.bottleneck 500
+--data.frame.size 64 --steps 3000.
 
     python train.py configs/context_encoder_random128.py --workdir runs/ce-random128 \\
         --data.source folder:paris/train

@@ -1,8 +1,10 @@
 """Methods that learn nothing reach what they minimise, for each image alone."""
 
+import jax
 import numpy as np
 import pytest
 from folders import hole_file, laplace, manifest, numbered, strictly
+from jax import lax
 from patterns import BATCH, COLUMN, SIZE, dots, run, smooth, square
 
 from ce_jax.batch import inpaint
@@ -100,6 +102,23 @@ def test_a_missing_pixel_is_the_mean_of_its_neighbours_by_distance(settings):
     filled, _, _ = run(neighbours.propose, settings, pictures, holes)
     for image, hole, proposal in zip(pictures, holes, filled, strict=True):
         np.testing.assert_allclose(proposal, voted(image, hole, settings), atol=1e-5)
+
+
+def test_an_image_with_nothing_known_does_not_send_the_others_around_the_whole_image(monkeypatch):
+    asked, look = [], lax.dynamic_slice
+    monkeypatch.setattr(lax, "dynamic_slice", lambda *args: asked.append(1) or look(*args))
+    nothing, pixel = np.ones((SIZE, SIZE, 1), bool), square(3, 4, 3, 4)
+    pictures = np.stack([smooth(1), smooth(2)])
+    with jax.disable_jit():
+        found = neighbours.propose(
+            Neighbours(),
+            None,
+            pictures,
+            np.stack([nothing, pixel]),
+            jax.random.split(jax.random.key(0)),
+        )
+    assert np.all(found.proposal[0] == 0)
+    assert len(asked) < 100 < (2 * SIZE - 1) ** 2
 
 
 # All of it

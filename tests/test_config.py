@@ -84,7 +84,10 @@ def alexnet(**fields):
         (lambda: Vae(kernel=6), "model.kernel"),
         (lambda: Vae(beta=-1.0), "model.beta must be at least 0"),
         (lambda: Vae(scale=0.0), "model.scale must be positive"),
-        (lambda: Training(model=Vae(), critic=Adam(rate=1e-3)), "critic must be left .* Vae"),
+        *(
+            (lambda m=m: Training(model=m(), critic=Adam(rate=1e-3)), "critic must be left .* has")
+            for m in (Vae, LatentEncoder)
+        ),
         (lambda: Sharding(mode="xmap"), "sharding.mode must be jit or pmap, got 'xmap'"),
         (lambda: training(precision="float16"), "precision must be float32 or bfloat16"),
         (lambda: training(microbatches=0), "microbatches must be at least 1, got 0"),

@@ -119,6 +119,13 @@ def test_beyond_z_the_known_pixels_are_met_better_within_a_ball(problem):
     assert errors[1] < errors[0]
 
 
+def test_beyond_z_nothing_moves_where_nothing_is_known(problem):
+    images, hole, start = problem
+    blank = images, jnp.ones_like(hole), start
+    before, after = (found(blank, replace(SOME, beyond=Beyond(steps=n))) for n in (0, 5))
+    np.testing.assert_allclose(after[0], before[0], atol=1e-5)
+
+
 @pytest.mark.slow
 def test_half_of_the_precision_finds_nearly_the_same(problem):
     exact, rough = (found(problem, replace(SOME, precision=p)) for p in ("float32", "bfloat16"))

@@ -235,6 +235,18 @@ def test_the_search_does_not_see_what_is_held_out_and_is_judged_by_that_alone(ne
     np.testing.assert_allclose(before[3].score, expected, rtol=1e-4)
 
 
+def test_where_nothing_that_counts_is_held_out_the_objective_chooses(problem):
+    images, hole, start = problem
+    small = jnp.zeros_like(hole).at[:, 4, 4].set(True)  # 48 pixels around it count
+    settings = replace(HELD_OUT, held_out=1e-6, choose="held-out")
+    judged, plain = (
+        found((images, small, start), replace(settings, choose=choose), keep=3)
+        for choose in ("held-out", "objective")
+    )
+    assert np.all(judged[3].score > 0)
+    assert np.array_equal(judged[3].score, plain[3].score)
+
+
 # Trails
 
 

@@ -61,7 +61,7 @@ def _built(bits: bytes, height: int, width: int) -> Membrane:
     hole = np.unpackbits(np.frombuffer(bits, np.uint8), count=height * width).astype(bool)
     hole = hole.reshape(height, width)
     rows, columns = np.flatnonzero(hole.any(axis=1)), np.flatnonzero(hole.any(axis=0))
-    if _runs(rows) and _runs(columns) and len(rows) * len(columns) == hole.sum():
+    if hole[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].all():
         grid = _Grid(hole)
         unknown, solve = grid.missing, _rectangle(rows, columns, height, width)
     else:
@@ -74,10 +74,11 @@ def _built(bits: bytes, height: int, width: int) -> Membrane:
     return Membrane(grid.pixels(unknown), grid.pixels(rim), coupling, solve)
 
 
-# About 1 MB for a hole in a 64x64 image, 25 MB for one of half of 256x256 pixels.
-_SMALL = 256 * 128
+# About 1 MB for a hole in a 64x64 image, 25 MB for one of half of 256x256 pixels: together at most
+# some 200 MB. Of large holes that differ from image to image, none is met again.
+_SMALL = 64 * 64
 _membrane = lru_cache(maxsize=64)(_built)
-_large_membrane = lru_cache(maxsize=2)(_built)
+_large_membrane = lru_cache(maxsize=4)(_built)
 
 
 def forget() -> None:
@@ -87,10 +88,6 @@ def forget() -> None:
     _chain.cache_clear()
 
 
-def _runs(places: np.ndarray) -> bool:
-    return bool(places[-1] - places[0] + 1 == len(places))
-
-
 class _Grid:
     """A hole [h, w] in a border of one pixel around the image, so that all have four neighbours.
 
@@ -98,6 +95,7 @@ class _Grid:
 
     Attributes:
         missing: the places of the hole, row by row.
+        neighbours: how many each place has within the image, float64.
     """
 
     def __init__(self, hole: np.ndarray, *, turned: bool = False) -> None:
@@ -110,7 +108,7 @@ class _Grid:
         neighbours = np.full(framed.shape, 4.0)
         for border in (np.s_[1], np.s_[-2], np.s_[:, 1], np.s_[:, -2]):
             neighbours[border] -= 1
-        self._neighbours = neighbours.ravel()
+        self.neighbours = neighbours.ravel()
         self._strides = (1, height) if turned else (width, 1)
 
     def pixels(self, places: np.ndarray) -> np.ndarray:
@@ -132,10 +130,6 @@ class _Grid:
         near[self.missing[:, None] + self._steps] = True
         near[self.missing] = False
         return np.flatnonzero(near & self._inside.ravel())
-
-    def neighbours(self, places: np.ndarray) -> np.ndarray:
-        """How many each has within the image, float64."""
-        return self._neighbours[places]
 
     def beside(self, places: np.ndarray, others: np.ndarray) -> np.ndarray:
         """Which of the others are above, left, right and below each, int32 [n, 4]; -1: none."""
@@ -163,7 +157,10 @@ def _rectangle(
     rows: np.ndarray, columns: np.ndarray, height: int, width: int
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Diagonalised along each axis: a rectangle is the sum of what its rows and its columns say."""
-    (down, first), (across, second) = _axis(rows, height), _axis(columns, width)
+    (down, first), (across, second) = (
+        _chain(len(places), int(places[0] > 0), int(places[-1] < size - 1))
+        for places, size in ((rows, height), (columns, width))
+    )
     scale = 1 / (first[:, None] + second)
 
     def solve(pull: np.ndarray) -> np.ndarray:
@@ -174,14 +171,12 @@ def _rectangle(
     return solve
 
 
-def _axis(places: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvectors and eigenvalues of the equation of a row of missing pixels, alone."""
-    return _chain(len(places), int(places[0] > 0), int(places[-1] < size - 1))
-
-
 @lru_cache(maxsize=64)
 def _chain(count: int, before: int, after: int) -> tuple[np.ndarray, np.ndarray]:
-    """As above, of so many pixels; `before` and `after` say whether a known one follows there."""
+    """Eigenvectors and eigenvalues of the equation of a row of so many missing pixels, alone.
+
+    `before` and `after` say whether a known one follows there.
+    """
     diagonal = np.full(count, 2.0)
     diagonal[0] -= 1 - before
     diagonal[-1] -= 1 - after
@@ -197,7 +192,7 @@ def _chessboard(
     The black ones then depend on the next black ones in all eight directions: a matrix of the same
     band, decomposed within it where that is faster. Black pixels come first in what is solved.
     """
-    of_black, of_white = grid.neighbours(black), grid.neighbours(white)
+    of_black, of_white = grid.neighbours[black], grid.neighbours[white]
     count, beside = len(black), grid.beside(white, black)
     share = _matrix(beside, 1 / of_white, columns=count)
     back = share.T

@@ -15,12 +15,15 @@ def beyond(space: Space, problem: Problem, objective: Objective, z: Array) -> Ar
     """Images of feature maps near those of z that agree better still with the known pixels.
 
     Intermediate layer optimisation (Daras et al. 2021) in its plain form: Adam on the maps, which
-    stay within a ball around those of z; the best are taken. [n, d] -> [n, s, s, 3].
+    stay within a ball around those of z; the best are taken. Where nothing is known, all stays as
+    it is: the prior loss alone would be led astray by maps that no z makes. [n, d] -> [n, s, s, 3].
     """
     settings = space.settings.beyond
     around = space.features(z, maps=problem.maps).astype(jnp.float32)
     length = partial(jnp.linalg.vector_norm, axis=(1, 2, 3), keepdims=True)
-    radius = settings.radius * length(around)
+    known = jnp.any(~problem.hole, axis=(1, 2, 3), keepdims=True)
+    free = jnp.repeat(known, len(z) // len(known), axis=0)
+    radius = jnp.where(free, settings.radius * length(around), 0.0)
     rate = optax.cosine_decay_schedule(settings.rate, settings.steps)
     optimizer = optax.adam(rate)
 

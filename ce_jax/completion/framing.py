@@ -34,12 +34,8 @@ def frame_of(config: Inpainting, trained: Trained | None) -> Frame:
 def _refined_frame(config: Inpainting, theirs: Frame) -> Frame:
     """The model's frame, so many times as large."""
     if config.frame is None:
-        side = theirs.shorter_side
-        return replace(
-            theirs,
-            size=_REFINED_TIMES * theirs.size,
-            shorter_side=None if side is None else _REFINED_TIMES * side,
-        )
+        shorter = theirs.shorter_side and _REFINED_TIMES * theirs.shorter_side
+        return replace(theirs, size=_REFINED_TIMES * theirs.size, shorter_side=shorter)
     times, rest = divmod(config.frame.size, theirs.size)
     if rest or times.bit_count() != 1:
         raise ConfigError(

@@ -67,7 +67,7 @@ def method(model: ContextEncoder, size: int, settings: HighResolution) -> Propos
             score = jnp.zeros(len(images))
             for factor in (2**k for k in range(doublings, -1, -1)):
                 known, gap = shrink(images, factor), holes.reduce(hole, factor=factor)
-                start = jnp.where(gap, enlarged(content, known.shape[1]), known)
+                start = jnp.where(gap, jax.image.resize(content, known.shape, "bilinear"), known)
                 content, score = refine(start, gap, features=features, settings=settings)
             return content, score
 
@@ -199,8 +199,3 @@ def minimise(
     # One more, which looks at where the last step has led.
     (_, _, best, lowest), _ = lax.scan(step, begun, length=steps + 1)
     return best, lowest
-
-
-def enlarged(images: Array, side: int) -> Array:
-    """Bilinear, [b, n, n, c] -> [b, side, side, c]; of the size that it has, the image itself."""
-    return jax.image.resize(images, (len(images), side, side, images.shape[3]), "bilinear")

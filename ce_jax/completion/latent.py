@@ -25,8 +25,7 @@ from ce_jax.completion.objective import (
     Problem,
     objective_of,
     pose,
-    seen,
-    unseen,
+    weights,
     with_slope,
 )
 from ce_jax.completion.space import Networks, Pool, Space, space_of
@@ -126,7 +125,7 @@ def advance(
         The searches; and, if the settings ask for a trail, z after each step, [steps, b, k, d].
     """
     settings, k = space.settings, searching.z.shape[1]
-    objective = objective_of(space, problem, seen(problem, settings), starts=k)
+    objective = objective_of(space, problem, weights(problem, settings)[0], starts=k)
     go = partial(step, space, problem, objective)
     after, opinion = go(searching, None)
     if count == 1:
@@ -199,14 +198,18 @@ def conclude(
     """
     settings, generate = space.settings, partial(space.generate, maps=problem.maps)
     b, k, d = searching.z.shape
-    objective = objective_of(space, problem, seen(problem, settings), starts=k)
+    seen, unseen = weights(problem, settings)
+    objective = objective_of(space, problem, seen, starts=k)
     last, best = searching.z.reshape(-1, d), searching.best.reshape(-1, d)
     improved = objective(last, generate(last)) < searching.score.reshape(-1)
     z = jnp.where(improved[:, None], last, best)
     proposal = beyond(space, problem, objective, z) if settings.beyond.steps else generate(z)
     score = objective(z, proposal)
     if settings.choose == "held-out":
-        score = objective_of(space, problem, unseen(problem, settings), starts=k).context(proposal)
+        judge = objective_of(space, problem, unseen, starts=k).context(proposal)
+        # Around a small hole there may be no pixel that counts among those held out.
+        heard = jnp.repeat(jnp.any(unseen > 0, axis=(1, 2, 3)), k)
+        score = jnp.where(heard, judge, score)
 
     if problem.prediction is not None:
         prediction = jnp.repeat(problem.prediction, k, axis=0)
@@ -274,8 +277,8 @@ def trails_of(space: Space, problem: Problem, objective: Objective, way: Array) 
         pictures = space.generate(z, maps=problem.maps)
         return pictures, objective.context(pictures), objective.prior(z, pictures)
 
-    seen = lax.map(look, jnp.moveaxis(way[:, steps], 1, 0))
-    return Trails(way, *(jnp.moveaxis(array, 0, 1) for array in seen))
+    looks = lax.map(look, jnp.moveaxis(way[:, steps], 1, 0))
+    return Trails(way, *(jnp.moveaxis(array, 0, 1) for array in looks))
 
 
 def choose(which: Array, first: Each, second: Each) -> Each:

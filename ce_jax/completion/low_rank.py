@@ -104,14 +104,12 @@ def reweighted_nuclear_norm(
     return completed, jnp.sum(values**settings.p), jnp.array(settings.steps)
 
 
-@jax.custom_batching.sequential_vmap
-def _one_by_one(matrix: Array) -> tuple[Array, Array, Array]:
-    return _at_once(matrix)
-
-
 def _at_once(matrix: Array) -> tuple[Array, Array, Array]:
     left, values, right = jnp.linalg.svd(matrix, full_matrices=False)
     return left, values, right
+
+
+_one_by_one = jax.custom_batching.sequential_vmap(_at_once)
 
 
 def _svd(matrix: Array) -> tuple[Array, Array, Array]:

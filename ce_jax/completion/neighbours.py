@@ -26,11 +26,13 @@ def propose(settings: Neighbours, _: None, images: Array, hole: Array, key: Arra
     squared = jnp.asarray(np.sum(offsets**2, axis=1))
     corners = jnp.asarray(offsets + np.array([height, width]))
     around = ((0, 0), (height, height), (width, width), (0, 0))
+    # Who waited for more votes than there are voters would hold up the batch to the last offset.
+    enough = jnp.minimum(settings.count, jnp.sum(~hole, axis=(1, 2, 3), keepdims=True))
     # The last channel is 1 where a pixel is known, and gathers the weights.
     known = jnp.pad(jnp.append(images, jnp.ones_like(images[..., :1]), axis=-1) * ~hole, around)
 
     def asks(number: Array, count: Array, farthest: Array) -> Array:
-        return hole & ((count < settings.count) | (farthest == squared[number]))
+        return hole & ((count < enough) | (farthest == squared[number]))
 
     def unfinished(state: tuple[Array, Array, Array, Array]) -> Array:
         number, _, count, farthest = state

@@ -99,27 +99,22 @@ def objective_of(space: Space, problem: Problem, weight: Array, *, starts: int) 
             return jnp.zeros(len(z))
         return settings.prior * space.prior_loss(z, pictures)
 
-    return Objective(
-        lambda pictures: losses.context_loss(pictures, images, weight, norm=settings.norm), prior
-    )
+    context = partial(losses.context_loss, images=images, weight=weight, norm=settings.norm)
+    return Objective(context, prior)
 
 
-def seen(problem: Problem, settings: LatentSearch) -> Array:
-    """How much each known pixel counts for the search; 0 for others, [b, s, s, 1]."""
-    return jnp.where(held_out(problem, settings), 0.0, context_weight(problem, settings))
+def weights(problem: Problem, settings: LatentSearch) -> tuple[Array, Array]:
+    """How much each pixel counts for the search, and for who judges it: twice [b, s, s, 1].
 
-
-def unseen(problem: Problem, settings: LatentSearch) -> Array:
-    """How much each pixel counts for who judges by what the search did not see, [b, s, s, 1]."""
-    return jnp.where(held_out(problem, settings), context_weight(problem, settings), 0.0)
-
-
-def context_weight(problem: Problem, settings: LatentSearch) -> Array:
-    """How much each pixel counts, [b, s, s, 1]; in the hole 0, or what a guide's word is worth."""
+    In the hole that is 0, or what a guide's word is worth. What is held out counts for the judge
+    alone, and nothing else does.
+    """
     hole, known = problem.hole, 1.0
     if settings.weighting == "importance":
         known = losses.importance_weight(hole, window=settings.window)
-    return jnp.where(hole, 0.0 if problem.prediction is None else settings.guide_weight, known)
+    weight = jnp.where(hole, 0.0 if problem.prediction is None else settings.guide_weight, known)
+    away = held_out(problem, settings)
+    return jnp.where(away, 0.0, weight), jnp.where(away, weight, 0.0)
 
 
 def held_out(problem: Problem, settings: LatentSearch) -> Array:

@@ -33,7 +33,7 @@ _STEPS_TOGETHER = 24
 
 
 class Occupied(NamedTuple):
-    """The slots: what each searches for, and how far it has come; keys as numbers, to be moved."""
+    """The slots: what each searches for, and how far; keys as numbers, which may be read again."""
 
     problem: Problem
     searching: Searching

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from ce_jax.completion.objective import Problem, seen
+from ce_jax.completion.objective import Problem, weights
 from ce_jax.completion.space import Pool, Space
 from ce_jax.config import POOL_PART, LatentSearch
 from ce_jax.pixels import to_float, to_uint8
@@ -22,7 +22,7 @@ def starts(space: Space, problem: Problem, pool: Pool | None) -> Array:
         pool: for the start `pool`.
     """
     settings = space.settings
-    weight = seen(problem, settings)
+    weight, _ = weights(problem, settings)
     drawn = draw_starts(problem.key, settings, dimensions=space.dimensions, prior=space.prior)
     if settings.start in ("prior", "normal"):
         return drawn
@@ -41,12 +41,9 @@ def draw_starts(
     """z of random starts, [b] -> [b, k, d]. The first are the same, however many there are."""
     numbers = jnp.arange(settings.starts)
     key = jax.vmap(jax.vmap(jax.random.fold_in, (None, 0)), (0, None))(key, numbers)
-    if settings.start != "normal":
-        draw = partial(draw_latent, dimensions=dimensions, prior=prior)
-        return jax.vmap(draw)(key)
-    bound = latent_bound(prior)
-    z = jax.vmap(partial(draw_latent, dimensions=dimensions, prior="normal"))(key)
-    return jnp.clip(z, -bound, bound)
+    of_start: Prior = "normal" if settings.start == "normal" else prior
+    z = jax.vmap(partial(draw_latent, dimensions=dimensions, prior=of_start))(key)
+    return jnp.clip(z, -latent_bound(prior), latent_bound(prior))
 
 
 def draw_pool(key: Array, space: Space, count: int) -> Pool:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from ce_jax.config.data import Data
-from ce_jax.config.models import ContextEncoder, L2Gan, Model, Vae
+from ce_jax.config.models import ContextEncoder, L2Gan, LatentEncoder, Model, Vae
 from ce_jax.config.rules import BELOW_1, POSITIVE, SEED, Part, among, at_least, nearest, refused
 
 
@@ -80,8 +80,9 @@ class Training(Part):
         if not fitting.holds(self.data.frame.size):
             rule = f"{fitting.name} for this {type(self.model).__name__}"
             raise refused(self.data.frame, "data.frame.size", rule)
-        if isinstance(self.model, Vae) and self.critic != Adam():
-            raise refused(self, "critic", "left as it is for a Vae, which has none")
+        if isinstance(self.model, Vae | LatentEncoder) and self.critic != Adam():
+            kind = type(self.model).__name__
+            raise refused(self, "critic", f"left as it is for a {kind}, which has none to train")
         if isinstance(self.model, L2Gan) and self.model.recovery_steps >= self.steps:
             rule = f"less than steps ({self.steps}), or nothing is left to refine in"
             raise refused(self.model, "model.recovery_steps", rule)

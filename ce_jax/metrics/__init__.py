@@ -42,7 +42,15 @@ def figures(completion: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> dict
         ValueError: shapes do not agree, images are not uint8 or `hole` is not bool.
     """
     _check(completion, truth, hole)
-    completion, truth = completion / 255, truth / 255
+    # One at a time: float64 maps of a whole batch of large photographs take gigabytes.
+    each = [
+        _figures(completion[i : i + 1] / 255, truth[i : i + 1] / 255, hole[i : i + 1])
+        for i in range(max(len(hole), 1))
+    ]
+    return {name: np.concatenate([one[name] for one in each]) for name in each[0]}
+
+
+def _figures(completion: np.ndarray, truth: np.ndarray, hole: np.ndarray) -> dict[str, np.ndarray]:
     error = completion - truth
     similarity = _similarity(completion, truth)
     everywhere = np.ones_like(hole)

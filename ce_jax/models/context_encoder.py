@@ -4,7 +4,8 @@ An encoder halves the image down to some features, a bottleneck sees all of them
 decoder doubles them up again: to the middle square of half the side, or to the whole image. For
 128x128 images, width 64 and 4000 units these are the layers of the authors' public network. With a
 channel-wise bottleneck, 4 convolutions and 64x64 images they are those of on-demand learning (Gao
-and Grauman 2017), with 6 and 128x128 those of the self-tuned encoder-decoder (Salem et al.).
+and Grauman 2017), with 6 and 128x128 those of the self-tuned encoder-decoder (Salem et al.), whose
+first layer has a BatchNorm that this one has not.
 Images of three times a power of two are halved down to 6x6, with the channels of a third of them.
 
 What a bottleneck lets through is too little to draw fine detail that the known pixels hold. With
@@ -91,7 +92,7 @@ class FirstLayers(nn.Module):
     """images [b, n, n, c] of any size -> what two layers of a ContextEncoder make of them.
 
     [b, n/2, n/2, width] and [b, n/4, n/4, ...]; the variables are those of a `ContextEncoder` that
-    was trained on `size`-pixel images, whose other layers are not asked.
+    was trained on `size`-pixel images, a power of two, whose other layers are not asked.
     """
 
     size: int

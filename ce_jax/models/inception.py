@@ -50,13 +50,10 @@ def pool3(convolve: Convolve, x: Array) -> Array:
 
 def block_a(convolve: Convolve, block: str, x: Array) -> Array:
     """5x5 and twice 3x3, beside 1x1 and a mean."""
-    five = convolve(f"{block}.branch5x5_1", x, 1)
-    three = convolve(f"{block}.branch3x3dbl_1", x, 1)
-    three = convolve(f"{block}.branch3x3dbl_2", three)
     branches = (
         convolve(f"{block}.branch1x1", x, 1),
-        convolve(f"{block}.branch5x5_2", five, 5),
-        convolve(f"{block}.branch3x3dbl_3", three),
+        _chain(convolve, f"{block}.branch5x5", x, 1, 5),
+        _chain(convolve, f"{block}.branch3x3dbl", x, 1, 3, 3),
         convolve(f"{block}.branch_pool", mean_pool(x, 3), 1),
     )
     return jnp.concatenate(branches, -1)
@@ -64,8 +61,7 @@ def block_a(convolve: Convolve, block: str, x: Array) -> Array:
 
 def block_b(convolve: Convolve, block: str, x: Array) -> Array:
     """3x3 and twice 3x3 at stride 2, beside a maximum."""
-    three = convolve(f"{block}.branch3x3dbl_1", x, 1)
-    three = convolve(f"{block}.branch3x3dbl_2", three)
+    three = _chain(convolve, f"{block}.branch3x3dbl", x, 1, 3)
     branches = (
         convolve(f"{block}.branch3x3", x, stride=2, padding="VALID"),
         convolve(f"{block}.branch3x3dbl_3", three, stride=2, padding="VALID"),
@@ -76,15 +72,11 @@ def block_b(convolve: Convolve, block: str, x: Array) -> Array:
 
 def block_c(convolve: Convolve, block: str, x: Array) -> Array:
     """7x7 and twice 7x7, each as a row and a column, beside 1x1 and a mean."""
-    seven = convolve(f"{block}.branch7x7_1", x, 1)
-    seven = convolve(f"{block}.branch7x7_2", seven, (1, 7))
-    twice = convolve(f"{block}.branch7x7dbl_1", x, 1)
-    for number, side in ((2, (7, 1)), (3, (1, 7)), (4, (7, 1)), (5, (1, 7))):
-        twice = convolve(f"{block}.branch7x7dbl_{number}", twice, side)
+    row, column = (1, 7), (7, 1)
     branches = (
         convolve(f"{block}.branch1x1", x, 1),
-        convolve(f"{block}.branch7x7_3", seven, (7, 1)),
-        twice,
+        _chain(convolve, f"{block}.branch7x7", x, 1, row, column),
+        _chain(convolve, f"{block}.branch7x7dbl", x, 1, column, row, column, row),
         convolve(f"{block}.branch_pool", mean_pool(x, 3), 1),
     )
     return jnp.concatenate(branches, -1)
@@ -93,9 +85,7 @@ def block_c(convolve: Convolve, block: str, x: Array) -> Array:
 def block_d(convolve: Convolve, block: str, x: Array) -> Array:
     """3x3 and 7x7 with 3x3 at stride 2, beside a maximum."""
     three = convolve(f"{block}.branch3x3_1", x, 1)
-    seven = convolve(f"{block}.branch7x7x3_1", x, 1)
-    seven = convolve(f"{block}.branch7x7x3_2", seven, (1, 7))
-    seven = convolve(f"{block}.branch7x7x3_3", seven, (7, 1))
+    seven = _chain(convolve, f"{block}.branch7x7x3", x, 1, (1, 7), (7, 1))
     branches = (
         convolve(f"{block}.branch3x3_2", three, stride=2, padding="VALID"),
         convolve(f"{block}.branch7x7x3_4", seven, stride=2, padding="VALID"),
@@ -107,7 +97,7 @@ def block_d(convolve: Convolve, block: str, x: Array) -> Array:
 def block_e(convolve: Convolve, block: str, x: Array, pooled: Array) -> Array:
     """3x3 and twice 3x3, which end in a row beside a column, beside 1x1 and what was pooled."""
     three = convolve(f"{block}.branch3x3_1", x, 1)
-    twice = convolve(f"{block}.branch3x3dbl_2", convolve(f"{block}.branch3x3dbl_1", x, 1))
+    twice = _chain(convolve, f"{block}.branch3x3dbl", x, 1, 3)
     branches = (
         convolve(f"{block}.branch1x1", x, 1),
         convolve(f"{block}.branch3x3_2a", three, (1, 3)),
@@ -117,3 +107,10 @@ def block_e(convolve: Convolve, block: str, x: Array, pooled: Array) -> Array:
         convolve(f"{block}.branch_pool", pooled, 1),
     )
     return jnp.concatenate(branches, -1)
+
+
+def _chain(convolve: Convolve, branch: str, x: Array, *sides: int | tuple[int, int]) -> Array:
+    """The first convolutions of a branch, one after the other."""
+    for number, side in enumerate(sides, 1):
+        x = convolve(f"{branch}_{number}", x, side)
+    return x

@@ -18,9 +18,9 @@ from ce_jax.config import LatentEncoder, Training
 from ce_jax.models import latent_encoder
 from ce_jax.models.dcgan import innermost_channels
 from ce_jax.models.latent_encoder import see
-from ce_jax.state import Game, GuessingGame, Network, Scalars, Searched, Variables, apply, mean_over
+from ce_jax.state import Game, GuessingGame, Network, Scalars, Searched, Variables, apply
 from ce_jax.systems.dcgan import draw_latent, modules
-from ce_jax.systems.system import System, begin, network, proceed
+from ce_jax.systems.system import System, begin, descend, network
 
 
 def module_of(
@@ -73,9 +73,7 @@ def step(
         }
         return scalars["loss/encoder"], (batch_stats, scalars)
 
-    gradient, (batch_stats, scalars) = jax.grad(loss, has_aux=True)(game.generator.params)
-    player = encoder.learn(game.generator, gradient, batch_stats)
-    return proceed(game, player, None, average), mean_over(encoder.axis, scalars)
+    return descend(game, encoder, loss, average)
 
 
 def build(config: Training, model: LatentEncoder, axis: str | None) -> System:

@@ -11,7 +11,7 @@ validation, are networks of their own with the same variables, in float32 and of
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,16 @@ from jax import Array
 
 from ce_jax import losses
 from ce_jax.config import Adam, Training
-from ce_jax.state import Game, Network, Player, Scalars, Variables, optimizer, update_average
+from ce_jax.state import (
+    Game,
+    Network,
+    Player,
+    Scalars,
+    Variables,
+    mean_over,
+    optimizer,
+    update_average,
+)
 
 
 class System(NamedTuple):
@@ -59,6 +68,18 @@ def proceed(game: Game, generator: Player, critic: Player | None, decay: float) 
     """The game after a step in which both have learned; `decay` is that of the running average."""
     average = update_average(game.average, generator.variables, game.step, decay)
     return replace(game, generator=generator, critic=critic, average=average, step=game.step + 1)
+
+
+def descend(
+    game: Game, learner: Network, loss: Callable[[Any], tuple[Array, Any]], decay: float
+) -> tuple[Game, Scalars]:
+    """The game after one step of its only player, and the scalars of all devices.
+
+    `loss` takes parameters and gives, beside itself, BatchNorm statistics and scalars.
+    """
+    gradient, (batch_stats, scalars) = jax.grad(loss, has_aux=True)(game.generator.params)
+    player = learner.learn(game.generator, gradient, batch_stats)
+    return proceed(game, player, None, decay), mean_over(learner.axis, scalars)
 
 
 def judge(critic: Network, player: Player, real: Array, fake: Array) -> tuple[Player, Scalars]:

@@ -3,7 +3,6 @@
 from functools import partial
 from typing import cast
 
-import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.typing import DTypeLike
@@ -12,9 +11,9 @@ from ce_jax import losses
 from ce_jax.config import Training, Vae
 from ce_jax.models import dcgan, vae
 from ce_jax.models.vae import Reconstruction, decoder_of
-from ce_jax.state import Game, Network, Scalars, Variables, apply, mean_over
+from ce_jax.state import Game, Network, Scalars, Variables, apply
 from ce_jax.systems.dcgan import draw_latent
-from ce_jax.systems.system import System, begin, network, proceed
+from ce_jax.systems.system import System, begin, descend, network
 
 
 def module_of(
@@ -48,9 +47,7 @@ def step(
         }
         return scalars["loss/generator"], (batch_stats, scalars)
 
-    gradient, (batch_stats, scalars) = jax.grad(loss, has_aux=True)(game.generator.params)
-    player = autoencoder.learn(game.generator, gradient, batch_stats)
-    return proceed(game, player, None, average), mean_over(autoencoder.axis, scalars)
+    return descend(game, autoencoder, loss, average)
 
 
 def build(config: Training, model: Vae, axis: str | None) -> System:
