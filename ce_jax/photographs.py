@@ -36,11 +36,14 @@ def read(path: str | os.PathLike) -> Photograph:
 
 def write(path: str | os.PathLike, photograph: Photograph) -> None:
     """Writes a PNG that is there either wholly or not at all."""
-    pixels = photograph.pixels
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     options = {"exif": photograph.exif} if photograph.exif else {}
     with files.replacing(path) as temporary:
-        picture.save(temporary, "PNG", icc_profile=photograph.icc, **options)
+        picture(photograph.pixels).save(temporary, "PNG", icc_profile=photograph.icc, **options)
+
+
+def picture(pixels: np.ndarray) -> Image.Image:
+    """Pixels as Pillow has them."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def is_png(path: str | os.PathLike) -> bool:

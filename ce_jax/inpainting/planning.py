@@ -116,11 +116,11 @@ def _holes(pairing: Pairing) -> str:
     config, holes, names = pairing.config, pairing.holes, pairing.source.names
     if isinstance(holes, HoleSet) or holes.by_stem is None:
         return config.holes
-    without = [name for name in names if not holes.has(name)]
+    without = [name for name in names if not holes.found(name)]
     idle = [str(file) for file in holes.idle(names)]
     remarks = [
         f"{len(some)} {what} ({', '.join(some[:_NAMED])}{', ...' if len(some) > _NAMED else ''})"
         for some, what in ((without, "images without one"), (idle, "files of no image"))
         if some
     ]
-    return "; ".join([f"{sum(map(len, holes.by_stem.values()))} in {config.holes}", *remarks])
+    return "; ".join([f"{len(holes.files)} in {config.holes}", *remarks])
