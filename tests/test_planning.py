@@ -31,6 +31,15 @@ def test_the_plan_tells_of_holes_without_images_and_images_without_holes(tmp_pat
     assert len(told) == 3
 
 
+def test_the_plan_tells_of_files_that_are_left_out_by_their_ending(tmp_path):
+    source, told = photographs(tmp_path / "in", "a", "b"), []
+    for name in ("c.HEIC", "d.heic", "notes.txt", "LICENSE", ".hidden.heic"):
+        (tmp_path / "in" / name).touch()
+    inpaint(laplace(source, tmp_path / "out"), tell=told.append)
+    left_out = "2 .heic, 1 without one, 1 .txt"
+    assert told[0] == f"2 images of {source} (left out by ending: {left_out}); holes: center"
+
+
 @pytest.mark.parametrize(("inverted", "warned"), [(3, True), (2, False)])
 def test_the_plan_tells_of_holes_that_look_inverted(tmp_path, inverted, warned):
     source = numbered(tmp_path / "in", 4)

@@ -37,6 +37,8 @@ def lines(
     """The plan for people: images and holes, what is done already, where to and how large."""
     config, names = pairing.config, pairing.source.names
     part = "" if shard == WHOLE else f", of which part {shard} is {sum(map(shard.has, names))}"
+    left_out = pairing.source.pictures.left_out
+    part += f" (left out by ending: {left_out})" if left_out else ""
     yield f"{len(names)} images of {config.images}{part}; holes: {_holes(pairing)}"
     if isinstance(pairing.holes, HoleFiles) and (inverted := _inverted(pairing.holes)):
         yield inverted

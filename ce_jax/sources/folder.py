@@ -29,7 +29,11 @@ def open_folder(location: str, spec: str) -> Opened:
             f"{spec!r}: no images ({' '.join(ENDINGS)}) in {folder}; "
             + (f"of {len(files)} files the first are: {seen}" if files else "it holds no files")
         )
-    return _unique([path.relative_to(folder) for path in paths]), Files(paths)
+    others = Counter(path.suffix.lower() or "without one" for path in files)
+    left_out = ", ".join(
+        f"{count} {ending}" for ending, count in others.most_common() if ending not in ENDINGS
+    )
+    return _unique([path.relative_to(folder) for path in paths]), Files(paths, left_out)
 
 
 def _unique(paths: Sequence[Path]) -> Sequence[str]:
