@@ -109,7 +109,7 @@ class Results:
         known = [found[name] for name in self._names if name in found]
 
         def look(line: Position) -> Record | None:
-            record = self._manifest.at(line)
+            record = next(self._manifest.read([line]))
             if record["status"] != "done" or not self._shard.has(record["name"]):
                 return record
             there = all(file.is_file() for file in self._manifest.completions(record))
@@ -186,6 +186,10 @@ class Results:
             if folder.is_relative_to(self.folder):
                 files.sync_folder(folder)
         added = [failed.get(record["name"], record) for record in self._added]
+        # What an earlier run has left of those that fail now is no completion of theirs.
+        for record in added:
+            for file in self._manifest.written(record["name"]) if "reason" in record else ():
+                file.unlink()
         lines = self._manifest.append(added)
         for record in added:
             self._remember(record, lines[record["name"]])

@@ -74,7 +74,7 @@ def _with_panel(result: Result) -> dict[str, Record]:
     manifest = Manifest(result.cell.folder)
     return {
         record["name"]: record
-        for record in _completed(manifest)
+        for record in manifest.completed()
         if manifest.file("panels", record["name"]).is_file()
     }
 
@@ -85,15 +85,10 @@ def _worst(method: str, results: Sequence[Result], count: int) -> Iterator[Row]:
         (psnr_of(record), record["name"], number, record)
         for number, result in enumerate(results)
         if result.cell.method == method
-        for record in _completed(Manifest(result.cell.folder))
+        for record in Manifest(result.cell.folder).completed()
     )
     for _, _, number, record in heapq.nsmallest(count, found):
         cell, captions = results[number].cell, results[number].captions
         noted = {**record, "note": f"{cell.data}, {cell.holes}, {method}"}
         if row := row_of(Manifest(cell.folder), noted, captions, group=method):
             yield row
-
-
-def _completed(manifest: Manifest) -> Iterator[Record]:
-    """What is said of the images that are completed."""
-    return (record for record in manifest.records() if record["status"] == "done")
