@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 import grain
 import jax
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from ce_jax import images
@@ -168,7 +169,7 @@ def collection(spec: str, frame: Frame) -> np.ndarray:
     return found[:count]
 
 
-def on_disk(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def on_disk(shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
     """An array of zeros that lies in a file without a name, which ends with the process."""
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, dtype, "w+", shape=shape)

@@ -75,6 +75,19 @@ def test_the_seconds_of_an_image_are_of_its_method_alone(monkeypatch):
     assert [record["seconds"] for record in records] == [(8 + 2) / 4] * 4
 
 
+def test_a_run_that_is_stopped_takes_no_time_for_intervals(tmp_path):
+    config = laplace(numbered(tmp_path / "in", 20), tmp_path / "out")
+    found = []
+    for stopped in (lambda: True, lambda: False):
+        outcome = inpaint(config, stopped=stopped)
+        told = strictly((tmp_path / "out" / "metrics.json").read_text())
+        psnr = told["figures"]["laplace"]["hole/psnr"]
+        assert psnr["n"] == told["done"] == outcome.done
+        assert psnr["mean"] > 0
+        found.append((outcome.stopped, psnr["low"] is None, psnr["high"] is None))
+    assert found == [(True, True, True), (False, False, False)]
+
+
 def test_figures_are_of_the_files_that_were_written(tmp_path):
     output = tmp_path / "out"
     source = numbered(tmp_path / "in", 2)
