@@ -132,18 +132,15 @@ def _is_of_another(
     Raises:
         OutputError: they are, and are not to be; or it holds other files.
     """
-    record = folder / "inpainting.json"
-    if record.is_file():
-        before, now = flat(files.json_object(record.read_bytes())), flat(dict(identity))
-        changed = [k for k in differing(before, now) if shared or not _keeps(k, now.get(k))]
+    if (folder / "inpainting.json").is_file():
+        changed = changes(folder, identity, lenient=not shared)
         if not changed:
             return False
         if not overwrite and (shared or any(Manifest(folder).completed())):
-            name = changed[0]
+            name, (before, now) = next(iter(changed.items()))
             raise OutputError(
                 f"{folder} holds results with another {' and '.join(changed)} ({name}: "
-                f"{before.get(name)!r} there, {now.get(name)!r} now); "
-                "choose another --output, or --overwrite."
+                f"{before!r} there, {now!r} now); choose another --output, or --overwrite."
             )
         return True
     if folder.exists() and not all(map(files.is_passing, folder.iterdir())):
@@ -151,10 +148,21 @@ def _is_of_another(
     return False
 
 
-def differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The fields of two flat configs that differ; what an older version did not know was off."""
-    fields = sorted(before.keys() | now.keys())
-    return [k for k in fields if (before.get(k) or None) != (now.get(k) or None)]
+def changes(
+    folder: Path, identity: Mapping[str, Any], *, lenient: bool = True
+) -> dict[str, tuple[Any, Any]]:
+    """What was another when the results in a folder were made: there, and now.
+
+    What an older version did not know was off. Lenient, without what leaves all that is done.
+    """
+    before = flat(files.json_object((folder / "inpainting.json").read_bytes()))
+    now = flat(dict(identity))
+    pairs = {k: (before.get(k), now.get(k)) for k in sorted(before.keys() | now.keys())}
+    return {
+        k: (old, new)
+        for k, (old, new) in pairs.items()
+        if (old or None) != (new or None) and not (lenient and _keeps(k, new))
+    }
 
 
 def _keeps(field: str, now: object) -> bool:
