@@ -152,7 +152,7 @@ class _Inpainter:
             completed[number] = whole._replace(pixels=pixels)
 
         work = loop.work_of(self._method, config, None, size=self._size)
-        through = loop.Loop(config, work, self._finish, keep, commit=lambda: None)
+        through = loop.Loop(config, work, self._finish, keep)
         through.run(self._groups(opened, holes), stopped=lambda: False)
         return completed, failures
 

@@ -196,8 +196,7 @@ def _complete(job: _Job, results: Results, todo: Sequence[int], stopped: Callabl
 
         through = loop.Loop(config, job.work, finished, keep, results.commit)
         groups = read_ahead(job.pairing.load, todo, batch_size=config.batch_size)
-        through.run(groups, stopped)
-    return through.kept
+        return through.run(groups, stopped)
 
 
 def _sum_up(job: _Job, results: Results, *, resamples: int) -> None:

@@ -52,21 +52,21 @@ class Loop:
         finish: blends and measures a batch.
         keep: gets what has become of each image.
         commit: called at the end of each batch.
-        kept: how many images something has become of.
     """
 
     config: Inpainting
     work: Work
     finish: Callable[[Batch], Iterator[Unserved | Finished]]
     keep: Callable[[Finished | Failure], None]
-    commit: Callable[[], None]
-    kept: int = 0
+    commit: Callable[[], None] = lambda: None
+    _kept: int = 0
     _again: list[Picture] = field(default_factory=list)
 
-    def run(self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]) -> None:
+    def run(self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]) -> int:
         """All groups, and what has to be begun anew; or until it is stopped between two.
 
         Those that wait to be begun anew then have no line yet, and begin from the start next time.
+        Returns how many images something has become of.
         """
         reading = True
         while reading or self._again:
@@ -75,6 +75,7 @@ class Loop:
             reading = False
             if stopped():
                 break
+        return self._kept
 
     def _pictures(
         self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]
@@ -122,7 +123,7 @@ class Loop:
 
     def _keep(self, one: Finished | Failure) -> None:
         self.keep(one)
-        self.kept += 1
+        self._kept += 1
 
 
 def draws_its_start(config: Inpainting) -> bool:

@@ -8,14 +8,14 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import grain
 import numpy as np
 
-from ce_jax import images
+from ce_jax import data, images
 from ce_jax.config import Frame, Inpainting
 from ce_jax.holes import HoleError, hole_files
 from ce_jax.holes.hole_files import HoleFiles
@@ -25,7 +25,6 @@ from ce_jax.inpainting.surroundings import Place, place_of, seen
 from ce_jax.sources import Source, SourceError, open_source
 from ce_jax.sources.stamps import Stamp, stamp, unchanged
 
-_READERS = 8
 # Of a hole file, in per cent: more is a drawing with soft edges, or one that was resized.
 _SOFT = 2
 # File systems allow 255 bytes, of which four are for the ending.
@@ -228,15 +227,9 @@ def read_ahead(
     load: Callable[[int], Picture | Failure], todo: Sequence[int], *, batch_size: int
 ) -> Iterator[list[Picture | Failure]]:
     """Loaded images in groups of one batch, read and decoded ahead by threads."""
-    if not todo:
-        return
-    threads = grain.ReadOptions(num_threads=_READERS, prefetch_buffer_size=2 * batch_size)
-    loaded = iter(grain.MapDataset.source(todo).map(load).to_iter_dataset(threads))
-    try:
+    with closing(data.loaded_ahead(load, todo, buffer=2 * batch_size)) as loaded:
         while group := list(itertools.islice(loaded, batch_size)):
             yield group
-    finally:
-        loaded.close()
 
 
 @functools.lru_cache(maxsize=1)  # one file may serve all images

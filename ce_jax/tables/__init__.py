@@ -8,7 +8,6 @@ the same command continues.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -16,7 +15,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ce_jax import files, metrics
+from ce_jax import data, files, metrics
 from ce_jax.batch import Outcome, identity_of, inpaint
 from ce_jax.config import Entry, Inpainting, Table
 from ce_jax.inpainting import claims
@@ -28,7 +27,6 @@ from ce_jax.tables.export import NOT_RUN, Cell, Result, write_tables
 from ce_jax.tables.report import write_page
 
 _FILES = ("folder", "mat", "npz")
-_READERS = 8
 
 
 def tabulate(
@@ -216,5 +214,4 @@ def _digests(spec: str) -> frozenset[str]:
             return None
         return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest()
 
-    with ThreadPoolExecutor(_READERS) as readers:
-        return frozenset(filter(None, readers.map(digest, range(len(source)))))
+    return frozenset(data.loaded_ahead(digest, range(len(source)), buffer=64))
