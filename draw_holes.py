@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     """Draws the holes, and says what the set hashes to.
 
     Raises:
-        ValueError: a value is impossible, or the holes are files already.
+        ValueError: a value is impossible, or the holes are files already or would be among images.
     """
     options = tyro.cli(Drawing, args=arguments, prog="draw_holes.py")
     require(options.size >= 1, "size", options.size, "at least 1")
@@ -43,6 +43,7 @@ def main(arguments: list[str]) -> int:
     if isinstance(holes, hole_files.HoleFiles):
         raise ValueError(f"holes {options.holes} are files already")
     names = sources.open_source(options.images).names
+    sources.keep_apart(options.images, options.output)
     hash_of_set = hole_files.write(holes, names, Path(options.output), size=options.size)
     print(f"{len(names)} holes in {options.output}; hole set {hash_of_set}")
     return commands.DONE

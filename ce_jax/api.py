@@ -23,6 +23,7 @@ from ce_jax.inpainting.finishing import Finished, finish
 from ce_jax.inpainting.pairing import Failure, Picture, square_of
 from ce_jax.inpainting.returning import put_back
 from ce_jax.inpainting.surroundings import place_of, seen
+from ce_jax.photographs import Photograph
 from ce_jax.runs import loading
 
 Pictures: TypeAlias = np.ndarray | Image.Image | Sequence[np.ndarray | Image.Image]
@@ -109,7 +110,7 @@ def inpaint(images: Pictures, holes: Pictures, **fields: Any) -> Any:
     seeded = drawn or config.latent.start == "pool" or config.method == "patchmatch"
     alike = config if seeded else replace(config, seed=0)
     completed, failures = _inpainter(alike, version)(opened, missing, config.seed)
-    returned = [_like(*pair) for pair in zip(each, opened, completed, strict=True)]
+    returned = list(map(_like, each, completed))
     if failures:
         name, reason, _ = failures[0]
         others = f" (and {len(failures) - 1} others)" if len(failures) > 1 else ""
@@ -134,10 +135,10 @@ class _Inpainter:
 
     def __call__(
         self, opened: Sequence[_Opened], holes: Sequence[np.ndarray], seed: int
-    ) -> tuple[list[np.ndarray | None], list[Failure]]:
+    ) -> tuple[list[Photograph | None], list[Failure]]:
         """Pictures with their holes, bool [h, w, 1], filled; and those that could not be."""
         config, failures = replace(self._config, seed=seed), []
-        completed: list[np.ndarray | None] = [None] * len(opened)
+        completed: list[Photograph | None] = [None] * len(opened)
 
         def keep(one: Finished | Failure) -> None:
             if isinstance(one, Failure):
@@ -146,11 +147,12 @@ class _Inpainter:
             number, place = int(one.picture.name), one.picture.place
             image = opened[number]
             assert place is not None and not isinstance(image, Failure)
-            pixels = photographs.whole(image).pixels
-            completed[number] = put_back(pixels, one.ranked[0], place, blend=config.blend)
+            whole = photographs.whole(image)
+            pixels = put_back(whole.pixels, one.ranked[0], place, blend=config.blend)
+            completed[number] = whole._replace(pixels=pixels)
 
         work = loop.work_of(self._method, config, None, size=self._size)
-        through = loop.Loop(config, work, self._finish, keep, commit=lambda: None)
+        through = loop.Loop(config, work, self._finish, keep)
         through.run(self._groups(opened, holes), stopped=lambda: False)
         return completed, failures
 
@@ -200,7 +202,7 @@ def _open(image: Any, number: int) -> _Opened:
             f"image {number} is {array.dtype} {list(array.shape)}; expected uint8 [h, w] or "
             "[h, w, c] with c up to 4, or uint16 [h, w]"
         )
-    return Image.fromarray(array[..., 0] if array.ndim == 3 and channels == 1 else array)
+    return photographs.picture(array.reshape(*array.shape[:2], channels))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -227,27 +229,25 @@ def _holes(holes: Pictures, opened: Sequence[_Opened]) -> list[np.ndarray]:
 
 
 def _hole(hole: Any) -> np.ndarray:
-    if isinstance(hole, Image.Image):
-        try:
-            drawn = _upright(hole)
-            hole = Image.fromarray(pictures.rgb(drawn)).convert("L")
-        except ValueError as error:
-            raise HoleError(f"a hole cannot be read: {error}") from error
-        if np.ptp(np.asarray(hole)) == 0:
-            hole_files.refuse_alpha(drawn, called="a hole")
-    array = np.asarray(hole)
-    if array.dtype not in (bool, np.uint8):
+    array = None if isinstance(hole, Image.Image) else np.asarray(hole)
+    if array is not None and array.dtype not in (bool, np.uint8):
         raise HoleError(f"a hole is {array.dtype}; expected bool, or uint8 with white for missing")
-    missing = array if array.dtype == bool else array >= 128
+    try:
+        if array is None:
+            return hole_files.of_picture(_upright(hole))[0]
+        missing = array if array.dtype == bool else hole_files.of_luma(array)
+    except ValueError as error:
+        raise HoleError(f"a hole cannot be read: {error}") from error
     return missing if missing.ndim == 3 else missing[..., np.newaxis]
 
 
-def _like(given: Any, image: _Opened, pixels: np.ndarray | None) -> Any:
-    """Pixels in the form of what was given; None of none."""
-    if pixels is None or isinstance(image, Failure):
+def _like(given: Any, photograph: Photograph | None) -> Any:
+    """A photograph in the form of what was given; None of none."""
+    if photograph is None:
         return None
+    pixels, exif, icc = photograph
     if isinstance(given, Image.Image):
-        returned = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-        returned.info = {k: v for k, v in image.info.items() if k in ("icc_profile", "exif")}
+        returned = photographs.picture(pixels)
+        returned.info = {k: v for k, v in (("exif", exif), ("icc_profile", icc)) if v}
         return returned
     return pixels.reshape(np.shape(given))

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -27,6 +27,7 @@ from ce_jax.inpainting.planning import evenly
 from ce_jax.inpainting.results import Results
 from ce_jax.inpainting.returning import writer
 from ce_jax.inpainting.shards import WHOLE, Shard
+from ce_jax.metrics import RESAMPLES
 from ce_jax.runs import loading
 from ce_jax.sources import keep_apart, open_source
 from ce_jax.state import Trained
@@ -79,7 +80,8 @@ def inpaint(
     with _claim(job) as results:
         todo = _plan(job, results, tell)
         kept = _complete(job, results, todo, stopped)
-        _sum_up(job, results)
+        # Who is asked to stop is soon ended: there is no time for intervals.
+        _sum_up(job, results, resamples=0 if kept < len(todo) else RESAMPLES)
     own = [job.names[index] for index in job.own]
     done, tried = sum(map(results.is_done, own)), sum(map(results.is_tried, own))
     return Outcome(done, tried - done, len(own), kept < len(todo))
@@ -137,11 +139,17 @@ def _prepare(config: Inpainting) -> _Job:
     return _Job(config, shard, trained, work, perception, pairing)
 
 
+def identity_of(config: Inpainting) -> dict[str, Any]:
+    """What of a config its results depend on, as JSON types."""
+    fields = configuration.to_dict(config)
+    return {name: value for name, value in fields.items() if name not in _NOT_IDENTITY}
+
+
 def _claim(job: _Job) -> Results:
     """The output folder, with what was done there before by the same job."""
     config, trained = job.config, job.trained
     guide = trained.guide if trained else None
-    identity = configuration.to_dict(config) | {
+    identity = identity_of(config) | {
         "model_step": trained.step if trained else None,
         "model_sha256": trained.sha256 if trained else None,
         "guide_step": guide.step if guide else None,
@@ -151,7 +159,7 @@ def _claim(job: _Job) -> Results:
     }
     return Results(
         Path(config.output),
-        {k: v for k, v in identity.items() if k not in _NOT_IDENTITY},
+        identity,
         job.names,
         shown=job.shown,
         worst=config.report_worst,
@@ -188,11 +196,10 @@ def _complete(job: _Job, results: Results, todo: Sequence[int], stopped: Callabl
 
         through = loop.Loop(config, job.work, finished, keep, results.commit)
         groups = read_ahead(job.pairing.load, todo, batch_size=config.batch_size)
-        through.run(groups, stopped)
-    return through.kept
+        return through.run(groups, stopped)
 
 
-def _sum_up(job: _Job, results: Results) -> None:
+def _sum_up(job: _Job, results: Results, *, resamples: int) -> None:
     """Writes what becomes of all images together; a shard leaves that to the last one."""
     config, all_tried = job.config, results.refresh()
     if all_tried or job.shard == WHOLE:
@@ -200,23 +207,24 @@ def _sum_up(job: _Job, results: Results) -> None:
             _facts(job, results) | dict(job.perception.facts),
             captions_of(config),
             title=f"{config.holes} holes, {config.method}",
-            of_sets=_of_sets(job, results) if all_tried else {},
+            of_set=_of_set(job, results) if all_tried else None,
+            resamples=resamples,
         )
     if config.output_format == "array_record" and all_tried and job.shard == WHOLE:
         packing.pack(Manifest(results.folder), results.records())
 
 
-def _of_sets(job: _Job, results: Results) -> dict[str, SetFigures]:
+def _of_set(job: _Job, results: Results) -> SetFigures | None:
     """FID and KID of all that is done; of no other images than before, as they were written."""
     config, perception = job.config, job.perception
     if perception.describe is None:
-        return {}
+        return None
     names = {record["name"] for record in results.records() if record.get("figures")}
     before = perceptual.as_written(
         results.folder, results.records(), config.method, perception.facts, count=len(names)
     )
     if before is not None:
-        return {config.method: before}
+        return before
 
     def pairs() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         todo = [index for index, name in enumerate(job.names) if name in names]
@@ -227,7 +235,7 @@ def _of_sets(job: _Job, results: Results) -> dict[str, SetFigures]:
                 completions = np.stack([results.completion(name) for name in truths])
                 yield completions, np.stack(list(truths.values()))
 
-    return {config.method: measure_set(perception.describe, pairs())}
+    return measure_set(config.method, perception.describe, pairs(), most=len(names))
 
 
 def _returns_photographs(config: Inpainting, holes: HoleSet | HoleFiles) -> bool:

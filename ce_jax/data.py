@@ -11,11 +11,13 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import TypeVar
 
 import grain
 import jax
 import numpy as np
+import numpy.typing as npt
 from tqdm import tqdm
 
 from ce_jax import images
@@ -26,6 +28,8 @@ from ce_jax.sources.shelf import Shelf
 _log = logging.getLogger(__name__)
 _one_at_a_time = threading.Lock()
 _READERS = 8
+
+Loaded = TypeVar("Loaded")
 
 _SMALL_PART = 1 / 6
 """Of a photograph, that a box is hardly meant to cut out."""
@@ -153,22 +157,36 @@ def collection(spec: str, frame: Frame) -> np.ndarray:
         SourceError: there is no such source, or none of its photographs can be read.
     """
     source = open_source(spec)
-    threads = grain.ReadOptions(num_threads=_READERS, prefetch_buffer_size=64 * _READERS)
-    squares = grain.MapDataset.source(range(len(source))).map(
-        lambda index: _square(source, index, frame)
+    squares = loaded_ahead(
+        lambda index: _square(source, index, frame), range(len(source)), buffer=64 * _READERS
     )
     found = on_disk((len(source), frame.size, frame.size, 3), np.uint8)
     count = 0
-    for square in tqdm(squares.to_iter_dataset(threads), total=len(source), unit="image"):
-        if square is not None:
-            found[count] = square
-            count += 1
+    for count, square in enumerate(tqdm(squares, total=len(source), unit="image"), 1):
+        found[count - 1] = square
     if count == 0:
         raise SourceError(f"none of the images of {spec} can be read; the warnings say why.")
     return found[:count]
 
 
-def on_disk(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def loaded_ahead(
+    load: Callable[[int], Loaded | None], indices: Sequence[int], *, buffer: int
+) -> Generator[Loaded]:
+    """What `load` makes of indices, in their order; threads are ahead by as many as `buffer`.
+
+    What becomes None is left out.
+    """
+    if not indices:
+        return
+    threads = grain.ReadOptions(num_threads=_READERS, prefetch_buffer_size=buffer)
+    loaded = iter(grain.MapDataset.source(indices).map(load).to_iter_dataset(threads))
+    try:
+        yield from (one for one in loaded if one is not None)
+    finally:
+        loaded.close()
+
+
+def on_disk(shape: tuple[int, ...], dtype: npt.DTypeLike) -> np.ndarray:
     """An array of zeros that lies in a file without a name, which ends with the process."""
     with tempfile.TemporaryFile() as file:
         return np.memmap(file, dtype, "w+", shape=shape)

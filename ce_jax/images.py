@@ -26,6 +26,12 @@ Decoded = TypeVar("Decoded")
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused before they are decoded."""
 
+ENDINGS = (
+    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"),
+)
+"""Of the files that are taken for pictures, in small letters."""
+
 # Pillow also opens formats that run other programs or hold no photographs (EPS, WMF, HDF5, ...).
 _FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "TIFF", "PPM", "GIF")
 _JPEG = b"\xff\xd8\xff"
@@ -164,32 +170,29 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
         Image.fromarray(image).save(temporary, format="PNG")
 
 
-def frame(image: np.ndarray, how: Frame, *, nearest: bool = False) -> np.ndarray:
+def frame(image: np.ndarray, how: Frame) -> np.ndarray:
     """Make a photograph (uint8 [h, w, 3]) or a hole (bool [h, w, 1]) the square a network sees.
 
-    A picture of size x size is returned as it is. Any other is cut to the box, resized, unless it
-    fits already, and cropped in the middle.
+    A picture of size x size is returned as it is. Any other is cut to the box, resized as by
+    `resize`, unless it fits already, and cropped in the middle.
 
     Args:
         image: [h, w, c] of any size; a smaller one is enlarged.
         how: size, box and shorter side, in pixels.
-        nearest: take the nearest pixel, as holes need, instead of antialiased bicubic resizing.
 
     Raises:
         UnreadableImage: one side is more than 256 times the other.
-        ValueError: the box is not inside the picture, or a hole would be interpolated.
+        ValueError: the box is not inside the picture.
     """
-    whole, size = fit(image, how, nearest=nearest), how.size
+    whole, size = fit(image, how), how.size
     if whole.shape[:2] == (size, size):
         return whole
     top, left = ((side - size) // 2 for side in whole.shape[:2])
     return whole[top : top + size, left : left + size]
 
 
-def fit(image: np.ndarray, how: Frame, *, nearest: bool = False) -> np.ndarray:
+def fit(image: np.ndarray, how: Frame) -> np.ndarray:
     """What `frame` cuts the square out of: the first half of its work; raises as `frame` does."""
-    if image.dtype == np.bool_ and not nearest:
-        raise ValueError("a hole cannot be interpolated; frame it with nearest=True")
     if image.shape[:2] == (how.size, how.size):
         return image
     if how.box is not None:
@@ -198,7 +201,7 @@ def fit(image: np.ndarray, how: Frame, *, nearest: bool = False) -> np.ndarray:
     if max(height, width) > _LONGEST_ASPECT * min(height, width):
         raise UnreadableImage(f"{width} x {height} pixels are too elongated to become a square")
     scale = (how.shorter_side or how.size) / min(height, width)
-    return resize(image, (round(height * scale), round(width * scale)), nearest=nearest)
+    return resize(image, (round(height * scale), round(width * scale)))
 
 
 def _cut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -212,13 +215,13 @@ def _cut(image: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     return image[top:bottom, left:right]
 
 
-def resize(image: np.ndarray, shape: tuple[int, int], *, nearest: bool) -> np.ndarray:
-    """A photograph, or with `nearest` a hole, at another height and width: bicubic, antialiased."""
+def resize(image: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Another height and width: a photograph bicubic, antialiased; of a hole, the nearest pixel."""
     if image.shape[:2] == shape:
         return image
     pixels = image[..., 0] if image.shape[-1] == 1 else image
     picture = Image.fromarray(pixels.astype(np.uint8, copy=False))
-    method = Image.Resampling.NEAREST if nearest else Image.Resampling.BICUBIC
+    method = Image.Resampling.NEAREST if image.dtype == np.bool_ else Image.Resampling.BICUBIC
     height, width = shape
     resized = np.array(picture.resize((width, height), method)).astype(image.dtype, copy=False)
     return resized.reshape(height, width, image.shape[-1])

@@ -5,7 +5,6 @@ What a network sees of them is `images`; here is what is given back. Pixels are 
 """
 
 import os
-import shutil
 from typing import NamedTuple
 
 import numpy as np
@@ -36,23 +35,14 @@ def read(path: str | os.PathLike) -> Photograph:
 
 def write(path: str | os.PathLike, photograph: Photograph) -> None:
     """Writes a PNG that is there either wholly or not at all."""
-    pixels = photograph.pixels
-    picture = Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
     options = {"exif": photograph.exif} if photograph.exif else {}
     with files.replacing(path) as temporary:
-        picture.save(temporary, "PNG", icc_profile=photograph.icc, **options)
+        picture(photograph.pixels).save(temporary, "PNG", icc_profile=photograph.icc, **options)
 
 
-def is_png(path: str | os.PathLike) -> bool:
-    """Whether a file begins as a PNG does."""
-    with open(path, "rb") as file:
-        return file.read(8) == b"\x89PNG\r\n\x1a\n"
-
-
-def copy(path: str | os.PathLike, original: str | os.PathLike) -> None:
-    """Writes a photograph of which nothing has changed, byte for byte."""
-    with files.replacing(path) as temporary:
-        shutil.copyfile(original, temporary)
+def picture(pixels: np.ndarray) -> Image.Image:
+    """Pixels as Pillow has them."""
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def colours(pixels: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """An output folder belongs to one run; nothing else in it, or beside it, is touched."""
 
+import fcntl
 import json
 import shutil
 import threading
@@ -24,7 +25,9 @@ from ce_jax.batch import inpaint
 from ce_jax.holes import HoleError
 from ce_jax.inpainting import claims
 from ce_jax.inpainting.claims import OutputError
+from ce_jax.inpainting.shards import Shard
 from ce_jax.sources import SourceError
+from ce_jax.sources.stamps import stamp
 
 pytestmark = pytest.mark.usefixtures("quickly")
 
@@ -46,6 +49,59 @@ def test_results_of_another_config_are_replaced_only_on_demand_and_other_files_n
     }
     for name in ("notes.txt", "images/mine.png", "panels/sub/mine.png"):
         assert (output / name).read_text() == "mine"
+
+
+def test_what_lets_in_more_images_goes_on_and_what_would_refuse_some_does_not(tmp_path):
+    source, drawn = photographs(tmp_path / "in", "a", "b", "c"), tmp_path / "holes"
+    hole_file(drawn / "a.png", (5, 5, 20, 20))
+    hole_file(drawn / "b.png", (5, 5, 20, 20), height=41)
+
+    def config(**changes):
+        return laplace(source, tmp_path / "out", holes=str(drawn), **changes)
+
+    assert inpaint(config()) == (1, 2, 3, False)
+    before = contents(tmp_path / "out" / "images")
+    assert inpaint(config(resize_holes=True, batch_size=16)) == (2, 1, 3, False)
+    assert inpaint(config(resize_holes=True, allow_missing=True)) == (3, 0, 3, False)
+    assert before.items() < contents(tmp_path / "out" / "images").items()
+    with pytest.raises(OutputError, match="another allow_missing and resize_holes "):
+        inpaint(config())
+
+
+def test_a_list_of_checksums_may_be_dropped_but_not_brought(tmp_path):
+    source, sums = numbered(tmp_path / "in", 2), tmp_path / "SHA256SUMS"
+    own = stamp(tmp_path / "in" / "00.png").sha256
+    sums.write_text(f"{own}  in/00.png\n{'0' * 64}  in/01.png\n")
+    checked = laplace(source, tmp_path / "out", checksums=str(sums))
+    assert inpaint(checked) == (1, 1, 2, False)
+    assert inpaint(laplace(source, tmp_path / "out")) == (2, 0, 2, False)
+    with pytest.raises(OutputError, match="another checksums"):
+        inpaint(checked)
+
+
+def test_as_long_as_no_image_is_done_all_may_change(tmp_path):
+    source, output = numbered(tmp_path / "in", 2), tmp_path / "out"
+    hole = hole_file(tmp_path / "hole.png", (5, 5, 20, 20), height=41)
+    assert inpaint(laplace(source, output, holes=hole)) == (0, 2, 2, False)
+    assert inpaint(laplace(source, output, seed=1)) == (2, 0, 2, False)
+    with pytest.raises(OutputError, match="another holes and seed"):
+        inpaint(laplace(source, output, holes=hole))
+
+
+def test_a_lock_that_is_lost_while_it_is_shared_is_taken_again(tmp_path, monkeypatch):
+    hold, lost = files.hold, []
+
+    def losing(file, *, shared=False):
+        if shared and not lost:
+            lost.append(file)
+            fcntl.flock(file, fcntl.LOCK_UN)
+            return False
+        return hold(file, shared=shared)
+
+    monkeypatch.setattr(files, "hold", losing)
+    with claims.claim(tmp_path, {}, shard=Shard(0, 2)), (tmp_path / ".lock").open() as other:
+        assert lost
+        assert not hold(other)
 
 
 def test_overwriting_leaves_no_empty_folders_behind(tmp_path):

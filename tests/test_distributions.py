@@ -1,5 +1,6 @@
 """FID and KID are what their papers say."""
 
+import tracemalloc
 from functools import partial
 
 import numpy as np
@@ -33,6 +34,21 @@ def test_fid_of_fewer_images_than_features_is_that_of_what_they_span():
     assert distributions.frechet_distance(first, first) == pytest.approx(0, abs=1e-10)
     moved = distributions.frechet_distance(first, first + 3)
     assert moved == pytest.approx(5 * 3**2, rel=1e-10)
+
+
+def test_fid_of_many_images_needs_no_room_for_all_of_them():
+    many, few = (np.zeros((count, 64), np.float32) for count in (60_000, 500))
+    many[:500] = few[:] = features(500, 64, 0)
+    tracemalloc.start()
+    distance = distributions.frechet_distance(many, many)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert distance == pytest.approx(0, abs=1e-6)
+    assert most < many.nbytes
+    both = np.concatenate([few, many])
+    slow = np.cov(both.astype(float), rowvar=False)
+    root = distributions._root_of_covariance(both, both.mean(axis=0, dtype=float))
+    np.testing.assert_allclose(root.T @ root, slow, atol=1e-9)
 
 
 def test_kid_is_the_mean_over_all_pairs():

@@ -121,3 +121,11 @@ def test_holes_that_cannot_be_drawn_are_refused_in_one_line(command, tmp_path, h
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert re.match(f"draw_holes.py: .*{told}", error)
     assert not output.exists()
+
+
+def test_holes_are_not_drawn_among_the_images(command, tmp_path):
+    source = numbered(tmp_path / "in", 1)
+    output = tmp_path / "in" / "holes"
+    code, _, error = command("draw_holes.py", "center", "--images", source, "--output", output)
+    assert (code, error.count("\n"), "lie in one another" in error) == (2, 1, True)
+    assert not output.exists()

@@ -33,7 +33,7 @@ def test_any_photograph_and_its_hole_become_squares(height, width, size, shorter
     frame = Frame(size=size, shorter_side=shorter_side)
     assert images.frame(noise(0, height, width), frame).shape == (size, size, 3)
     hole = np.random.default_rng(1).random((height, width, 1)) < 0.5
-    framed = images.frame(hole, frame, nearest=True)
+    framed = images.frame(hole, frame)
     assert framed.shape == (size, size, 1)
     assert framed.dtype == bool
 
@@ -53,7 +53,7 @@ def test_a_hole_follows_its_photograph_through_the_frame():
     hole[24:56, 44:100] = True
     picture = np.where(hole, np.uint8(255), np.uint8(0)).repeat(3, axis=-1)
     frame = Frame(size=32, box=(12, 8, 112, 72), shorter_side=40)
-    framed = images.frame(hole, frame, nearest=True)
+    framed = images.frame(hole, frame)
     assert 0 < framed.sum() < framed.size
     np.testing.assert_array_equal(framed, images.frame(picture, frame)[..., :1] >= 128)
 
@@ -65,8 +65,6 @@ def test_a_box_outside_the_picture_is_refused(box):
 
 
 def test_what_cannot_be_framed_is_refused():
-    with pytest.raises(ValueError, match="nearest=True"):
-        images.frame(noise(0, 8, 10)[..., :1] > 9, Frame())
     with pytest.raises(images.UnreadableImage, match="too elongated"):
         images.frame(noise(0, 1, 300), Frame())
 

@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from folders import FRAME, laplace
 from PIL import Image
 
 from ce_jax import holes
 from ce_jax.holes import hole_files
 from ce_jax.holes.hole_sets import HoleSet
+from ce_jax.inpainting.pairing import pair
 from ce_jax.sources import open_source
 
 
@@ -40,10 +42,26 @@ def test_from_128_on_grey_counts_as_white(tmp_path):
     np.testing.assert_array_equal(hole_files.read(path)[0][0, :, 0], [False, False, True, True])
 
 
+FAINT = {
+    "of 0 and 1": np.eye(4, dtype=np.uint8),
+    "in pure red": np.eye(4, dtype=np.uint8)[..., None] * np.array([255, 0, 0], np.uint8),
+    "of 16 bits, 0 and 255": np.eye(4, dtype=np.uint16) * np.uint16(255),
+    "of 16 bits, 0 and 1": np.eye(4, dtype=np.uint16),
+}
+
+
+@pytest.mark.parametrize("drawn", FAINT.values(), ids=FAINT)
+def test_a_hole_that_is_drawn_but_nowhere_white_is_refused(tmp_path, drawn):
+    with pytest.raises(holes.HoleError, match=r"hole\.png: its brightest .* multiply 0 and 1 by"):
+        hole_files.read(saved(tmp_path / "hole.png", drawn))
+
+
 @pytest.mark.parametrize("luma", [0, 255])
 def test_a_hole_drawn_in_the_alpha_channel_is_refused(tmp_path, disc, luma):
     picture = np.dstack([np.full((9, 12, 3), luma, np.uint8), disc])
-    with pytest.raises(holes.HoleError, match=r"hole\.png is drawn in the alpha channel; draw it"):
+    with pytest.raises(
+        holes.HoleError, match=r"hole\.png: it is drawn in the alpha channel; draw it"
+    ):
         hole_files.read(saved(tmp_path / "hole.png", picture))
 
 
@@ -63,6 +81,23 @@ def test_a_damaged_file_gives_one_clear_line(tmp_path, disc, cut):
 def test_one_file_serves_all_images(tmp_path, disc):
     files = hole_files.open_files(saved(tmp_path / "hole.png", disc))
     assert files.path_for("a/b.jpg") == files.path_for("c.png") == tmp_path / "hole.png"
+
+
+def test_one_file_is_decoded_once_until_it_changes(tmp_path, disc, monkeypatch):
+    decoded = []
+    read = hole_files.read
+    path = saved(tmp_path / "hole.png", disc)
+    for name in "abc":
+        saved(tmp_path / "in" / f"{name}.png", np.dstack([disc] * 3))
+    config = laplace(f"folder:{tmp_path / 'in'}", tmp_path / "out")
+    pairing = pair(
+        config, open_source(config.images), FRAME, hole_files.open_files(path), whole=True
+    )
+    monkeypatch.setattr(hole_files, "read", lambda file: decoded.append(file) or read(file))
+    first = [pairing.load(index).hole for index in range(3)]
+    assert decoded == [path]
+    saved(path, 0 * disc)
+    assert first[2].any() and not pairing.load(2).hole.any()
 
 
 @pytest.mark.parametrize(
@@ -99,8 +134,7 @@ def test_images_that_keep_their_endings_find_holes_of_their_own(tmp_path, disc):
     holes_ = ("a.jpg.png", "a.png.png", "b.jpg", "b.png", "sub/c.png", "sub/c.png")
     assert [files.path_for(name) for name in images] == [tmp_path / name for name in holes_]
     assert files.idle(images) == [tmp_path / "a.png", tmp_path / "idle.png"]
-    assert files.has("sub/c.jpg")
-    assert not files.has("d.jpg")
+    assert files.path_for("d.jpg", optional=True) is None
 
 
 @pytest.mark.parametrize(

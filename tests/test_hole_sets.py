@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
-from folders import contents, laplace, numbered
+from folders import contents, laplace, manifest, numbered
 from PIL import Image
 
 from ce_jax import holes
@@ -113,11 +113,16 @@ def test_an_inpainting_of_a_set_is_one_of_its_files_whatever_its_seed(tmp_path):
     names = ["00", "01", "02"]
     one = SETS["free-form-20-30"]
     expected = hole_files.write(one, names, tmp_path / "holes", size=32)
-    runs = {"set": ("set:free-form-20-30", 1), "files": (str(tmp_path / "holes"), 2)}
-    for name, (spec, seed) in runs.items():
-        config = laplace(source, tmp_path / name, holes=spec, seed=seed)
-        assert inpaint(config).done == 3
+    runs = {
+        "set": {"holes": "set:free-form-20-30", "seed": 1},
+        "files": {"holes": str(tmp_path / "holes"), "seed": 2, "truth": source},
+    }
+    figures = []
+    for name, options in runs.items():
+        assert inpaint(laplace(source, tmp_path / name, **options)).done == 3
         assert facts(tmp_path / name)["hole set"] == expected
+        figures.append([one["figures"] for one in manifest(tmp_path / name).values()])
+    assert figures[0] == figures[1] and all(figures[0])
 
 
 def test_files_say_what_they_are(tmp_path):

@@ -40,6 +40,10 @@ def test_completed_images_become_a_data_set_that_is_read_back(tmp_path, monkeypa
     read = open_source(f"tfds:{output / 'dataset'}")
     assert (read[0] == images.read(output / "images" / "a.png")).all()
     assert (read[0][20:] == noise(7)[20:]).all()
+    for part in ("@train", "@train[:2]", "[:2]", ""):
+        own = laplace(f"tfds:{output / 'dataset'}{part}", output, overwrite=True)
+        with pytest.raises(SourceError, match="lie in one another"):
+            inpaint(own)
     inpaint(laplace(source, output, overwrite=True))
     assert not (output / "dataset").exists()
 

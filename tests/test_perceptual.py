@@ -92,6 +92,18 @@ def test_a_run_measures_what_it_wrote_and_does_so_once(tmp_path, weights, source
     assert told(output)["figures"] == summary["figures"]
 
 
+def test_features_of_all_images_lie_on_the_disk(monkeypatch):
+    given = []
+    monkeypatch.setattr(distributions, "figures", lambda *each: given.extend(each) or ({}, ""))
+    lots = [np.full((count, 2, 2, 3), count, np.uint8) for count in (3, 1)]
+    pairs = [(lot, lot + 10) for lot in lots]
+    described = perceptual.measure_set("tv", lambda lot: lot[:, 0, 0] / 2, pairs, most=5)
+    assert described.method == "tv"
+    assert all(isinstance(features, np.memmap) for features in given)
+    levels = np.array([3, 3, 3, 1])[:, None].repeat(3, axis=1)
+    np.testing.assert_array_equal(given, [levels / 2, (levels + 10) / 2])
+
+
 @pytest.mark.parametrize("changed", ["in/01.png", "truth/01.png", "hole.png"])
 def test_figures_of_the_set_are_of_the_images_as_they_are_now(tmp_path, monkeypatch, changed):
     """As many as before, but one of them from another file; a file that was touched is the same."""

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 from folders import hole_file, laplace, noise, numbered, photographs, pictures
 
+from ce_jax import images
 from ce_jax.batch import inpaint
+from ce_jax.images import write_png
 from ce_jax.inpainting import planning
 from ce_jax.inpainting.claims import OutputError
 
@@ -27,6 +29,37 @@ def test_the_plan_tells_of_holes_without_images_and_images_without_holes(tmp_pat
     assert told[1] == "0 done already, 3 to do: laplace, seed 0"
     assert told[2].startswith(f"to {tmp_path / 'out'}: about ")
     assert len(told) == 3
+
+
+def test_the_plan_tells_of_files_that_are_left_out_by_their_ending(tmp_path):
+    source, told = photographs(tmp_path / "in", "a", "b"), []
+    for name in ("c.HEIC", "d.heic", "notes.txt", "LICENSE", ".hidden.heic"):
+        (tmp_path / "in" / name).touch()
+    inpaint(laplace(source, tmp_path / "out"), tell=told.append)
+    left_out = "2 .heic, 1 without one, 1 .txt"
+    assert told[0] == f"2 images of {source} (left out by ending: {left_out}); holes: center"
+
+
+@pytest.mark.parametrize(("inverted", "warned"), [(3, True), (2, False)])
+def test_the_plan_tells_of_holes_that_look_inverted(tmp_path, inverted, warned):
+    source = numbered(tmp_path / "in", 4)
+    for number in range(4):
+        path = tmp_path / "holes" / f"{number:02}.png"
+        hole_file(path, (5, 5, 20, 20))
+        if number < inverted:
+            write_png(path, 255 - images.read(path))
+    told = []
+    inpaint(laplace(source, tmp_path / "out", holes=str(tmp_path / "holes")), tell=told.append)
+    assert warned == told[1].startswith(
+        "white is what is missing: 3 of the 4 holes looked at have more white than black; if white"
+    )
+
+
+def test_a_large_hole_within_its_picture_is_no_inverted_one(tmp_path):
+    source, told = photographs(tmp_path / "in", "a"), []
+    hole = hole_file(tmp_path / "hole.png", (1, 1, 49, 40))
+    inpaint(laplace(source, tmp_path / "out", holes=hole), tell=told.append)
+    assert not any("invert" in line for line in told)
 
 
 def test_a_disk_without_room_is_refused_before_the_work_begins(tmp_path, monkeypatch):

@@ -144,12 +144,6 @@ def test_small_pictures_grow_by_whole_pixels_and_large_ones_shrink(written, size
     assert page.count('class="pixelated"') == pixelated
 
 
-def test_a_picture_that_is_no_png_is_refused_and_leaves_no_file(written, tmp_path):
-    with pytest.raises(ValueError, match="must be PNG files"):
-        written(rows=[Row("a.png", {"photograph": b"\xff\xd8\xff\xe0 JFIF"})])
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_trail_is_shown_step_by_step_with_its_losses(written):
     page = written(rows=[Row("a.png", {"photograph": png(0)}, trail=TRAIL)])
     sources = [

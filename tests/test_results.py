@@ -5,6 +5,7 @@ import io
 import re
 from dataclasses import replace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from folders import (
@@ -20,8 +21,12 @@ from folders import (
 )
 from PIL import Image
 
-from ce_jax import images
+from ce_jax import blending, images, metrics
 from ce_jax.batch import inpaint
+from ce_jax.completion import Found
+from ce_jax.inpainting import finishing
+from ce_jax.inpainting.finishing import Batch, finish
+from ce_jax.inpainting.pairing import Picture
 from ce_jax.sources import SourceError
 
 pytestmark = pytest.mark.usefixtures("quickly")
@@ -41,6 +46,46 @@ def test_the_figures_are_the_means_of_the_manifest_beside_those_of_laplace(tmp_p
             assert estimate["n"] == 5
     assert (told["done"], told["failed"]) == (5, 0)
     assert told["facts"]["model"] == f"{model}, 7 steps"
+
+
+def test_the_seconds_of_an_image_are_of_its_method_alone(monkeypatch):
+    """Its share of what the devices and blending took, whatever its figures take."""
+    now = [50.0]
+
+    def lasting(seconds, work):
+        def worked(*arguments):
+            now[0] += seconds
+            return work(*arguments)
+
+        return worked
+
+    monkeypatch.setattr(finishing.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(blending, "poisson", lasting(2, blending.poisson))
+    monkeypatch.setattr(metrics, "figures", lasting(100, metrics.figures))
+    hole = np.zeros((4, 32, 32, 1), bool)
+    hole[:, 9:20, 9:20] = True
+    given = [
+        Picture(f"{i}", noise(i, 32, 32), hole[i], noise(i, 32, 32), {}) for i in range(len(hole))
+    ]
+    zeros = jnp.zeros(4)
+    batch = Batch(given, hole, Found(jnp.zeros((4, 32, 32, 3)), zeros, zeros), 8.0)
+    config = laplace("", "")
+    records = [one.record for one in finish(batch, config, trailed=(), compare=None)]
+    assert now[0] > 150
+    assert [record["seconds"] for record in records] == [(8 + 2) / 4] * 4
+
+
+def test_a_run_that_is_stopped_takes_no_time_for_intervals(tmp_path):
+    config = laplace(numbered(tmp_path / "in", 20), tmp_path / "out")
+    found = []
+    for stopped in (lambda: True, lambda: False):
+        outcome = inpaint(config, stopped=stopped)
+        told = strictly((tmp_path / "out" / "metrics.json").read_text())
+        psnr = told["figures"]["laplace"]["hole/psnr"]
+        assert psnr["n"] == told["done"] == outcome.done
+        assert psnr["mean"] > 0
+        found.append((outcome.stopped, psnr["low"] is None, psnr["high"] is None))
+    assert found == [(True, True, True), (False, False, False)]
 
 
 def test_figures_are_of_the_files_that_were_written(tmp_path):

@@ -2,11 +2,22 @@
 
 import fcntl
 import os
+from dataclasses import replace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from folders import contents, hole_file, laplace, manifest, noise, numbered, photographs, pictures
+from folders import (
+    contents,
+    hole_file,
+    laplace,
+    latent,
+    manifest,
+    noise,
+    numbered,
+    photographs,
+    pictures,
+)
 from jax.random import key_data
 
 from ce_jax import images
@@ -46,6 +57,19 @@ def test_an_image_and_a_hole_that_changed_under_their_names_are_done_again(tmp_p
     assert rewritten(before, after) == {"a.png", "b.png"}
     inpaint(laplace(source, tmp_path / "fresh", holes=str(drawn)))
     assert pictures(tmp_path / "fresh") == pictures(tmp_path / "out")
+
+
+def test_what_fails_now_keeps_nothing_of_an_earlier_success(tmp_path, model):
+    source, output = photographs(tmp_path / "in", "a", "b"), tmp_path / "out"
+    config = latent(source, output, model)
+    searched = replace(config.latent, starts=2, trail=2)
+    config = replace(config, latent=searched, candidates=2)
+    assert inpaint(config).done == 2
+    kept = {f"{kind}/a.png" for kind in ("images", "panels", "trails", "candidates/2")}
+    assert kept <= set(pictures(output))
+    (tmp_path / "in" / "a.png").write_bytes(b"no picture")
+    assert inpaint(config) == (1, 1, 2, False)
+    assert set(pictures(output)) == {name.replace("a.png", "b.png") for name in kept}
 
 
 def test_the_truth_is_looked_at_too(tmp_path):

@@ -148,6 +148,20 @@ def test_what_is_done_is_not_done_again_and_what_is_new_is_added(table):
     assert lines.count(b'"status": "done"') == 5
 
 
+def test_a_cell_of_another_config_says_so(table):
+    other = replace(table.entries[0], method="other")
+    table = replace(table, entries=(*table.entries, other), holes=("center",))
+    tabulate(table)
+    assert not any("made with" in cell["note"] for cell in written(table))
+    changed = replace(table, seed=1, only_methods=("other",), overwrite=True)
+    tabulate(changed)
+    old, new = written(changed)
+    assert old["note"].startswith("made with another seed (0); 1 failed: ")
+    assert new["note"].startswith("1 failed: ")
+    for file in ("report.html", "table.md", "table.csv"):
+        assert Path(table.output, file).read_text().count("made with another seed (0)") == 1
+
+
 def test_a_part_can_be_done_alone_and_the_rest_says_so(table):
     other = replace(table.entries[0], data="others")
     table = replace(table, entries=(*table.entries, other), holes=("center",))
@@ -189,7 +203,7 @@ def test_images_that_a_network_was_trained_on_are_counted(table, model):
     assert new["note"] == ""
     for cell in (seen, new):
         manifest = Manifest(Path(table.output, cell["folder"]))
-        mean = np.mean([manifest.at(line)["score"] for line in manifest.find().values()])
+        mean = np.mean([record["score"] for record in manifest.records()])
         assert cell["figures"]["objective"]["mean"] == pytest.approx(mean)
     # Of one search in a table, there is nothing to hold it against.
     assert "objective" not in Path(table.output, "table.md").read_text()

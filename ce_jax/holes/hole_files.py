@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -14,15 +15,24 @@ from ce_jax.files import printable, walk
 from ce_jax.holes import KINDS, HoleError, hole_sets, kinds_for, parse
 from ce_jax.holes.hole_sets import HoleSet
 
-_ENDINGS = (
-    *(".png", ".jpg", ".jpeg", ".bmp", ".gif"),
-    *(".tif", ".tiff", ".webp", ".ppm", ".pgm", ".pbm"),
-)
+_WHITE = 128
 _DRAWN_AT_ONCE = 64
 
 
 def read(path: str | Path) -> tuple[np.ndarray, float]:
-    """The hole in a picture file of any kind, and the share of its pixels that are soft.
+    """The hole in a picture file of any kind, and how soft it is, as `of_picture` tells them.
+
+    Raises:
+        HoleError: the file cannot be read, or `of_picture` refuses what was drawn.
+    """
+    try:
+        return images.decode(path, of_picture)
+    except images.UnreadableImage as error:
+        raise HoleError(f"hole {error}") from error
+
+
+def of_picture(picture: Image.Image) -> tuple[np.ndarray, float]:
+    """The hole in a decoded, upright picture, and the share of its pixels that are soft.
 
     Soft pixels, neither black nor white, come from antialiasing, resizing or the ringing of JPEG;
     from 32 to 223 they count as soft.
@@ -31,16 +41,32 @@ def read(path: str | Path) -> tuple[np.ndarray, float]:
         Bool `[h, w, 1]`, True where the picture is white (>= 128); and a number in [0, 1].
 
     Raises:
-        HoleError: the file cannot be read, or the hole was drawn into its alpha channel.
+        HoleError: the hole was drawn into the alpha channel, or as `of_luma`.
+        ValueError: as `images.rgb`.
     """
-    try:
-        luma = np.asarray(Image.fromarray(images.read(path)).convert("L"))[..., np.newaxis]
-    except images.UnreadableImage as error:
-        raise HoleError(f"hole {error}") from error
-    if np.ptp(luma) == 0:
-        with Image.open(path) as picture:
-            refuse_alpha(picture, called=f"hole {path}")
-    return luma >= 128, float(np.mean((luma >= 32) & (luma < 224)))
+    luma = np.asarray(Image.fromarray(images.rgb(picture)).convert("L"))
+    alpha = picture.convert("RGBA").getchannel("A") if picture.has_transparency_data else [0]
+    if np.ptp(luma) == 0 < np.ptp(np.asarray(alpha)):
+        raise HoleError("it is drawn in the alpha channel; draw it white on black, without alpha")
+    if picture.mode.startswith("I"):  # of 16 bits, what is faint has become black
+        luma = np.maximum(luma, np.asarray(picture) > 0)
+    soft = np.mean((luma >= 32) & (luma < 224))
+    return of_luma(luma)[..., np.newaxis], float(soft)
+
+
+def of_luma(luma: np.ndarray) -> np.ndarray:
+    """Where uint8 of any shape is white (>= 128), and so missing, as bool of that shape.
+
+    Raises:
+        HoleError: something is drawn there, but nothing is white.
+    """
+    hole = luma >= _WHITE
+    if luma.any() and not hole.any():
+        raise HoleError(
+            f"its brightest value is {luma.max()} of 255, and white ({_WHITE} or more) is what is "
+            "missing; draw it white, or multiply 0 and 1 by 255"
+        )
+    return hole
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,42 +81,46 @@ class HoleFiles:
     path: Path
     by_stem: Mapping[str, Sequence[Path]] | None
 
-    def path_for(self, image: str) -> Path:
+    @property
+    def files(self) -> list[Path]:
+        """All of them."""
+        return [self.path] if self.by_stem is None else list(chain(*self.by_stem.values()))
+
+    def path_for(self, image: str, *, optional: bool = False) -> Path | None:
         """The hole file of an image, found by the image's relative name: same stem, any ending.
 
         An image may keep its own ending in its name (a.jpg, where there is an a.png besides): its
-        hole is then a.jpg.png, or a.jpg itself, or else that of the stem.
+        hole is then a.jpg.png, or a.jpg itself, or else that of the stem. None if it has none,
+        where that is `optional`.
 
         Raises:
             HoleError: no file has that stem, or several have and none the very same name.
         """
         if self.by_stem is None:
             return self.path
-        found = self._found(image)
+        found = self.found(image)
         same_name = [path for path in found if printable(path.relative_to(self.path)) == image]
         match same_name or found:
             case [path]:
                 return path
+            case [] if optional:
+                return None
             case []:
-                expected = f"{_stem(image)}.png (or {', '.join(_ENDINGS[1:])})"
+                expected = f"{_stem(image)}.png (or {', '.join(images.ENDINGS[1:])})"
                 raise HoleError(f"image {image} has no hole in {self.path}: expected {expected}")
             case several:
                 names = ", ".join(str(path) for path in several)
                 raise HoleError(f"image {image} has several holes, keep one: {names}")
 
-    def has(self, image: str) -> bool:
-        """Whether there is any file for an image."""
-        return self.by_stem is None or bool(self._found(image))
-
-    def _found(self, image: str) -> Sequence[Path]:
+    def found(self, image: str) -> Sequence[Path]:
+        """The files of the folder that may be meant for an image."""
         assert self.by_stem is not None
         return self.by_stem.get(image) or self.by_stem.get(_stem(image), ())
 
     def idle(self, images: Sequence[str]) -> list[Path]:
         """The files of the folder that belong to none of these images."""
-        assert self.by_stem is not None
-        used = {file for image in images for file in self._found(image)}
-        return [file for several in self.by_stem.values() for file in several if file not in used]
+        used = {file for image in images for file in self.found(image)}
+        return [file for file in self.files if file not in used]
 
 
 def open_files(path: str | Path) -> HoleFiles:
@@ -112,10 +142,10 @@ def open_files(path: str | Path) -> HoleFiles:
     except OSError as error:
         raise HoleError(f"{error.filename}: cannot be listed ({error.strerror})") from error
     for file in found:
-        if file.suffix.lower() in _ENDINGS:
+        if file.suffix.lower() in images.ENDINGS:
             by_stem[_stem(printable(file.relative_to(path)))].append(file)
     if not by_stem:
-        raise HoleError(f"holes {path}: the folder holds no pictures ({' '.join(_ENDINGS)})")
+        raise HoleError(f"holes {path}: the folder holds no pictures ({' '.join(images.ENDINGS)})")
     return HoleFiles(path, dict(by_stem))
 
 
@@ -174,17 +204,7 @@ def write(holes: HoleSet, names: Sequence[str], folder: Path, *, size: int) -> s
     return hash_of_all
 
 
-def refuse_alpha(picture: Image.Image, *, called: str) -> None:
-    """Raises HoleError for a picture of one colour whose alpha channel is what was drawn into."""
-    if not picture.has_transparency_data:
-        return
-    if np.ptp(np.asarray(picture.convert("RGBA").getchannel("A"))) > 0:
-        raise HoleError(
-            f"{called} is drawn in the alpha channel; draw it white on black, without alpha"
-        )
-
-
 def _stem(name: str) -> str:
     """A relative name without the ending of a picture; other dots belong to the name."""
     path = PurePosixPath(name)
-    return str(path.with_suffix("") if path.suffix.lower() in _ENDINGS else path)
+    return str(path.with_suffix("") if path.suffix.lower() in images.ENDINGS else path)

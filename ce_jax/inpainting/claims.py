@@ -6,7 +6,6 @@ inpainting.json   the config that the results in the folder belong to
 
 import json
 import logging
-import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -47,38 +46,30 @@ def claim(
     """
     with ExitStack() as held:
         try:
-            _take(folder, identity, shard, held, overwrite=overwrite)
+            _is_of_another(folder, identity, overwrite=overwrite)
+            folder.mkdir(parents=True, exist_ok=True)
+            lock = held.enter_context((folder / ".lock").open("a+"))
+            manifest = Manifest(folder, shard)
+            if _lock(folder, shard, lock):
+                lock.truncate(0)
+                lock.write("" if shard == WHOLE else _SHARED_SOON)
+                lock.flush()
+                # Now that nobody else can: it may have changed in the meantime.
+                if _is_of_another(folder, identity, overwrite=overwrite):
+                    _clear(manifest)
+                files.sweep(folder)
+                files.write_text(folder / "inpainting.json", json.dumps(identity, indent=2) + "\n")
+            if shard == WHOLE:
+                manifest.merge()
+            else:
+                _share(manifest, shard, lock, held)
+                _is_of_another(folder, identity, shared=True)
+            manifest.mend()
         except OSError as error:
             raise OutputError(
                 f"{folder} cannot be written ({error.strerror}); choose another --output."
             ) from error
         return held.pop_all()
-
-
-def _take(
-    folder: Path, identity: Mapping[str, Any], shard: Shard, held: ExitStack, *, overwrite: bool
-) -> None:
-    """Takes the folder, alone; with a shard, lets others in once it is ours."""
-    _is_of_another(folder, identity, overwrite=overwrite)
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = held.enter_context((folder / ".lock").open("a+"))
-    manifest = Manifest(folder, shard)
-    if _lock(folder, shard, lock):
-        lock.truncate(0)
-        lock.write("" if shard == WHOLE else _SHARED_SOON)
-        lock.flush()
-        # Now that nobody else can: it may have changed in the meantime.
-        if _is_of_another(folder, identity, overwrite=overwrite):
-            _clear(manifest)
-        files.sweep(folder)
-        files.write_text(folder / "inpainting.json", json.dumps(identity, indent=2) + "\n")
-    else:
-        _is_of_another(folder, identity, overwrite=False)
-    if shard == WHOLE:
-        manifest.merge()
-    else:
-        _share(manifest, shard, lock, held)
-    manifest.mend()
 
 
 def _lock(folder: Path, shard: Shard, lock: IO) -> bool:
@@ -92,10 +83,7 @@ def _lock(folder: Path, shard: Shard, lock: IO) -> bool:
                 _log.warning("another shard makes %s ready; waiting for it", folder)
             told = True
         if shard == WHOLE or time.monotonic() > deadline:
-            raise OutputError(
-                f"{folder} is being written to by another process; wait until it has "
-                "ended, or choose another --output."
-            )
+            raise _taken(folder)
         # Whoever comes first holds it alone for the moment in which it becomes theirs.
         if (folder / "inpainting.json").is_file() and files.hold(lock, shared=True):
             return False
@@ -105,7 +93,12 @@ def _lock(folder: Path, shard: Shard, lock: IO) -> bool:
 
 def _share(manifest: Manifest, shard: Shard, lock: IO, held: ExitStack) -> None:
     """Lets others in that have parts of the same number of shards, and holds a part alone."""
-    files.hold(lock, shared=True)
+    deadline = time.monotonic() + _PATIENCE
+    # The system lets go of it before it is shared: another may be there first.
+    while not files.hold(lock, shared=True):
+        if time.monotonic() > deadline:
+            raise _taken(manifest.folder)
+        time.sleep(0.05)
     ending = f"-of-{shard.count}.jsonl"
     others = [path.name for path in manifest.parts() if not path.name.endswith(ending)]
     if others:
@@ -121,47 +114,67 @@ def _share(manifest: Manifest, shard: Shard, lock: IO, held: ExitStack) -> None:
         )
 
 
-def _is_of_another(folder: Path, identity: Mapping[str, Any], *, overwrite: bool) -> bool:
+def _taken(folder: Path) -> OutputError:
+    return OutputError(
+        f"{folder} is being written to by another process; wait until it has "
+        "ended, or choose another --output."
+    )
+
+
+def _is_of_another(
+    folder: Path, identity: Mapping[str, Any], *, overwrite: bool = False, shared: bool = False
+) -> bool:
     """Whether the results in a folder are those of another config, and are to be replaced.
+
+    They are without being asked for as long as none of the images is done; not in a folder that is
+    shared, where others are about to complete some.
 
     Raises:
         OutputError: they are, and are not to be; or it holds other files.
     """
-    record = folder / "inpainting.json"
-    if record.is_file():
-        before = flat(files.json_object(record.read_bytes()))
-        identity = flat(dict(identity))
-        # What an older version did not know of, was off.
-        changed = sorted(
-            k
-            for k in before.keys() | identity.keys()
-            if (before.get(k) or None) != (identity.get(k) or None)
-        )
-        if changed and not overwrite:
-            name = changed[0]
+    if (folder / "inpainting.json").is_file():
+        changed = changes(folder, identity, lenient=not shared)
+        if not changed:
+            return False
+        if not overwrite and (shared or any(Manifest(folder).completed())):
+            name, (before, now) = next(iter(changed.items()))
             raise OutputError(
                 f"{folder} holds results with another {' and '.join(changed)} ({name}: "
-                f"{before.get(name)!r} there, {identity.get(name)!r} now); "
-                "choose another --output, or --overwrite."
+                f"{before!r} there, {now!r} now); choose another --output, or --overwrite."
             )
-        return bool(changed)
+        return True
     if folder.exists() and not all(map(files.is_passing, folder.iterdir())):
         raise OutputError(f"{folder} holds other files; choose a new or empty --output.")
     return False
 
 
+def changes(
+    folder: Path, identity: Mapping[str, Any], *, lenient: bool = True
+) -> dict[str, tuple[Any, Any]]:
+    """What was another when the results in a folder were made: there, and now.
+
+    What an older version did not know was off. Lenient, without what leaves all that is done.
+    """
+    before = flat(files.json_object((folder / "inpainting.json").read_bytes()))
+    now = flat(dict(identity))
+    pairs = {k: (before.get(k), now.get(k)) for k in sorted(before.keys() | now.keys())}
+    return {
+        k: (old, new)
+        for k, (old, new) in pairs.items()
+        if (old or None) != (new or None) and not (lenient and _keeps(k, new))
+    }
+
+
+def _keeps(field: str, now: object) -> bool:
+    """Whether what is done is the same with this change: more is let in, or in other batches."""
+    more = {"resize_holes": True, "allow_missing": True, "checksums": None}
+    return field == "batch_size" or (field in more and now == more[field])
+
+
 def _clear(manifest: Manifest) -> None:
     """Removes what was written of a run before, and nothing that somebody put beside it."""
     folder = manifest.folder
-    written = [
-        file
-        for record in manifest.records()
-        for kind in ("panels", "trails")
-        for file in (*manifest.completions(record), manifest.file(kind, record["name"]))
-        if os.path.isfile(
-            file
-        )  # of one that failed it may be none, or have a name that is too long
-    ]
+    written = [file for record in manifest.records() for file in manifest.written(record["name"])]
     for file in written:
         file.unlink(missing_ok=True)
     folders = {up for file in written for up in file.parents if folder in up.parents}

@@ -22,12 +22,12 @@ _TRAILED_STARTS, _TRAIL_POINTS = 4, 64
 
 
 class Batch(NamedTuple):
-    """A batch on its way: what went in, what will come out, and when it began."""
+    """A batch that was on the devices: what went in, what came out, and their seconds with it."""
 
     pictures: Sequence[Picture]
     hole: np.ndarray
     found: Found
-    begun: float
+    seconds: float
 
 
 class Unserved(NamedTuple):
@@ -58,21 +58,24 @@ class Finished(NamedTuple):
 def finish(
     batch: Batch, config: Inpainting, trailed: Container[str], compare: Compare | None
 ) -> Iterator[Unserved | Finished]:
-    """Waits for a batch, blends it on the host, and measures it where the truth is known.
+    """Blends a batch on the host, and measures it where the truth is known.
+
+    The seconds of an image are those of the devices and of blending, without its figures.
 
     Args:
-        batch: of which nothing has been asked yet.
+        batch: as the devices have proposed it.
         config: how it was completed.
         trailed: the images whose trails are kept.
         compare: LPIPS, where that is to be measured too.
     """
-    pictures, hole, found = batch.pictures, batch.hole, batch.found
+    pictures, hole, found, seconds = batch
+    begun = time.monotonic()
     steps = np.asarray(found.steps)
     score, proposals, served = _served(found, hole)
     photographs = np.stack([picture.image for picture in pictures])
     ranked = _blended(photographs, proposals, hole, config)
+    seconds = round((seconds + time.monotonic() - begun) / len(pictures), 4)
     figures = _figures(pictures, photographs, hole, ranked[:, 0], config, compare)
-    seconds = round((time.monotonic() - batch.begun) / len(pictures), 4)
     for i, picture in enumerate(pictures):
         if not served[i]:
             yield Unserved(picture, _why_not(config.method))

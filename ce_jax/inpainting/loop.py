@@ -4,11 +4,14 @@ All batches have the same shape (the last is padded), and holes and starts are d
 and the image's own name, so that a result does not depend on where in a run it was made.
 """
 
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -46,24 +49,24 @@ class Loop:
     Attributes:
         config: the inpainting: its batch size, candidates and method.
         work: what the devices do.
-        finish: waits for a batch.
+        finish: blends and measures a batch.
         keep: gets what has become of each image.
         commit: called at the end of each batch.
-        kept: how many images something has become of.
     """
 
     config: Inpainting
     work: Work
     finish: Callable[[Batch], Iterator[Unserved | Finished]]
     keep: Callable[[Finished | Failure], None]
-    commit: Callable[[], None]
-    kept: int = 0
+    commit: Callable[[], None] = lambda: None
+    _kept: int = 0
     _again: list[Picture] = field(default_factory=list)
 
-    def run(self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]) -> None:
+    def run(self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]) -> int:
         """All groups, and what has to be begun anew; or until it is stopped between two.
 
         Those that wait to be begun anew then have no line yet, and begin from the start next time.
+        Returns how many images something has become of.
         """
         reading = True
         while reading or self._again:
@@ -72,6 +75,7 @@ class Loop:
             reading = False
             if stopped():
                 break
+        return self._kept
 
     def _pictures(
         self, groups: Iterator[list[Picture | Failure]], stopped: Callable[[], bool]
@@ -119,7 +123,7 @@ class Loop:
 
     def _keep(self, one: Finished | Failure) -> None:
         self.keep(one)
-        self.kept += 1
+        self._kept += 1
 
 
 def draws_its_start(config: Inpainting) -> bool:
@@ -161,18 +165,21 @@ def work_of(
 
 def one_behind(complete: Complete, groups: Groups, *, ask: Ask) -> Iterator[Batch]:
     """Every group is a batch, which is given back when the next one is on the devices."""
-    underway, settled = None, 0.0
-    for pictures in groups:
-        (hole, asked), begun = ask(pictures), time.monotonic()
-        found = Found(*complete(*asked)[1:])  # nobody asks the devices for the images
-        batch = Batch(pictures, hole[: len(pictures)], found, begun)
-        if underway is not None:
-            # The devices begin it when they are done with the one before.
-            yield underway._replace(begun=max(underway.begun, settled))
-            settled = time.monotonic()
-        underway = batch
-    if underway is not None:
-        yield underway._replace(begun=max(underway.begun, settled))
+    underway, free = None, 0.0
+    with ThreadPoolExecutor(1) as clock:
+        for pictures in itertools.chain(groups, [None]):
+            following = None
+            if pictures is not None:
+                (hole, asked), begun = ask(pictures), time.monotonic()
+                found = Found(*complete(*asked)[1:])  # nobody asks the devices for the images
+                batch = Batch(pictures, hole[: len(pictures)], found, 0.0)
+                following = batch, begun, clock.submit(_ready, found)
+            if underway is not None:
+                batch, begun, ready = underway
+                # The devices begin it when they are done with the one before.
+                begun, free = max(begun, free), ready.result()
+                yield batch._replace(seconds=free - begun)
+            underway = following
 
 
 def in_slots(slots: Slots, groups: Groups, *, ask: Ask, count: int) -> Iterator[Batch]:
@@ -182,44 +189,55 @@ def in_slots(slots: Slots, groups: Groups, *, ask: Ask, count: int) -> Iterator[
     """
     waiting: deque[Picture] = deque()
     held: list[tuple[Picture, np.ndarray] | None] = [None] * count
-    occupied, ended, begun = None, None, time.monotonic()
-    while True:
-        free = [slot for slot in range(count) if held[slot] is None]
-        while len(waiting) < len(free) and (group := next(groups, None)) is not None:
-            waiting.extend(group)
-        if entering := [waiting.popleft() for _ in free[: len(waiting)]]:
-            (hole, asked), place = ask(entering), np.full(count, -1, np.int32)
-            for number, (slot, picture) in enumerate(zip(free, entering, strict=False)):
-                place[slot] = number
-                held[slot] = picture, hole[number]
-            fresh = slots.begin(*asked)
-            occupied = (
-                fresh if occupied is None else slots.refill(occupied, fresh, jnp.asarray(place))
-            )
-        if occupied is None or not any(held):
-            break
-        occupied, going = slots.advance(occupied)
-        if ended is not None:  # while the devices go on
-            yield _batch_of(*ended, begun)
-            ended, begun = None, time.monotonic()
-        going = np.asarray(going)
-        done = [slot for slot in range(count) if held[slot] is not None and not going[slot]]
-        if 2 * len(done) >= sum(one is not None for one in held):
-            ended = slots.conclude(occupied), {slot: held[slot] for slot in done}
-            for slot in done:
-                held[slot] = None
+    occupied, ended, seconds = None, None, 0.0
+    with ThreadPoolExecutor(1) as clock:
+        while True:
+            free = [slot for slot in range(count) if held[slot] is None]
+            while len(waiting) < len(free) and (group := next(groups, None)) is not None:
+                waiting.extend(group)
+            begun = time.monotonic()
+            if entering := [waiting.popleft() for _ in free[: len(waiting)]]:
+                (hole, asked), place = ask(entering), np.full(count, -1, np.int32)
+                for number, (slot, picture) in enumerate(zip(free, entering, strict=False)):
+                    place[slot] = number
+                    held[slot] = picture, hole[number]
+                fresh = slots.begin(*asked)
+                occupied = (
+                    fresh if occupied is None else slots.refill(occupied, fresh, jnp.asarray(place))
+                )
+            if occupied is None or not any(held):
+                break
+            occupied, going = slots.advance(occupied)
+            ready = clock.submit(_ready, going)
+            if ended is not None:  # while the devices go on
+                yield _batch_of(*ended)
+                ended = None
+            seconds += ready.result() - begun
+            going = np.asarray(going)
+            done = [slot for slot in range(count) if held[slot] is not None and not going[slot]]
+            if 2 * len(done) >= sum(one is not None for one in held):
+                ended = slots.conclude(occupied), {slot: held[slot] for slot in done}, seconds
+                seconds = 0.0
+                for slot in done:
+                    held[slot] = None
     if ended is not None:
-        yield _batch_of(*ended, begun)
+        yield _batch_of(*ended)
+
+
+def _ready(arrays: Any) -> float:
+    """The time at which the devices are done with these."""
+    jax.block_until_ready(arrays)
+    return time.monotonic()
 
 
 def _batch_of(
-    found: Found, ended: Mapping[int, tuple[Picture, np.ndarray] | None], begun: float
+    found: Found, ended: Mapping[int, tuple[Picture, np.ndarray] | None], seconds: float
 ) -> Batch:
     """The images of the slots that have ended, with what was found for them."""
     slots = np.array(list(ended))
     found = jax.tree.map(lambda array: np.asarray(array)[slots], found)
     pictures, holes = zip(*filter(None, ended.values()), strict=True)
-    return Batch(pictures, np.stack(holes), found, begun)
+    return Batch(pictures, np.stack(holes), found, seconds)
 
 
 def ask(
@@ -266,4 +284,4 @@ def _nothing_to_do(pictures: list[Picture], candidates: int) -> Batch:
         zeros = np.zeros((len(pictures), candidates))
         several = Candidates(*map(jnp.asarray, (each, zeros, zeros.astype(int))))
     arrays = map(jnp.asarray, (photographs, none.astype(float), none))
-    return Batch(pictures, hole, Found(*arrays, candidates=several), time.monotonic())
+    return Batch(pictures, hole, Found(*arrays, candidates=several), 0.0)

@@ -64,10 +64,6 @@ class Manifest:
                     start += len(text)
         return found
 
-    def at(self, line: Position) -> dict[str, Any]:
-        """What a line says."""
-        return next(self.read([line]))
-
     def read(self, lines: Iterable[Position]) -> Iterator[dict[str, Any]]:
         """What lines say, one after another; of few files, each is opened once."""
         with ExitStack() as held:
@@ -84,6 +80,10 @@ class Manifest:
     def records(self) -> Iterator[Record]:
         """What the newest line of each image says, in the order in which they were first tried."""
         return self.read(self.find().values())
+
+    def completed(self) -> Iterator[Record]:
+        """What is said of the images that are done."""
+        return (record for record in self.records() if record["status"] == "done")
 
     def mend(self) -> None:
         """Removes a last line that was cut off, so that the next one begins a line of its own."""
@@ -122,6 +122,15 @@ class Manifest:
         ranks = range(2, len(record.get("candidates", ())) + 1)
         kinds = ["images", *(f"candidates/{rank}" for rank in ranks)]
         return [self.file(kind, record["name"]) for kind in kinds]
+
+    def written(self, name: str) -> list[Path]:
+        """The files of an image that are there, whichever run wrote them.
+
+        Of one that failed it may be none, or have a name that is too long.
+        """
+        ranks = (path.name for path in self.folder.glob("candidates/[0-9]*"))
+        kinds = ["images", "panels", "trails", *(f"candidates/{rank}" for rank in ranks)]
+        return [file for kind in kinds if os.path.isfile(file := self.file(kind, name))]
 
 
 def made_of(record: Record) -> bytes:

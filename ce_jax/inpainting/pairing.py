@@ -8,14 +8,14 @@ import functools
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import grain
 import numpy as np
 
-from ce_jax import images
+from ce_jax import data, images
 from ce_jax.config import Frame, Inpainting
 from ce_jax.holes import HoleError, hole_files
 from ce_jax.holes.hole_files import HoleFiles
@@ -25,7 +25,6 @@ from ce_jax.inpainting.surroundings import Place, place_of, seen
 from ce_jax.sources import Source, SourceError, open_source
 from ce_jax.sources.stamps import Stamp, stamp, unchanged
 
-_READERS = 8
 # Of a hole file, in per cent: more is a drawing with soft edges, or one that was resized.
 _SOFT = 2
 # File systems allow 255 bytes, of which four are for the ending.
@@ -125,7 +124,7 @@ class Pairing:
             image = self.source[index]
             hole, note = None, ""
             if isinstance(self.holes, HoleFiles):
-                hole, note = self._hole(files.get("hole"), name, image.shape)
+                hole, note = self._hole(files.get("hole"), stamps.get("hole"), name, image.shape)
             if hole is not None and self.whole:
                 place = place_of(hole, self.frame.size, square_of(self.config, self.frame))
                 image, hole = seen(image, hole, place.square, self.frame.size)
@@ -135,7 +134,7 @@ class Pairing:
             square = (self.frame.size, self.frame.size)
             if hole is not None and hole.shape[:2] == image.shape[:2] != square:
                 # A hole goes the way of its image, unless it has the size of the network.
-                image, hole = _emptied(image, hole), images.frame(hole, self.frame, nearest=True)
+                image, hole = _emptied(image, hole), images.frame(hole, self.frame)
             return Picture(name, images.frame(image, self.frame), hole, truth, stamps, note)
         except (ValueError, OSError) as error:
             return Failure(name, str(error))
@@ -143,11 +142,11 @@ class Pairing:
     def _hole_file(self, name: str) -> Path | None:
         if not isinstance(self.holes, HoleFiles):
             return None
-        if self.config.allow_missing and not self.holes.has(name):
-            return None
-        return self.holes.path_for(name)
+        return self.holes.path_for(name, optional=self.config.allow_missing)
 
-    def _hole(self, path: Path | None, name: str, shape: tuple[int, ...]) -> tuple[np.ndarray, str]:
+    def _hole(
+        self, path: Path | None, stamp: Stamp | None, name: str, shape: tuple[int, ...]
+    ) -> tuple[np.ndarray, str]:
         """The hole of an image, and what there is to say about its file.
 
         It has the size of its image, or that which the network sees.
@@ -155,7 +154,7 @@ class Pairing:
         height, width, _ = shape
         if path is None:
             return np.zeros((height, width, 1), bool), ""
-        hole, soft = hole_files.read(path)
+        hole, soft = _read_hole(path, stamp)
         square = (self.frame.size, self.frame.size)
         if hole.shape[:2] != (height, width) and (self.whole or hole.shape[:2] != square):
             if not self.config.resize_holes:
@@ -164,7 +163,7 @@ class Pairing:
                     f"{width}x{height}; a hole must have the size of its image "
                     "(or --resize-holes)."
                 )
-            hole = images.resize(hole, (height, width), nearest=True)
+            hole = images.resize(hole, (height, width))
         note = f"{soft:.1%} of the hole file is neither black nor white"
         return hole, note if 100 * soft > _SOFT else ""
 
@@ -228,15 +227,14 @@ def read_ahead(
     load: Callable[[int], Picture | Failure], todo: Sequence[int], *, batch_size: int
 ) -> Iterator[list[Picture | Failure]]:
     """Loaded images in groups of one batch, read and decoded ahead by threads."""
-    if not todo:
-        return
-    threads = grain.ReadOptions(num_threads=_READERS, prefetch_buffer_size=2 * batch_size)
-    loaded = iter(grain.MapDataset.source(todo).map(load).to_iter_dataset(threads))
-    try:
+    with closing(data.loaded_ahead(load, todo, buffer=2 * batch_size)) as loaded:
         while group := list(itertools.islice(loaded, batch_size)):
             yield group
-    finally:
-        loaded.close()
+
+
+@functools.lru_cache(maxsize=1)  # one file may serve all images
+def _read_hole(path: Path, stamp: Stamp | None) -> tuple[np.ndarray, float]:
+    return hole_files.read(path)
 
 
 def _emptied(image: np.ndarray, hole: np.ndarray) -> np.ndarray:

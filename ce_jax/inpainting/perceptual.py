@@ -13,7 +13,7 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh
 
-from ce_jax import files, images, sharding
+from ce_jax import data, files, images, sharding
 from ce_jax.config import Perceptual
 from ce_jax.inpainting.manifest import Record, made_of
 from ce_jax.metrics import Estimate, distributions
@@ -48,8 +48,9 @@ class Perception(NamedTuple):
 
 
 class SetFigures(NamedTuple):
-    """Figures of all completions together, and what has to be said of them, if anything."""
+    """Figures of all completions of a method, and what has to be said of them, if anything."""
 
+    method: str
     figures: Mapping[str, Estimate]
     remark: str
 
@@ -76,12 +77,31 @@ def load(config: Perceptual, mesh: Mesh, *, batch_size: int) -> Perception:
     return Perception(compare, describe, of_lpips, facts)
 
 
-def measure_set(describe: Describe, pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> SetFigures:
-    """FID and KID of completions against their truths, uint8 [n, s, s, 3], some at a time."""
-    features = [(describe(completions), describe(truths)) for completions, truths in pairs]
-    if not features:
-        features = [(np.empty((0, 1)), np.empty((0, 1)))]
-    return SetFigures(*distributions.figures(*map(np.concatenate, zip(*features, strict=True))))
+def measure_set(
+    method: str,
+    describe: Describe,
+    pairs: Iterable[tuple[np.ndarray, np.ndarray]],
+    *,
+    most: int,
+) -> SetFigures:
+    """FID and KID of completions against their truths, uint8 [n, s, s, 3], some at a time.
+
+    Their features lie in a file without a name, and not in memory.
+
+    Args:
+        method: whose completions.
+        describe: the features.
+        pairs: completions and truths.
+        most: how many there are together, at most.
+    """
+    features, count = np.empty((2, 0, 1)), 0
+    for pair in pairs:
+        some = np.stack(list(map(describe, pair)))
+        if not count:
+            features = data.on_disk((2, most, some.shape[-1]), some.dtype)
+        features[:, count : count + some.shape[1]] = some
+        count += some.shape[1]
+    return SetFigures(method, *distributions.figures(*features[:, :count]))
 
 
 def as_written(
@@ -106,7 +126,7 @@ def as_written(
     figures = {k: Estimate.from_json(v) for k, v in found.items() if k.startswith("set/")}
     if not figures or any(one.n != count for one in figures.values()):
         return None
-    return SetFigures(figures, before.get("remarks", {}).get(method, ""))
+    return SetFigures(method, figures, before.get("remarks", {}).get(method, ""))
 
 
 def digest(records: Iterable[Record]) -> str:

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from ce_jax import images
+from ce_jax.holes import HoleError, hole_files
+from ce_jax.holes.hole_files import HoleFiles
 from ce_jax.holes.hole_sets import HoleSet
 from ce_jax.inpainting.claims import OutputError
 from ce_jax.inpainting.finishing import captions_of
@@ -18,7 +20,7 @@ T = TypeVar("T")
 
 # Bytes of a line of the manifest.
 _LINE = 1000
-# Images whose sizes stand for those of all.
+# Images and holes that stand for all.
 _MEASURED = 32
 _NAMED = 3
 _LOSSY = (".jpg", ".jpeg", ".webp")
@@ -35,7 +37,11 @@ def lines(
     """The plan for people: images and holes, what is done already, where to and how large."""
     config, names = pairing.config, pairing.source.names
     part = "" if shard == WHOLE else f", of which part {shard} is {sum(map(shard.has, names))}"
+    left_out = pairing.source.pictures.left_out
+    part += f" (left out by ending: {left_out})" if left_out else ""
     yield f"{len(names)} images of {config.images}{part}; holes: {_holes(pairing)}"
+    if isinstance(pairing.holes, HoleFiles) and (inverted := _inverted(pairing.holes)):
+        yield inverted
     outdated = f" ({results.outdated} were, but changed since or lost)" if results.outdated else ""
     done = sum(map(results.is_done, names))
     yield f"{done} done already, {len(todo)} to do{outdated}: {config.method}, seed {config.seed}"
@@ -112,15 +118,37 @@ def _lossy(pairing: Pairing) -> int:
     return sum(path is not None and path.suffix.lower() in _LOSSY for path in paths)
 
 
+def _inverted(holes: HoleFiles) -> str:
+    """What to say of holes most of which look as if white were what is known; else empty."""
+    some = evenly(holes.files, _MEASURED)
+    white = sum(map(_is_white_around, some))
+    if 2 * white <= len(some):
+        return ""
+    return (
+        f"white is what is missing: {white} of the {len(some)} holes looked at have more white "
+        "than black; if white is what is known there, invert them first"
+    )
+
+
+def _is_white_around(file: Path) -> bool:
+    """Whether a hole is more than half of the picture and touches all four borders."""
+    try:
+        hole, _ = hole_files.read(file)
+    except HoleError:  # which its image tells
+        return False
+    borders = hole[0], hole[-1], hole[:, 0], hole[:, -1]
+    return hole.mean() > 0.5 and all(border.any() for border in borders)
+
+
 def _holes(pairing: Pairing) -> str:
     config, holes, names = pairing.config, pairing.holes, pairing.source.names
     if isinstance(holes, HoleSet) or holes.by_stem is None:
         return config.holes
-    without = [name for name in names if not holes.has(name)]
+    without = [name for name in names if not holes.found(name)]
     idle = [str(file) for file in holes.idle(names)]
     remarks = [
         f"{len(some)} {what} ({', '.join(some[:_NAMED])}{', ...' if len(some) > _NAMED else ''})"
         for some, what in ((without, "images without one"), (idle, "files of no image"))
         if some
     ]
-    return "; ".join([f"{sum(map(len, holes.by_stem.values()))} in {config.holes}", *remarks])
+    return "; ".join([f"{len(holes.files)} in {config.holes}", *remarks])

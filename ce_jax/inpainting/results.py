@@ -17,7 +17,6 @@ from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Self
 
 import numpy as np
@@ -109,7 +108,7 @@ class Results:
         known = [found[name] for name in self._names if name in found]
 
         def look(line: Position) -> Record | None:
-            record = self._manifest.at(line)
+            record = next(self._manifest.read([line]))
             if record["status"] != "done" or not self._shard.has(record["name"]):
                 return record
             there = all(file.is_file() for file in self._manifest.completions(record))
@@ -186,6 +185,10 @@ class Results:
             if folder.is_relative_to(self.folder):
                 files.sync_folder(folder)
         added = [failed.get(record["name"], record) for record in self._added]
+        # What an earlier run has left of those that fail now is no completion of theirs.
+        for record in added:
+            for file in self._manifest.written(record["name"]) if "reason" in record else ():
+                file.unlink()
         lines = self._manifest.append(added)
         for record in added:
             self._remember(record, lines[record["name"]])
@@ -217,7 +220,8 @@ class Results:
         captions: Sequence[str],
         *,
         title: str,
-        of_sets: Mapping[str, SetFigures] = MappingProxyType({}),
+        of_set: SetFigures | None,
+        resamples: int,
     ) -> None:
         """Writes `metrics.json` and `report.html` from everything in the manifest.
 
@@ -225,12 +229,14 @@ class Results:
             facts: what was run.
             captions: of the pictures in a panel.
             title: of the report.
-            of_sets: figures of all completions of a method together, where they are known.
+            of_set: figures of all completions of the method together, where they are known.
+            resamples: as for `metrics.summary`.
         """
-        lines, failures, seen = self._surveyed()
-        for method, of_set in of_sets.items():
-            lines[method] = {**lines.get(method, {}), **of_set.figures}
-        remarks = {method: of_set.remark for method, of_set in of_sets.items()}
+        lines, failures, seen = self._surveyed(resamples)
+        remarks = {}
+        if of_set is not None:
+            lines[of_set.method] = {**lines.get(of_set.method, {}), **of_set.figures}
+            remarks[of_set.method] = of_set.remark
         summary = {
             "facts": facts,
             "captions": captions,
@@ -242,7 +248,7 @@ class Results:
             },
             "remarks": remarks,
         }
-        if of_sets:
+        if of_set is not None:
             summary["measured"] = digest(self.records())
         files.write_text(self.folder / "metrics.json", json.dumps(summary, indent=2) + "\n")
         write_report(
@@ -256,7 +262,7 @@ class Results:
         )
 
     def _surveyed(
-        self,
+        self, resamples: int
     ) -> tuple[dict[str, dict[str, Estimate]], list[tuple[str, str]], list[Record]]:
         """The means of each method; who failed, and why; and the images that the report shows."""
         limit = self._worst_so_far()
@@ -272,7 +278,9 @@ class Results:
             psnr = psnr_of(record)
             if record["name"] in self._shown or (psnr < math.inf and psnr <= limit):
                 seen.append(record)
-        means = {method: metrics.summary(each) for method, each in columns.items()}
+        means = {
+            method: metrics.summary(each, resamples=resamples) for method, each in columns.items()
+        }
         return means, failures, seen
 
     def _worst_so_far(self) -> float:

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ce_jax import images, photographs
+from ce_jax import files, images, photographs
 from ce_jax.images import UnreadableImage
 from ce_jax.inpainting.pairing import Pairing, Picture
 from ce_jax.inpainting.surroundings import Place, paste
 from ce_jax.sources.stamps import is_still
 
+_PNG = b"\x89PNG\r\n\x1a\n"
 # Poisson's equation takes about a third of a kilobyte a pixel: of large holes, one at a time.
 _LARGE = 1_000_000
 _one_large = threading.Lock()
@@ -41,8 +42,12 @@ def _return(picture: Picture, pairing: Pairing, blend: str, path: Path, square: 
     original = pairing.source.file(index)
     if original is not None and not is_still(original, picture.files["image"]):
         raise UnreadableImage(f"{original}: changed while it was being completed")
-    if original is not None and not place.missing and photographs.is_png(original):
-        return photographs.copy(path, original)
+    if original is not None and not place.missing:
+        content = original.read_bytes()
+        if content.startswith(_PNG):
+            with files.replacing(path) as temporary:
+                temporary.write_bytes(content)
+            return
     photograph = pairing.source.whole(index)
     with _one_large if place.hole.size > _LARGE else nullcontext():
         pixels = put_back(photograph.pixels, square, place, blend=blend)

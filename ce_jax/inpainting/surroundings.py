@@ -65,7 +65,10 @@ def place_of(hole: np.ndarray, size: int, frame: Frame | None) -> Place:
     spans = (int(rows[0]), int(rows[-1]) + 1), (int(columns[0]), int(columns[-1]) + 1)
     extent = max(end - begin for begin, end in spans)
     square = None if frame is None else _of_frame(frame, height, width)
-    if square is None or not _contains(square, spans):
+    if square is None or not all(
+        first <= begin and end <= first + square.side
+        for first, (begin, end) in zip((square.top, square.left), spans, strict=True)
+    ):
         fits = min(height, width)
         wanted = max(_AROUND * extent, size)
         side = wanted if wanted <= fits else max(fits, extent)
@@ -195,14 +198,6 @@ def _of_frame(frame: Frame, height: int, width: int) -> Square | None:
     shorter = min(bottom - top, right - left)
     side = round(shorter * frame.size / (frame.shorter_side or frame.size))
     return Square((top + bottom - side) // 2, (left + right - side) // 2, side)
-
-
-def _contains(square: Square, spans: tuple[tuple[int, int], tuple[int, int]]) -> bool:
-    starts = (square.top, square.left)
-    return all(
-        first <= begin and end <= first + square.side
-        for first, (begin, end) in zip(starts, spans, strict=True)
-    )
 
 
 def _cut(image: np.ndarray, square: Square) -> np.ndarray:

@@ -12,6 +12,10 @@ FEWEST_FOR_FID = 2048
 """Below this many images a covariance of 2048 features has not even full rank (Heusel et al.)."""
 
 
+# Of features, that are in memory together as float64.
+_ROWS = 4096
+
+
 def figures(first: np.ndarray, second: np.ndarray) -> tuple[dict[str, Estimate], str]:
     """FID and KID of two sets of as many images, and what has to be said of them, if anything.
 
@@ -50,9 +54,9 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
         first: [n, d], n at least 2.
         second: [m, d], m at least 2.
     """
-    first, second = first.astype(np.float64), second.astype(np.float64)
-    apart = np.sum((first.mean(axis=0) - second.mean(axis=0)) ** 2)
-    one, other = _root_of_covariance(first), _root_of_covariance(second)
+    means = [features.mean(axis=0, dtype=np.float64) for features in (first, second)]
+    apart = np.sum((means[0] - means[1]) ** 2)
+    one, other = map(_root_of_covariance, (first, second), means)
     shared = np.linalg.norm(one @ other.T, "nuc")
     return float(apart + np.sum(one**2) + np.sum(other**2) - 2 * shared)
 
@@ -74,7 +78,6 @@ def kernel_distance(
     Returns:
         The mean, and the standard deviation over the subsets; nan if there is but one.
     """
-    first, second = first.astype(np.float64), second.astype(np.float64)
     if min(len(first), len(second)) <= size:
         return _square_mmd(first, second), np.nan
     random = np.random.default_rng(seed)
@@ -85,13 +88,21 @@ def kernel_distance(
     return float(np.mean(found)), float(np.std(found))
 
 
-def _root_of_covariance(features: np.ndarray) -> np.ndarray:
-    """R with R^T R the unbiased covariance of [n, d]; [min(n, d), d]."""
-    centred = (features - features.mean(axis=0)) / np.sqrt(len(features) - 1)
-    return np.linalg.qr(centred).R
+def _root_of_covariance(features: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """R with R^T R the unbiased covariance of [n, d] about its mean; [min(n, d), d].
+
+    That of some rows and of the R of all before them is the R of them all.
+    """
+    root = np.empty((0, features.shape[1]))
+    for first in range(0, len(features), _ROWS):
+        centred = features[first : first + _ROWS] - mean
+        root = np.linalg.qr(np.concatenate([root, centred])).R
+    return root / np.sqrt(len(features) - 1)
 
 
 def _square_mmd(first: np.ndarray, second: np.ndarray) -> float:
+    first, second = first.astype(np.float64), second.astype(np.float64)
+
     def kernel(x: np.ndarray, y: np.ndarray) -> np.ndarray:
         return (x @ y.T / x.shape[1] + 1) ** 3
 

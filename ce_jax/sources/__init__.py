@@ -14,7 +14,7 @@ from ce_jax import files
 from ce_jax.sources.arrays import open_mat, open_npz
 from ce_jax.sources.bundled import open_bundled
 from ce_jax.sources.folder import open_folder
-from ce_jax.sources.records import open_tfds
+from ce_jax.sources.records import is_dataset, open_tfds
 from ce_jax.sources.samples import open_samples
 from ce_jax.sources.source import Opened, Source, SourceError, nearest_of
 
@@ -80,8 +80,10 @@ def keep_apart(spec: str, output: str | os.PathLike) -> None:
     scheme, _, location = (match[1] if match else spec).partition(":")
     if files.is_remote(output):
         return
-    read, written = Path(location).expanduser().resolve(), Path(output).resolve()
-    if scheme == "folder" and (read.is_relative_to(written) or written.is_relative_to(read)):
+    folder = Path(location.partition("@")[0] if scheme == "tfds" else location).expanduser()
+    read, written = folder.resolve(), Path(output).resolve()
+    reads = scheme == "folder" or (scheme == "tfds" and is_dataset(folder))
+    if reads and (read.is_relative_to(written) or written.is_relative_to(read)):
         raise SourceError(
             f"{output} and {spec!r} lie in one another, so that results would be taken for images; "
             "write to a folder elsewhere"

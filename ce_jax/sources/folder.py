@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ce_jax.files import printable, walk
+from ce_jax.images import ENDINGS
 from ce_jax.sources.source import Files, Opened, SourceError
-
-_EXTENSIONS = ("jpg", "jpeg", "png", "bmp", "webp", "tif", "tiff", "ppm", "pgm", "gif")
 
 
 def open_folder(location: str, spec: str) -> Opened:
@@ -23,14 +22,18 @@ def open_folder(location: str, spec: str) -> Opened:
         files = list(walk(folder))
     except OSError as error:
         raise SourceError(f"{error.filename}: cannot be listed ({error.strerror})") from error
-    paths = [path for path in files if path.suffix[1:].lower() in _EXTENSIONS]
+    paths = [path for path in files if path.suffix.lower() in ENDINGS]
     if not paths:
         seen = ", ".join(str(path.relative_to(folder)) for path in files[:5])
         raise SourceError(
-            f"{spec!r}: no images ({', '.join(_EXTENSIONS)}) in {folder}; "
+            f"{spec!r}: no images ({' '.join(ENDINGS)}) in {folder}; "
             + (f"of {len(files)} files the first are: {seen}" if files else "it holds no files")
         )
-    return _unique([path.relative_to(folder) for path in paths]), Files(paths)
+    others = Counter(path.suffix.lower() or "without one" for path in files)
+    left_out = ", ".join(
+        f"{count} {ending}" for ending, count in others.most_common() if ending not in ENDINGS
+    )
+    return _unique([path.relative_to(folder) for path in paths]), Files(paths, left_out)
 
 
 def _unique(paths: Sequence[Path]) -> Sequence[str]:

@@ -31,6 +31,11 @@ class _Records(Pictures):
             raise images.UnreadableImage(f"{self.spec}, record {index}: {error}") from error
 
 
+def is_dataset(folder: Path) -> bool:
+    """Whether a folder is that of one version of a dataset."""
+    return (folder / "dataset_info.json").is_file()
+
+
 def open_tfds(location: str, spec: str) -> Opened:
     """The feature `image` of a dataset.
 
@@ -46,7 +51,7 @@ def open_tfds(location: str, spec: str) -> Opened:
     folder = Path(name).expanduser()
     builder: Any
     try:
-        if folder.is_absolute() or (folder / "dataset_info.json").is_file():
+        if folder.is_absolute() or is_dataset(folder):
             builder = tfds.builder_from_directory(folder)
         else:
             builder = tfds.builder(name, file_format="array_record")

@@ -17,7 +17,13 @@ class SourceError(ValueError):
 
 
 class Pictures(ABC):
-    """Random access to photographs, from any thread."""
+    """Random access to photographs, from any thread.
+
+    Attributes:
+        left_out: which files of theirs are not read, if any, in a few words.
+    """
+
+    left_out: str = ""
 
     @abstractmethod
     def __getitem__(self, index: int) -> np.ndarray:
@@ -78,6 +84,7 @@ class Files(Pictures):
     """Image files, read when they are asked for."""
 
     paths: Sequence[Path]
+    left_out: str = ""
 
     def __getitem__(self, index: int) -> np.ndarray:
         return images.read(self.paths[index])

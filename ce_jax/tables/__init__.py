@@ -8,7 +8,6 @@ the same command continues.
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -16,11 +15,11 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
-from ce_jax import files, metrics
-from ce_jax.batch import Outcome, inpaint
+from ce_jax import data, files, metrics
+from ce_jax.batch import Outcome, identity_of, inpaint
 from ce_jax.config import Entry, Inpainting, Table
+from ce_jax.inpainting import claims
 from ce_jax.inpainting.claims import OutputError
-from ce_jax.inpainting.manifest import Manifest
 from ce_jax.metrics import Estimate
 from ce_jax.runs import loading
 from ce_jax.sources import SourceError, open_source
@@ -28,7 +27,6 @@ from ce_jax.tables.export import NOT_RUN, Cell, Result, write_tables
 from ce_jax.tables.report import write_page
 
 _FILES = ("folder", "mat", "npz")
-_READERS = 8
 
 
 def tabulate(
@@ -95,21 +93,15 @@ def _wanted(cell: Cell, config: Table) -> bool:
 
 
 def _inpainting(config: Table, entry: Entry, holes: str) -> Inpainting:
-    def located(source: str) -> str:
-        return _located(source, config)
-
-    def named(model: str | None) -> str | None:
-        return None if model is None else str(PurePath(config.models, model))
-
     how = entry.inpainting
     place = (_file_name(name) for name in (entry.data, holes, entry.method))
     return replace(
         how,
-        images=located(how.images),
-        truth=None if how.truth is None else located(how.truth),
-        collection=None if how.collection is None else located(how.collection),
-        model=named(how.model),
-        guide=named(how.guide),
+        images=_located(how.images, config),
+        truth=how.truth and _located(how.truth, config),
+        collection=how.collection and _located(how.collection, config),
+        model=how.model and str(PurePath(config.models, how.model)),
+        guide=how.guide and str(PurePath(config.models, how.guide)),
         holes=holes,
         output=str(Path(config.output, "cells", *place)),
         perceptual=config.perceptual,
@@ -135,18 +127,18 @@ def _file_name(name: str) -> str:
 def _result(cell: Cell, config: Table) -> Result:
     """What the folder of a cell knows, of this run or of one before."""
     measured = cell.folder / "metrics.json"
-    if not measured.is_file():
+    if not (measured.is_file() and (cell.folder / "inpainting.json").is_file()):
         return Result(cell, note=NOT_RUN)
     summary = files.json_object(measured.read_bytes())
-    records = list(Manifest(cell.folder).records())
+    done, records = list(cell.manifest.completed()), cell.manifest.records()
     reasons = Counter(record["reason"] for record in records if record["status"] != "done")
-    notes = [f"{count} failed: {reason}" for reason, count in reasons.most_common(1)]
+    notes = [*_of_another(cell.inpainting)]
+    notes += [f"{count} failed: {reason}" for reason, count in reasons.most_common(1)]
     notes += _contained(cell.inpainting, config)
     remarks = summary.get("remarks", {})
     notes += filter(None, [remarks.get(cell.inpainting.method)])
     found = summary["figures"].get(cell.inpainting.method, {})
     figures = {name: Estimate.from_json(estimate) for name, estimate in found.items()}
-    done = [record for record in records if record["status"] == "done"]
     # All searches have the same objective, but those whose guide is part of theirs.
     if cell.inpainting.method == "latent" and cell.inpainting.guide is None:
         figures |= metrics.summary({"objective": [record["score"] for record in done]})
@@ -164,6 +156,16 @@ def _result(cell: Cell, config: Table) -> Result:
         summary["facts"],
         summary["captions"],
     )
+
+
+def _of_another(inpainting: Inpainting) -> Iterator[str]:
+    """Says with what else the results of a cell were made, before the table changed."""
+    now = identity_of(inpainting)
+    del now["returns"]  # said there as it was found
+    changed = claims.changes(Path(inpainting.output), now)
+    others = [f"{k} ({old})" for k, (old, _) in changed.items() if k.partition(".")[0] in now]
+    if others:
+        yield f"made with another {', '.join(others)}"
 
 
 def _contained(inpainting: Inpainting, config: Table) -> Iterator[str]:
@@ -212,5 +214,4 @@ def _digests(spec: str) -> frozenset[str]:
             return None
         return hashlib.sha256(repr(picture.shape).encode() + picture.tobytes()).hexdigest()
 
-    with ThreadPoolExecutor(_READERS) as readers:
-        return frozenset(filter(None, readers.map(digest, range(len(source)))))
+    return frozenset(data.loaded_ahead(digest, range(len(source)), buffer=64))

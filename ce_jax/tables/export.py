@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from ce_jax import files
 from ce_jax.config import Inpainting, Table
+from ce_jax.inpainting.manifest import Manifest
 from ce_jax.metrics import Estimate
 
 NOT_RUN = "not run yet"
@@ -51,6 +52,11 @@ class Cell(NamedTuple):
     def folder(self) -> Path:
         """Where its inpainting keeps everything."""
         return Path(self.inpainting.output)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is said there of every image."""
+        return Manifest(self.folder)
 
 
 class Result(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ce_jax.config import Table
-from ce_jax.inpainting.manifest import Manifest, Record
+from ce_jax.inpainting.manifest import Record
 from ce_jax.inpainting.planning import evenly
 from ce_jax.inpainting.report import Line, Row, row_of, write_report
 from ce_jax.inpainting.results import psnr_of
@@ -50,7 +50,7 @@ def _side_by_side(group: Sequence[Result], count: int) -> Iterator[Row]:
     In the place of one that some method has not completed stands another that all can show: there
     are panels besides of the worst images, and of those that were so while little was done.
     """
-    tried = {one["name"] for result in group for one in Manifest(result.cell.folder).records()}
+    tried = {one["name"] for result in group for one in result.cell.manifest.records()}
     asked_for = evenly(sorted(tried), count)
     able = [(result, _with_panel(result)) for result in group if result.done]
     common = set.intersection(*(set(records) for _, records in able)) if able else set()
@@ -58,7 +58,7 @@ def _side_by_side(group: Sequence[Result], count: int) -> Iterator[Row]:
     for name in sorted(taken):
         pictures, completions = {}, {}
         for result, records in able:
-            row = row_of(Manifest(result.cell.folder), records[name], result.captions)
+            row = row_of(result.cell.manifest, records[name], result.captions)
             assert row is not None  # it has a panel
             pictures = row.pictures
             psnr = row.scores.get("hole/psnr", math.nan)
@@ -71,10 +71,10 @@ def _side_by_side(group: Sequence[Result], count: int) -> Iterator[Row]:
 
 def _with_panel(result: Result) -> dict[str, Record]:
     """What is said of the images of a cell that have a panel, by name."""
-    manifest = Manifest(result.cell.folder)
+    manifest = result.cell.manifest
     return {
         record["name"]: record
-        for record in _completed(manifest)
+        for record in manifest.completed()
         if manifest.file("panels", record["name"]).is_file()
     }
 
@@ -85,15 +85,10 @@ def _worst(method: str, results: Sequence[Result], count: int) -> Iterator[Row]:
         (psnr_of(record), record["name"], number, record)
         for number, result in enumerate(results)
         if result.cell.method == method
-        for record in _completed(Manifest(result.cell.folder))
+        for record in result.cell.manifest.completed()
     )
     for _, _, number, record in heapq.nsmallest(count, found):
         cell, captions = results[number].cell, results[number].captions
         noted = {**record, "note": f"{cell.data}, {cell.holes}, {method}"}
-        if row := row_of(Manifest(cell.folder), noted, captions, group=method):
+        if row := row_of(cell.manifest, noted, captions, group=method):
             yield row
-
-
-def _completed(manifest: Manifest) -> Iterator[Record]:
-    """What is said of the images that are completed."""
-    return (record for record in manifest.records() if record["status"] == "done")
