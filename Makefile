@@ -1,7 +1,7 @@
 # make demo    every method on faces with holes, with the networks that come with the package
 # make demo-train    train two small networks in front of you and inpaint with them
 # make test    format, types, and the test suite
-# make test-slow    the tests that take minutes
+# make test-slow    the tests that take minutes, and all that hold JAX and PyTorch to one another
 # make benchmark    the same work in JAX and in PyTorch, side by side
 #
 # Each target sets up what it needs in .venv. To use a GPU or TPU, install JAX for it there first:
@@ -32,8 +32,9 @@ test: .venv/dev
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
-test-slow: .venv/dev
+test-slow: .venv/dev .venv/benchmark
 	$(BIN)/pytest -m slow
+	$(BIN)/pytest $$(grep -l '"torch"' tests/test_*.py)
 
 format: .venv/dev
 	$(BIN)/ruff check --fix .

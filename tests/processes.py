@@ -17,6 +17,16 @@ TINY = (
     *("--data.flip", "--steps-per-call", "1", "--picture-every", "1000"),
 )
 
+# No reader of images, no checkpoints, no command line: as on a machine lent for an hour, to which
+# the package is carried as it stands.
+ARITHMETIC_ALONE = """
+import sys
+sys.modules.update(dict.fromkeys(
+    "cv2 etils grain matplotlib orbax PIL safetensors simplejpeg skimage sklearn tensorboardX"
+    " tensorflow_datasets tqdm tyro".split()
+))
+"""
+
 
 def free_port():
     with socket.socket() as probe:

@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import ARITHMETIC_ALONE, python
 
 import ce_jax
 
@@ -173,16 +174,11 @@ def test_an_experiment_can_be_read_without_jax():
 
 
 def test_steps_and_searches_need_nothing_but_arithmetic():
-    """As on a machine lent for an hour, to which the benchmark is carried as it stands."""
-    blocked = ("etils", "grain", "orbax", "PIL", "safetensors", "simplejpeg", "skimage", "sklearn")
-    blocked += ("tensorboardX", "tensorflow_datasets", "tqdm", "tyro")
-    code = f"""
-import sys
-sys.modules.update(dict.fromkeys({blocked}))
-import ce_jax.completion.context_encoder, ce_jax.completion.latent, ce_jax.runs.arithmetic
-import ce_jax.sharding, ce_jax.systems
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=PACKAGE.parent)
+    python(
+        ARITHMETIC_ALONE
+        + "import ce_jax.completion.context_encoder, ce_jax.completion.latent, ce_jax.sharding\n"
+        + "import ce_jax.runs.arithmetic, ce_jax.systems"
+    )
 
 
 def test_nothing_happens_at_import():

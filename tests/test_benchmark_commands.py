@@ -47,3 +47,10 @@ def test_waiting_takes_what_inpainting_takes_and_does_nothing_twice(tmp_path, ca
     assert found["share"] == found["waited"] / found["seconds"]
     with pytest.raises(ValueError, match="choose a new --output"):
         waiting.main(words)
+
+
+def test_devices_wait_from_the_end_of_a_batch_until_the_next_is_queued():
+    """The second is queued before the first is done; then two seconds of seven nothing is."""
+    watch = waiting.Watch()
+    watch.queued, watch.done = [10.0, 11.0, 15.0], {1: 13.0, 0: 12.0, 2: 17.0}
+    assert watch.figures() == {"batches": 3, "seconds": 7, "waited": 2, "share": 2 / 7}

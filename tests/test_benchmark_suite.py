@@ -6,12 +6,13 @@ import time
 import weakref
 import xml.etree.ElementTree as xml
 
+import jax
 import pytest
 
 pytest.importorskip("torch", reason="PyTorch is not installed: pip install -e .[benchmark]")
 
 from benchmarks import __main__ as command
-from benchmarks import figures, page, plots, suite
+from benchmarks import figures, ours, page, plots, searching, suite
 from benchmarks.setting import Setting
 from benchmarks.timing import spread
 from benchmarks.work import Planned, Side, Skipped, Timed, Work
@@ -190,3 +191,16 @@ def test_what_was_measured_is_on_the_disk_before_the_next_work_begins(tmp_path, 
     report = json.loads((tmp_path / "benchmark.json").read_text())
     assert [one["name"] for one in report["works"]] == [figures.CEILING]
     assert figures.CEILING in (tmp_path / "benchmark.md").read_text()
+
+
+def test_the_operations_of_a_search_are_those_of_its_layers_there_and_back():
+    """Of which judging, in a call of four steps, is done four times and once more; within 2 %."""
+    setting = Setting(size=32, width=64, batch_size=2, steps=4)
+    networks = jax.eval_shape(lambda: ours.dcgan_networks(setting, setting.size))
+    # Alike in both networks; of s rows, 2 s - 2 meet a row of a kernel of 4 at stride 2.
+    convolutions = [(32, 3, 64), (16, 64, 128), (8, 128, 256)]
+    products = 2 * sum((2 * s - 2) ** 2 * inner * outer for s, inner, outer in convolutions)
+    products += 16 * 256 * (setting.model.latent + 1)
+    for judged in (True, False):
+        found = searching._flops(setting, networks, judged=judged) / (2 * 2 * products)
+        assert found == pytest.approx(2 + judged / 4, rel=0.02)

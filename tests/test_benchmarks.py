@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from processes import ARITHMETIC_ALONE
 
 from ce_jax.completion.space import Networks
 from ce_jax.config import LatentSearch
@@ -262,14 +263,7 @@ def test_the_command_writes_the_figures_of_the_work_that_is_asked_for(tmp_path, 
 
 @pytest.mark.slow
 def test_networks_are_timed_where_nothing_but_arithmetic_is_installed():
-    """No reader of images, no checkpoints, no command line: as on a machine lent for an hour."""
-    blocked = (
-        *("grain", "tensorflow_datasets", "orbax", "etils", "tyro", "tqdm", "PIL"),
-        *("tensorboardX", "safetensors", "skimage", "sklearn", "cv2", "matplotlib"),
-    )
-    code = f"""
-import sys
-sys.modules.update(dict.fromkeys({blocked}))
+    code = f"""{ARITHMETIC_ALONE}
 from benchmarks import __main__, searching, training
 from benchmarks.setting import Setting
 setting = Setting(size=32, width=4, batch_size=4, steps=1)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import tiny
 
 from ce_jax import config
 from ce_jax.config import (
@@ -132,6 +133,43 @@ def alexnet(**fields):
         (
             lambda: Training(model=ContextEncoder(), data=Data(frame=Frame(size=227))),
             "data.frame.size must be .* got 227",
+        ),
+        (
+            lambda: tiny.self_tuned(batch_size=2),
+            "batch_size must be at least the 3 kinds of model.holes",
+        ),
+        (
+            lambda: tiny.self_tuned(convolutions=6),
+            "model.convolutions must be few enough to halve 32 pixels",
+        ),
+        (
+            lambda: tiny.self_tuned(bottleneck=0),
+            "model.bottleneck must be at least 1, or channel-wise",
+        ),
+        (
+            lambda: tiny.self_tuned(fill=(0, 0, 256)),
+            "model.fill must be three numbers from 0 to 255",
+        ),
+        (
+            lambda: tiny.self_tuned(predicts="center", holes=("center",)),
+            "model.sharing must be chance",
+        ),
+        (lambda: L2Gan(corner="middle"), "model.corner must be top-left or .* got 'middle'"),
+        (lambda: L2Gan(recovery_steps=0), "model.recovery_steps must be at least 1, got 0"),
+        (lambda: L2Gan(width=0), "model.width must be at least 1"),
+        (lambda: L2Gan(bottleneck=0), "model.bottleneck must be at least 1"),
+        (lambda: L2Gan(adversarial=0.0), r"model.adversarial must be in \(0, 1\], got 0.0"),
+        (
+            lambda: tiny.l2_gan(recovery_steps=4),
+            r"model.recovery_steps must be less than steps \(4\)",
+        ),
+        (
+            lambda: Training(model=L2Gan(), data=Data(frame=Frame(size=64))),
+            "data.frame.size must be one of 88, 175, 350 for this L2Gan, got 64",
+        ),
+        (
+            lambda: Training(model=ContextEncoder(), data=Data(frame=Frame(size=350))),
+            "data.frame.size must be one of 32, 64, 128 for this ContextEncoder, got 350",
         ),
         (lambda: Adam(rate=0.0), "rate must be positive"),
         (lambda: Adam(rate=float("nan")), "rate must be positive"),

@@ -1,7 +1,7 @@
 """Levels share a batch exactly, harder ones get more, and a resumed run shares as it would have."""
 
-import json
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tiny
 import untrained
+from processes import scalars
 
 from ce_jax import holes, systems, training
-from ce_jax.config import ConfigError
 from ce_jax.sources import SourceError
 from ce_jax.state import Curriculum
 from ce_jax.systems import context_encoder
@@ -52,12 +52,18 @@ def test_a_batch_holds_as_many_holes_of_each_level_as_it_should():
     state = Curriculum(counts, jnp.zeros(3))
     key = jax.random.split(jax.random.key(0), 16)
     model = tiny.self_tuned().model
-    draw = jax.jit(lambda state, key: context_encoder._holes_of_batch(model, state, key, None, 32))
-    hole = draw(state, key)
+
+    def draw(key, axis=None):
+        return context_encoder._holes_of_batch(model, state, key, axis, 32)
+
+    hole = jax.jit(draw)(jax.random.clone(key))
     sides = np.sqrt(np.asarray(hole).sum((1, 2, 3)))
     bounds = ((1, 4), (5, 8), (9, 12))
     found = [np.sum((first <= sides) & (sides <= last)) for first, last in bounds]
     assert found == counts.tolist()
+    # Every device those of its own rows.
+    shared = tiny.quick_pmap(partial(draw, axis="rows"), axis_name="rows")(key.reshape(8, 2))
+    np.testing.assert_array_equal(np.reshape(shared, hole.shape), hole)
 
 
 def test_equal_shares_stay_equal_and_say_so():
@@ -118,27 +124,9 @@ def test_a_run_is_tuned_after_every_epoch_and_resumes_as_it_was(tmp_path):
     training.train(experiment, tmp_path / "parts", stopped=tiny.after(4))
     training.train(experiment, tmp_path / "parts")
 
-    whole, parts = (
-        [json.loads(line) for line in (tmp_path / name / "scalars.jsonl").read_text().splitlines()]
-        for name in ("whole", "parts")
-    )
+    whole, parts = (scalars(tmp_path / name) for name in ("whole", "parts"))
     told = [[line["psnr/level-1"], line["loss/reconstruction"]] for line in whole]
     assert told == [[line["psnr/level-1"], line["loss/reconstruction"]] for line in parts]
     psnr = [line["psnr/level-1"] for line in whole]
     assert psnr[:3] == [0, 0, 0]
     assert 0 < psnr[3] == psnr[4] == psnr[5] != psnr[6] > 0
-
-
-@pytest.mark.parametrize(
-    ("changes", "complaint"),
-    [
-        ({"batch_size": 2}, "batch_size must be at least the 3 kinds of model.holes"),
-        ({"convolutions": 6}, "model.convolutions must be few enough to halve 32 pixels"),
-        ({"bottleneck": 0}, "model.bottleneck must be at least 1, or channel-wise"),
-        ({"fill": (0, 0, 256)}, "model.fill must be three numbers from 0 to 255"),
-        ({"predicts": "center", "holes": ("center",)}, "model.sharing must be chance"),
-    ],
-)
-def test_what_cannot_be_met_is_refused_by_name(changes, complaint):
-    with pytest.raises(ConfigError, match=complaint):
-        tiny.self_tuned(**changes)

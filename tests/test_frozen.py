@@ -9,6 +9,8 @@ import pytest
 import tiny
 import untrained
 
+from ce_jax.completion.space import Networks, space_of
+from ce_jax.config import LatentSearch
 from ce_jax.models import frozen
 from ce_jax.state import apply
 from ce_jax.systems.dcgan import modules
@@ -20,6 +22,10 @@ RUNS = {"logit": tiny.dcgan(), "softmax, kernel 5": tiny.dcgan_otherwise()}
 def networks(request):
     run = RUNS[request.param]
     return *modules(run.model, size=32), untrained.networks(run)
+
+
+def pictures():
+    return jax.random.uniform(jax.random.key(1), (3, 32, 32, 3), minval=-1.0)
 
 
 def latents():
@@ -45,10 +51,26 @@ def test_a_generator_without_batch_normalisation_makes_the_same_images(networks)
 
 def test_a_critic_without_batch_normalisation_judges_the_same(networks):
     _, critic, trained = networks
-    images = jax.random.uniform(jax.random.key(1), (3, 32, 32, 3), minval=-1.0)
-    expected = tiny.jit(partial(apply, critic))(trained.critic, images)
-    judged = tiny.jit(frozen.judge)(frozen.fold_critic(trained.critic, jnp.float32), images)
+    expected = tiny.jit(partial(apply, critic))(trained.critic, pictures())
+    judged = tiny.jit(frozen.judge)(frozen.fold_critic(trained.critic, jnp.float32), pictures())
     np.testing.assert_allclose(judged, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("form", "loss"),
+    [("saturating", lambda d: np.log(1 - d)), ("non-saturating", lambda d: -np.log(d))],
+    ids=["saturating", "non-saturating"],
+)
+def test_the_prior_loss_of_a_search_is_that_of_the_papers(form, loss):
+    """Yeh et al. 2017, eq. 5, and the authors' code, with D as a probability."""
+    run, trained = tiny.dcgan(), untrained.networks(tiny.dcgan())
+    of_critic = partial(apply, modules(run.model, size=32)[1], trained.critic)
+    judged = 1 / (1 + np.exp(-np.asarray(tiny.jit(of_critic)(pictures()), np.float64)))
+    assert np.ptp(judged) > 0.1
+    settings = LatentSearch(prior_form=form)
+    space = space_of(run.model, Networks(trained.generator, trained.critic), settings)
+    found = tiny.jit(space.prior_loss)(latents(), pictures())
+    np.testing.assert_allclose(found, loss(judged), rtol=1e-3)
 
 
 def test_half_of_the_precision_is_inside_alone(networks):

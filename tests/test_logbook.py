@@ -1,5 +1,8 @@
 """A logbook has every step once, looks at all of them, and tells how a run ended."""
 
+import json
+from types import SimpleNamespace
+
 import jax.numpy as jnp
 import pytest
 import tiny
@@ -20,6 +23,18 @@ def test_a_logbook_writes_every_so_often_but_looks_at_every_step(tmp_path):
         with pytest.raises(Diverged, match=r"^step 9: loss/a is inf"):
             book.write(7, {"loss/a": jnp.array([4, jnp.inf])})
     assert scalars(tmp_path) == [{"step": 3, "loss/a": 1.5}, {"step": 6, "loss/a": 3.0}]
+
+
+def test_the_pace_is_that_of_all_steps_since_the_last_line(tmp_path, monkeypatch):
+    now = 50.0
+    monkeypatch.setattr("ce_jax.runs.logbook.time", SimpleNamespace(monotonic=lambda: now))
+    with logbook(tmp_path, start=3, every=2) as book:  # of 16 images each
+        for start, seconds, steps in ((3, 1, 1), (4, 4, 1), (5, 3, 1), (6, 5, 3)):
+            now += seconds
+            book.write(start, {"loss/a": jnp.ones(steps)})
+    lines = map(json.loads, (tmp_path / "scalars.jsonl").read_text().splitlines())
+    paces = {4: 16 / 1, 6: 2 * 16 / 7, 8: 3 * 16 / 5}
+    assert {line["step"]: line["images/s"] for line in lines} == pytest.approx(paces, rel=1e-3)
 
 
 def test_a_logbook_that_is_continued_has_no_step_twice(tmp_path):

@@ -16,21 +16,8 @@ from ce_jax.models.layers import BatchNorm
 from ce_jax.state import Game, Network, apply
 from ce_jax.systems import dcgan
 
-
-class Painter(nn.Module):
-    """z -> images [b, 2, 2, 3], without BatchNorm."""
-
-    @nn.compact
-    def __call__(self, z, *, train):
-        return jnp.tanh(nn.Dense(12)(z)).reshape(-1, 2, 2, 3)
-
-
-class Judge(nn.Module):
-    """images -> logits [b], without BatchNorm."""
-
-    @nn.compact
-    def __call__(self, images, *, train):
-        return nn.Dense(1)(nn.tanh(nn.Dense(4)(images.reshape(len(images), -1))))[:, 0]
+# Without BatchNorm, which looks at a part alone.
+PAINTER, JUDGE = tiny.Painter(normalised=False), tiny.Judge(normalised=False)
 
 
 class Normal(nn.Module):
@@ -47,8 +34,8 @@ def test_the_step_of_both_players_is_that_of_the_whole_batch():
     keys = jax.random.split(jax.random.key(2), 12)
 
     def after(parts):
-        generator = Network(Painter(), optax.sgd(0.5), parts=parts)
-        critic = Network(Judge(), optax.sgd(0.5), parts=parts)
+        generator = Network(PAINTER, optax.sgd(0.5), parts=parts)
+        critic = Network(JUDGE, optax.sgd(0.5), parts=parts)
 
         @tiny.jit
         def step(images, keys):
@@ -94,8 +81,8 @@ def test_batch_norm_normalises_each_part_and_remembers_the_mean_of_them():
 @pytest.mark.slow
 def test_a_frozen_network_gives_every_image_what_is_its_own():
     x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
-    variables = Painter().init(jax.random.key(0), x, train=False)
-    whole, parts = (apply(Painter(), variables, x, parts=parts) for parts in (1, 2))
+    variables = PAINTER.init(jax.random.key(0), x, train=False)
+    whole, parts = (apply(PAINTER, variables, x, parts=parts) for parts in (1, 2))
     np.testing.assert_allclose(whole, parts, rtol=1e-6)
 
 

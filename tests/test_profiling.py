@@ -1,22 +1,30 @@
 """What --profile says is counted in the program and measured on the clock."""
 
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import pytest
 import tiny
 
+from ce_jax.models import convolution
 from ce_jax.runs import arithmetic, profiling
 from ce_jax.training import train
 
 
-def test_operations_are_those_of_the_native_convolution():
+@pytest.mark.parametrize(
+    ("convolve", "given"),
+    [
+        (convolution.downsample, ("large", "kernel")),
+        (convolution.upsample, ("small", "kernel")),
+        (partial(convolution.correlate, side=4), ("large", "small")),
+    ],
+)
+def test_operations_are_those_of_the_native_convolution(convolve, given):
     """On a CPU too, where Winograd's products would be fewer."""
-    from ce_jax.models.convolution import downsample
-
-    large, kernel = (jnp.zeros(shape) for shape in ((2, 8, 8, 32), (4, 4, 32, 16)))
-    found = arithmetic.flops(downsample, large, kernel)
+    shapes = {"large": (2, 8, 8, 32), "small": (2, 4, 4, 16), "kernel": (4, 4, 32, 16)}
+    found = arithmetic.flops(convolve, *(jnp.zeros(shapes[name]) for name in given))
     # Two for each product of two numbers that are there; a quarter of the border's are not.
     rows = sum(min(2 * i + 3, 8) - max(2 * i - 1, 0) for i in range(4))
     assert found == 2 * 2 * rows**2 * 32 * 16

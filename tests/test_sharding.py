@@ -58,6 +58,15 @@ def test_pmap_gives_the_numbers_of_jit(kind):
     assert_same_numbers(*runs)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["self_tuned", "latent_encoder"])  # l2_gan has a test of its own
+def test_kinds_with_a_state_of_their_own_give_the_numbers_of_one_device(kind):
+    mapped = replace(OTHERS[kind], sharding=Sharding(mode="pmap"))
+    alone = tiny.play(OTHERS[kind], tiny.batch(0), devices=1)
+    for experiment in (OTHERS[kind], mapped):
+        assert_same_numbers(tiny.play(experiment, tiny.batch(0)), alone)
+
+
 def program_of(experiment):
     """The optimised program of one device of eight, for a batch of 8 x 13: no layer is so large."""
     side = experiment.data.frame.size

@@ -8,6 +8,7 @@ from unittest import mock
 
 import jax
 import numpy as np
+from flax import linen as nn
 
 from ce_jax import sharding, systems
 from ce_jax.config import (
@@ -21,6 +22,7 @@ from ce_jax.config import (
     Training,
     Vae,
 )
+from ce_jax.models.layers import BatchNorm
 from ce_jax.state import Game
 
 # XLA then takes less than half of the time, and what runs once is none the slower for it.
@@ -200,11 +202,33 @@ def batch(seed: int, *, size: int = 16, side: int = 32) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (size, side, side, 3), np.uint8)
 
 
-def play(experiment: Training, *batches: np.ndarray, devices: int = 8):
-    """The state after a step on each batch, and the scalars of the steps, on the host."""
+def play(experiment: Training, *batches: np.ndarray, devices: int = 8, begun: Game | None = None):
+    """The state after a step on each batch, from step 0 or another on, and the scalars of each."""
     mesh, reports = sharding.make_mesh(jax.devices()[:devices]), []
-    game = jax.device_put(start(experiment), sharding.replicated(mesh))
+    game = jax.device_put(begun or start(experiment), sharding.replicated(mesh))
     for images in jax.device_put(batches, sharding.split(mesh)):
         game, scalars = compiled(experiment, devices)(game, [images], jax.random.key(1))
         reports.append({name: float(value) for name, (value,) in scalars.items()})
     return jax.device_get(game), reports
+
+
+class Painter(nn.Module):
+    """The smallest generator: z -> images [b, 2, 2, 3]."""
+
+    normalised: bool = True
+
+    @nn.compact
+    def __call__(self, z, *, train):
+        x = nn.Dense(12)(z)
+        return (BatchNorm(train)(x) if self.normalised else nn.tanh(x)).reshape(-1, 2, 2, 3)
+
+
+class Judge(nn.Module):
+    """The smallest critic: images -> logits [b]."""
+
+    normalised: bool = True
+
+    @nn.compact
+    def __call__(self, images, *, train):
+        x = nn.Dense(4)(images.reshape(len(images), -1))
+        return nn.Dense(1)(BatchNorm(train)(x) if self.normalised else nn.tanh(x))[:, 0]
