@@ -253,3 +253,19 @@ def test_a_browser_draws_hides_and_turns_without_complaint(folder, tmp_path):
     assert 'src="pictures/00000050.png"' in dom
     assert len(re.findall(r'class="mark" x1="\d', dom)) == 2  # in both charts
     assert re.search(r'class="tip".*step 60.*loss/critic.*0\.03333', dom, re.DOTALL)
+
+
+@browser.needed
+@pytest.mark.parametrize(
+    ("constant", "place"),
+    [(0.2, ""), (1.0, "other=loss"), (0.0, ""), (0.2, "hide=images/s&other=images/s")],
+)
+def test_a_browser_draws_what_is_constant_or_hidden_on_either_scale(
+    folder, tmp_path, constant, place
+):
+    workdir = folder(steps=())
+    same = {"share/level-1": constant, "loss/critic": constant, "images/s": 16.0}
+    lines = (json.dumps({"step": step, **same}) + "\n" for step in range(1, 101))
+    (workdir / "scalars.jsonl").write_text("".join(lines))
+    dom = browser.opened(written(workdir), tmp_path, place=place)
+    assert dom.count('class="across"') >= 3 * 2
