@@ -43,7 +43,8 @@ def main(arguments: list[str]) -> int:
     if isinstance(holes, hole_files.HoleFiles):
         raise ValueError(f"holes {options.holes} are files already")
     names = sources.open_source(options.images).names
-    hash_of_set = hole_files.write(holes, names, Path(options.output), size=options.size)
+    folder = Path(options.output).expanduser()
+    hash_of_set = hole_files.write(holes, names, folder, size=options.size)
     print(f"{len(names)} holes in {options.output}; hole set {hash_of_set}")
     return commands.DONE
 

@@ -110,12 +110,23 @@ def test_everything_that_is_known_of_a_run_is_on_its_page(folder):
 )
 def test_how_a_run_stands_is_told_by_what_it_said_last_and_when(folder, events, hours, told):
     workdir = folder(events=events, steps=range(20, 61, 20))
-    for path in workdir.iterdir():
+    for path in workdir.rglob("*"):
         then = os.stat(path).st_mtime - 3600 * hours
         os.utime(path, (then, then))
     page = written(workdir)
     assert told in text_of(page)
     assert data_of(page)["pictures"] == ["00000050.png"]  # the other is of a step to be done again
+
+
+@pytest.mark.parametrize("last", ["a picture", "a line of a run that is slow"])
+def test_a_run_is_heard_of_by_its_pictures_and_as_often_as_it_has_lines(folder, last):
+    """At 16 images/s and 16 images a step: a line of the slow run is due every 20 minutes."""
+    slow = {} if last == "a picture" else {"log_every": 20 * 60}
+    workdir = folder(events=[BEGAN | {"step": 0}], steps=range(20, 61, 20), batch_size=16, **slow)
+    for path in workdir.rglob("*"):
+        then = path.stat().st_mtime - 50 * 60 * (last != "a picture" or path.suffix != ".png")
+        os.utime(path, (then, then))
+    assert "Step 60 of 100, running" in text_of(written(workdir))
 
 
 def test_fields_that_were_chosen_are_marked_and_all_are_there(folder):
@@ -221,7 +232,7 @@ def test_a_report_is_written_when_what_is_done_ends_well_or_not(folder, tmp_path
 def test_history_outlives_a_line_that_was_damaged(folder, damaged):
     workdir = folder(steps=(), pictures=())
     (workdir / "history.jsonl").unlink()
-    history.add(workdir, "began", 0, facts={"host": "ü\ud800"})
+    history.add(workdir, "began", 0, host="ü\ud800")
     with (workdir / "history.jsonl").open("ab") as file:
         file.write(damaged)
     assert "Step 0 of 100, running" in text_of(written(workdir))

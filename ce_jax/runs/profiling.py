@@ -35,7 +35,7 @@ class Profile:
                 f"{folder}: traces are written to disks alone; leave --profile, or name another "
                 "--workdir"
             )
-        self._config, self._folder = config, os.fspath(folder)
+        self._config, self._folder = config, os.fspath(files.place(folder))
         self._calls, self._steps, self._since = 0, 0, 0.0
         self._ceiling = self._flops = 0.0
         self._traced: int | None = None  # calls of an open trace

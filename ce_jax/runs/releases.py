@@ -71,7 +71,8 @@ def version_of(path: str | os.PathLike) -> tuple[int, float]:
         if files.is_remote(path):
             status = files.place(path).stat()
             return status.length, status.mtime
-        return os.stat(path).st_size, os.stat(path).st_mtime_ns
+        status = os.stat(files.place(path))
+        return status.st_size, status.st_mtime_ns
     except OSError as error:
         raise _unreadable(path, error) from error
 

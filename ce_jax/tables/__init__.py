@@ -50,6 +50,7 @@ def tabulate(
     Raises:
         OutputError: the output folder holds something else.
     """
+    config = replace(config, output=str(files.place(config.output)))
     folder = Path(config.output)
     if folder.exists() and any(folder.iterdir()) and not (folder / "cells").is_dir():
         raise OutputError(f"{folder} holds other files; choose a new or empty --output.")
