@@ -24,6 +24,8 @@ once, as shells have it."""
 # How JAX tells of a process that does not answer: over Ethernet, between GPUs, at a barrier.
 _LOST = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED")
 
+_LESS = "lower --batch-size, or in the file of a table the batch_size of its entries"
+
 _FORGOTTEN_AFTER = 30 * 24 * 3600
 """Seconds that a compiled program is kept which nobody asks for."""
 
@@ -117,7 +119,7 @@ def run(main: Callable[[list[str]], int], *, program: str | None = None) -> int:
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
         if "RESOURCE_EXHAUSTED" in reason:  # how JAX says that memory ran out
-            print(f"{program}: {reason}; lower --batch-size", file=sys.stderr)
+            print(f"{program}: {reason}; {_LESS}", file=sys.stderr)
             _leave_others(USAGE)
             return USAGE
         if _has_others() and any(word in reason for word in _LOST):
