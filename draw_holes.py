@@ -1,7 +1,7 @@
 """Writes holes for other programs: python draw_holes.py HOLES --images SOURCE --output DIR ..."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> int:
         ValueError: a value is impossible, or the holes are files already.
     """
     options = tyro.cli(Drawing, args=arguments, prog="draw_holes.py")
+    options = replace(options, output=str(Path(options.output).expanduser()))
     require(options.size >= 1, "size", options.size, "at least 1")
     require(SEED.holds(options.seed), "seed", options.seed, SEED.name)
     from ce_jax import sources
@@ -43,8 +44,7 @@ def main(arguments: list[str]) -> int:
     if isinstance(holes, hole_files.HoleFiles):
         raise ValueError(f"holes {options.holes} are files already")
     names = sources.open_source(options.images).names
-    folder = Path(options.output).expanduser()
-    hash_of_set = hole_files.write(holes, names, folder, size=options.size)
+    hash_of_set = hole_files.write(holes, names, Path(options.output), size=options.size)
     print(f"{len(names)} holes in {options.output}; hole set {hash_of_set}")
     return commands.DONE
 
