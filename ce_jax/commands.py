@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import tyro
 
 DONE, USAGE, SOME_FAILED, ALL_FAILED, STOPPED, INTERRUPTED = 0, 2, 3, 4, 75, 130
-"""Exit codes: all done; wrong usage or nothing found; some images failed; all failed; stopped by a
-signal with everything saved (EX_TEMPFAIL: schedulers take it as "run me again"); by a second one at
-once, as shells have it."""
+"""Exit codes: all done; wrong usage, nothing found, or what cannot go on (diverged, disk full, out of
+memory); some images failed; all failed; stopped by a signal with everything saved (EX_TEMPFAIL:
+schedulers take it as "run me again"); by a second one at once, as shells have it."""
 
 # How JAX tells of a process that does not answer: over Ethernet, between GPUs, at a barrier.
 _LOST = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED")
