@@ -4,7 +4,6 @@ import io
 import logging
 import os
 import runpy
-import shlex
 import signal
 import sys
 import tempfile
@@ -17,9 +16,9 @@ from typing import Any, TypeVar
 import tyro
 
 DONE, USAGE, SOME_FAILED, ALL_FAILED, STOPPED, INTERRUPTED = 0, 2, 3, 4, 75, 130
-"""Exit codes: all done; wrong usage, nothing found, or what cannot go on (diverged, disk full, out of
-memory); some images failed; all failed; stopped by a signal with everything saved (EX_TEMPFAIL:
-schedulers take it as "run me again"); by a second one at once, as shells have it."""
+"""Exit codes: all done; wrong usage, nothing found, or a run that cannot go on (diverged, disk
+full, out of memory); some images failed; all failed; stopped by a signal with everything saved
+(EX_TEMPFAIL: schedulers take it as "run me again"); by a second one at once, as shells have it."""
 
 # How JAX tells of a process that does not answer: over Ethernet, between GPUs, at a barrier.
 _LOST = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED")
@@ -67,11 +66,6 @@ def override(default: Config, overrides: Sequence[str]) -> Config:
         prog=f"{Path(sys.argv[0]).name} {sys.argv[1]}",
         config=(tyro.conf.AvoidSubcommands,),
     )
-
-
-def spoken() -> str:
-    """The command that is running, as a shell takes it."""
-    return shlex.join(["python", *sys.argv])
 
 
 @contextmanager

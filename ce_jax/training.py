@@ -148,7 +148,9 @@ def _prepared(
     """
     hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)).encode())
     with hosts.together():
-        system = systems.build(config, axis=sharding.axis_of(config.sharding.mode))
+        # A step names the axis of the devices where each of them has a program of its own.
+        axis = sharding.AXIS if config.sharding.mode == "pmap" else None
+        system = systems.build(config, axis=axis)
         sharding.check_batch(config.batch_size, mesh, parts=config.microbatches)
         source = _opened(config.data.source, workdir)
         data.check(config, source)
