@@ -69,7 +69,7 @@ def write(workdir: str | os.PathLike, *, step: int = 0) -> epath.Path:
         "steps": curves.steps(),
         "curves": {name: curves.of(name) for name in curves.names},
         "marks": sorted({e["step"] for e in run.events if e["event"] == "began" and e["step"] > 0}),
-        "pictures": [p.name for p in pictures],
+        "pictures": [int(picture.stem) for picture in pictures],
     }
     content = {
         "title": run.workdir.resolve().name,
