@@ -1,7 +1,7 @@
 """Writes holes for other programs: python draw_holes.py HOLES --images SOURCE --output DIR ..."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -34,6 +34,7 @@ def main(arguments: list[str]) -> int:
         ValueError: a value is impossible, or the holes are files already or would be among images.
     """
     options = tyro.cli(Drawing, args=arguments, prog="draw_holes.py")
+    options = replace(options, output=str(Path(options.output).expanduser()))
     require(options.size >= 1, "size", options.size, "at least 1")
     require(SEED.holds(options.seed), "seed", options.seed, SEED.name)
     from ce_jax import sources

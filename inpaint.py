@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
             outcome, refused = tabulate(config, stopped=stopped, tell=_tell)
         else:
             outcome, refused = inpaint(config, stopped=stopped, tell=_tell), 0
-    report = Path(config.output, "report.html")
+    report = Path(config.output, "report.html").expanduser()
     cells = f"; cells that could not begin: {refused}" if refused else ""
     print(
         f"{outcome.done} of {outcome.total} images completed, {outcome.failed} failed{cells}; "

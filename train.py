@@ -1,5 +1,6 @@
 """Trains a network: python train.py configs/NAME.py --workdir DIR [--field value ...]."""
 
+import shlex
 import sys
 from dataclasses import dataclass
 from typing import Annotated
@@ -37,7 +38,7 @@ def main(arguments: list[str]) -> int:
             command.experiment,
             command.workdir,
             stopped=stopped,
-            command=commands.spoken(),
+            command=shlex.join(["python", *sys.argv]),
             watch=looked.watch if looked else lambda update: update,
         )
     done = step >= command.experiment.steps

@@ -12,7 +12,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ce_jax import config as configuration
-from ce_jax import data, sharding
+from ce_jax import data, files, sharding
 from ce_jax.completion.framing import frame_of
 from ce_jax.config import ConfigError, Inpainting
 from ce_jax.holes import hole_files
@@ -76,7 +76,7 @@ def inpaint(
         ConfigError, SourceError, HoleError, CheckpointError, FeatureFileError, OutputError,
             DeviceError: nothing can begin.
     """
-    job = _prepare(config)
+    job = _prepare(dataclasses.replace(config, output=str(files.place(config.output))))
     with _claim(job) as results:
         todo = _plan(job, results, tell)
         kept = _complete(job, results, todo, stopped)

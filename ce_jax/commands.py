@@ -4,7 +4,6 @@ import io
 import logging
 import os
 import runpy
-import shlex
 import signal
 import sys
 import tempfile
@@ -17,12 +16,14 @@ from typing import Any, TypeVar
 import tyro
 
 DONE, USAGE, SOME_FAILED, ALL_FAILED, STOPPED, INTERRUPTED = 0, 2, 3, 4, 75, 130
-"""Exit codes: all done; wrong usage or nothing found; some images failed; all failed; stopped by a
-signal with everything saved (EX_TEMPFAIL: schedulers take it as "run me again"); by a second one at
-once, as shells have it."""
+"""Exit codes: all done; wrong usage, nothing found, or a run that cannot go on (diverged, disk
+full, out of memory); some images failed; all failed; stopped by a signal with everything saved
+(EX_TEMPFAIL: schedulers take it as "run me again"); by a second one at once, as shells have it."""
 
 # How JAX tells of a process that does not answer: over Ethernet, between GPUs, at a barrier.
 _LOST = ("Gloo", "NCCL", "UNAVAILABLE", "DEADLINE_EXCEEDED", "ABORTED", "CANCELLED")
+
+_LESS = "lower --batch-size, or in the file of a table the batch_size of its entries"
 
 _FORGOTTEN_AFTER = 30 * 24 * 3600
 """Seconds that a compiled program is kept which nobody asks for."""
@@ -65,11 +66,6 @@ def override(default: Config, overrides: Sequence[str]) -> Config:
         prog=f"{Path(sys.argv[0]).name} {sys.argv[1]}",
         config=(tyro.conf.AvoidSubcommands,),
     )
-
-
-def spoken() -> str:
-    """The command that is running, as a shell takes it."""
-    return shlex.join(["python", *sys.argv])
 
 
 @contextmanager
@@ -117,7 +113,7 @@ def run(main: Callable[[list[str]], int], *, program: str | None = None) -> int:
     except RuntimeError as error:
         reason = str(error).partition("\n")[0]
         if "RESOURCE_EXHAUSTED" in reason:  # how JAX says that memory ran out
-            print(f"{program}: {reason}; lower --batch-size", file=sys.stderr)
+            print(f"{program}: {reason}; {_LESS}", file=sys.stderr)
             _leave_others(USAGE)
             return USAGE
         if _has_others() and any(word in reason for word in _LOST):

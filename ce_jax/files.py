@@ -34,7 +34,7 @@ class PlaceError(ValueError):
 
 
 def place(path: str | os.PathLike) -> epath.Path:
-    """A folder or file on a disk or in an object store.
+    """A folder or file on a disk or in an object store; `~` is the home of the user.
 
     Raises:
         PlaceError: it is in a store of an unknown kind, or the library of its kind is missing.
@@ -46,7 +46,7 @@ def place(path: str | os.PathLike) -> epath.Path:
         library = _STORES[scheme]
         if find_spec(library) is None:
             raise PlaceError(f"{path} needs {library}: pip install {library}")
-    return epath.Path(path)
+    return epath.Path(path).expanduser()
 
 
 def is_remote(path: str | os.PathLike) -> bool:

@@ -93,11 +93,6 @@ def check_batch(batch_size: int, mesh: Mesh, *, parts: int = 1) -> None:
         )
 
 
-def axis_of(mode: Mode) -> str | None:
-    """What a system is built with: the name of the device axis, where its step has to name it."""
-    return AXIS if mode == "pmap" else None
-
-
 def compile_steps(step: Callable, mesh: Mesh, *, mode: Mode = "jit") -> Callable:
     """A pure step, compiled, once for each batch: (state, batches, key) -> (state, scalars).
 

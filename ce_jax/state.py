@@ -141,6 +141,12 @@ def parameters(game: Game) -> dict[str, int]:
     }
 
 
+def by_name(tree: Any) -> dict[str, Any]:
+    """Every array of a tree, or its shape, by the dotted name of its place, in their order."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))
+    return {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in leaves}
+
+
 class Trained(NamedTuple):
     """What an inpainting needs of a finished (or still running) training run.
 

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ from jax.sharding import Mesh
 from ce_jax import config as configuration
 from ce_jax import data, files, hosts, images, sharding, sources, systems
 from ce_jax.config import Training
-from ce_jax.runs import checkpointing, loading, releases, run_report, workdirs
+from ce_jax.runs import checkpointing, history, loading, releases, run_report, workdirs
 from ce_jax.runs.checkpointing import Checkpoints
 from ce_jax.runs.logbook import Diverged, Logbook, Onlooker
 from ce_jax.sources import Source
@@ -57,19 +57,20 @@ def train(
     """
     mesh, workdir = sharding.make_mesh(), files.place(workdir)
     with contextlib.ExitStack() as held:
-        source, program, game = _prepared(config, workdir, mesh, held, stopped)
+        source, seen, program, game = _prepared(config, workdir, mesh, held, stopped)
         program = program._replace(update=watch(program.update))
         start = int(game.step)
-        facts = {"command": command, "images": len(source), "parameters": parameters(game)}
+        facts = {"command": command, **seen, "parameters": parameters(game)}
         batches = data.training_batches(config, source, sharding.split(mesh), start=start)
         held.enter_context(contextlib.closing(batches))
-        if hosts.is_first():
-            held.enter_context(run_report.reported(workdir))
-        kept = {"keep_last": config.keep_last, "keep_every": config.keep_every}
-        checkpoints = held.enter_context(Checkpoints(workdir, **kept))
         logbook = Onlooker()
         if hosts.is_first():
+            held.enter_context(run_report.reported(workdir))
             logbook = held.enter_context(Logbook(workdir, config, start=start, facts=facts))
+        # Closed before the logbook, which calls a run finished when all of it is on the disk.
+        checkpoints = held.enter_context(
+            Checkpoints(workdir, keep_last=config.keep_last, keep_every=config.keep_every)
+        )
         held.enter_context(jax.transfer_guard("disallow"))  # what it moves, it moves on purpose
         stopped = hosts.agreed(stopped, mesh)
         step, pending = start, None
@@ -139,11 +140,17 @@ def _prepared(
     mesh: Mesh,
     held: contextlib.ExitStack,
     stopped: Callable[[], bool],
-) -> tuple[Source, _Program, Game]:
-    """Whatever may refuse to begin; then the work directory is held, and the game restored."""
+) -> tuple[Source, dict[str, Any], _Program, Game]:
+    """Whatever may refuse to begin; then the work directory is held, and the game restored.
+
+    Returns:
+        The images, what the history is to say of them, the program, and the game.
+    """
     hosts.require_alike("experiment", json.dumps(configuration.to_dict(config)).encode())
     with hosts.together():
-        system = systems.build(config, axis=sharding.axis_of(config.sharding.mode))
+        # A step names the axis of the devices where each of them has a program of its own.
+        axis = sharding.AXIS if config.sharding.mode == "pmap" else None
+        system = systems.build(config, axis=axis)
         sharding.check_batch(config.batch_size, mesh, parts=config.microbatches)
         source = _opened(config.data.source, workdir)
         data.check(config, source)
@@ -156,7 +163,8 @@ def _prepared(
             names += tried.names
             validated = _squares(config, tried, _VALIDATED)
             epoch = max(len(source) // config.batch_size, 1)
-    hosts.require_alike("set of images", "\n".join(names).encode(errors="replace"))
+        seen = history.of_images(len(source), names)
+    hosts.require_alike("set of images", seen["names"].encode())
     init_key, step_key, preview_key = jax.random.split(jax.random.key(config.seed), 3)
     update = sharding.compile_steps(system.step, mesh, mode=config.sharding.mode)
     step_key, validate = sharding.copied(step_key, mesh), None
@@ -173,13 +181,14 @@ def _prepared(
         if hosts.is_first():
             # After everything that may refuse to begin.
             held.enter_context(workdirs.locked(workdir, config, stopped=stopped))
+            history.require_same_images(workdir, seen)
             workdirs.claim(workdir, config)
     hosts.require_shared(workdir)
     hosts.require_alike("network to begin with", releases.pack(known) if known else b"")
     game = jax.jit(system.init, out_shardings=sharding.replicated(mesh))(init_key)
     if known:
         game = sharding.spread(game.with_variables(known.generator, known.critic), game)
-    return source, program, checkpointing.restore(workdir, game)
+    return source, seen, program, checkpointing.restore(workdir, game)
 
 
 def _opened(spec: str, workdir: epath.Path) -> Source:

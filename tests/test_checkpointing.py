@@ -15,8 +15,9 @@ import untrained
 
 from ce_jax import files, sharding, training
 from ce_jax.config import Adam, Data, Frame
-from ce_jax.runs import checkpointing, workdirs
+from ce_jax.runs import checkpointing, history, workdirs
 from ce_jax.runs.workdirs import CheckpointError
+from ce_jax.sources import open_source
 
 
 def test_checkpoints_are_kept_as_many_and_as_often_as_was_said(tmp_path):
@@ -66,6 +67,18 @@ def test_a_run_that_saved_nothing_makes_way_for_another(tmp_path):
     changed = tiny.dcgan(generator=Adam(rate=1e-5))
     workdirs.claim(tmp_path / "run", changed)
     assert workdirs.read_config(tmp_path / "run") == changed
+
+
+def test_what_a_run_that_saved_nothing_has_shown_is_not_shown_as_that_of_another(tmp_path, model):
+    for workdir in (tmp_path / "new", shutil.copytree(model, tmp_path / "saved")):
+        workdirs.claim(workdir, tiny.dcgan())
+        (workdir / "pictures").mkdir()
+        for name in ("00000050.png", "mine.png"):
+            (workdir / "pictures" / name).touch()
+        workdirs.claim(workdir, tiny.dcgan(steps=9))
+    left = [[path.name for path in workdirs.pictures(tmp_path / name)] for name in ("new", "saved")]
+    assert left == [[], ["00000050.png"]]
+    assert (tmp_path / "new" / "pictures" / "mine.png").exists()
 
 
 def test_a_cosine_schedule_fixes_the_length_of_a_run(tmp_path):
@@ -180,3 +193,45 @@ def test_what_cannot_be_loaded_is_explained(model, tmp_path):
         with pytest.raises(CheckpointError, match=r"config.json cannot be read: ") as refusal:
             checkpointing.load(workdir)
         assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        ({"images": 60}, "on 60 images, and now there are 64; give"),
+        ({"names": "0123456789abcdef"}, "on 64 images, and now there are as many of other names;"),
+    ],
+)
+def test_a_run_does_not_go_on_with_other_images(model, tmp_path, before, now):
+    workdir = shutil.copytree(model, tmp_path / "run")
+    seen = history.of_images(64, open_source("bundled:digits[:64]").names)
+    history.add(workdir, "began", 0, **seen | before)
+    untouched = {name: (workdir / name).read_bytes() for name in ("history.jsonl", "config.json")}
+    with pytest.raises(CheckpointError, match=f"{now}.*--start-from {workdir}") as refusal:
+        training.train(tiny.dcgan(steps=9), workdir)
+    assert "\n" not in str(refusal.value)
+    assert untouched == {name: (workdir / name).read_bytes() for name in untouched}
+    history.add(workdir, "began", 0, images=64)  # as it was said before there was a digest
+    history.require_same_images(workdir, seen)
+
+
+def test_a_run_whose_last_checkpoint_cannot_be_written_is_not_called_finished(
+    tmp_path, monkeypatch
+):
+    def close(self):
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(checkpointing.ocp.training.Checkpointer, "close", close)
+    with pytest.raises(OSError, match="no space left"):
+        training.train(tiny.dcgan(), tmp_path / "run")
+    events = [(line["event"], line.get("note")) for line in history.read(tmp_path / "run")]
+    assert events == [("began", None), ("failed", "OSError: no space left on device")]
+
+
+def test_a_tilde_is_the_home_of_the_user(model, tmp_path, monkeypatch):
+    shutil.copytree(model, tmp_path / "home" / "run")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert checkpointing.load("~/run").step == 7
+    workdirs.claim("~/new", tiny.dcgan())
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]

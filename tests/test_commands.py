@@ -136,8 +136,10 @@ def test_running_out_of_memory_is_answered_with_a_smaller_batch(monkeypatch, cap
     monkeypatch.setattr(sys, "argv", ["here/inpaint.py"])
     error = RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.\nAnd a table.")
     assert commands.run(ending_with(error)) == 2
-    told = "RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.; lower --batch-size"
-    assert capsys.readouterr().err == f"inpaint.py: {told}\n"
+    told = "RESOURCE_EXHAUSTED: Out of memory allocating 9 bytes.; lower --batch-size, "
+    assert capsys.readouterr().err == (
+        f"inpaint.py: {told}or in the file of a table the batch_size of its entries\n"
+    )
     with pytest.raises(RuntimeError, match="a defect"):
         commands.run(ending_with(RuntimeError("a defect")))
 

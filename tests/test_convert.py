@@ -13,9 +13,8 @@ import untrained
 from converting import CRITIC, STATE, images_of, ours_of
 from safetensors.numpy import load_file, save_file
 
-from ce_jax.convert import layouts, state_files
+from ce_jax.convert import ConvertError, layouts, state_files
 from ce_jax.convert.__main__ import main
-from ce_jax.convert.layouts import LayoutError
 from ce_jax.runs import loading
 from ce_jax.systems import context_encoder, dcgan
 
@@ -187,10 +186,14 @@ def test_a_command_replaces_nothing_unless_asked(tmp_path):
     assert model.read_text() == "somebody's"
     main([*words, "--overwrite"])
     assert loading.load(model).critic is None
-    with pytest.raises(LayoutError, match="there is no critic beside this Dcgan"):
+    with pytest.raises(ConvertError, match="there is no critic beside this Dcgan"):
         main(["export", str(model), "--critic", str(tmp_path / "netD.safetensors")])
     with pytest.raises(ValueError, match="name a file to write"):
         main(["export", str(model)])
+    both = tmp_path / "both.safetensors"
+    with pytest.raises(ValueError, match=r"are both .*both.safetensors; name two files"):
+        main(["export", str(model), f"--generator={both}", f"--critic={both}"])
+    assert not both.exists()
     with pytest.raises(ValueError, match=r"must end in .safetensors"):
         main([*words[:-1], str(tmp_path / "model.pth")])
 

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import signal
+from pathlib import Path
 
 import pytest
 from folders import numbered
@@ -29,6 +30,16 @@ def test_the_exit_code_tells_how_many_images_were_completed(command, tmp_path, g
     told = f"{good} of {good + broken} images completed, {broken} failed; report: "
     assert out == f"{told}{tmp_path}/out/report.html\n"
     assert (tmp_path / "out" / "report.html").is_file()
+
+
+def test_a_tilde_is_the_home_of_the_user(command, tmp_path, monkeypatch):
+    """A shell leaves it as it is in --output=~/out."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    numbered(tmp_path / "in", 2)
+    assert command("inpaint.py", *laplace("folder:~/in", "~/in/out"))[0] == commands.USAGE
+    code, out, _ = command("inpaint.py", *laplace("folder:~/in", "~/out"))
+    assert (code, out.partition("report: ")[2]) == (0, f"{tmp_path}/out/report.html\n")
+    assert not Path("~").exists()
 
 
 @pytest.mark.parametrize(("step", "code"), [(3, 75), (4, 0), (7, 0)])

@@ -8,6 +8,7 @@ import tiny
 from ce_jax import files, hosts, training
 from ce_jax.config import ConfigError, Hosts
 from ce_jax.files import PlaceError
+from ce_jax.runs import history
 
 
 @pytest.mark.parametrize(
@@ -32,7 +33,8 @@ def test_all_processes_are_asked_for_the_same_images(tmp_path, monkeypatch):
     said = {}
     monkeypatch.setattr(hosts, "require_alike", said.__setitem__)
     training.train(tiny.dcgan(), tmp_path / "run")
-    assert said["set of images"].split(b"\n") == [b"%06d" % n for n in range(64)]
+    names = [f"{n:06}" for n in range(64)]
+    assert said["set of images"] == history.of_images(64, names)["names"].encode()
 
 
 SLURM = {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "n[1-2]", "SLURM_PROCID": "0"} | {

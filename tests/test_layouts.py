@@ -8,10 +8,8 @@ import tiny
 from converting import CRITIC, STATE
 from safetensors.numpy import save_file
 
-from ce_jax.config import ContextEncoder, Data, Dcgan, Frame, Training
-from ce_jax.convert import layouts, state_files
-from ce_jax.convert.layouts import LayoutError
-from ce_jax.convert.state_files import StateFileError
+from ce_jax.config import ConfigError, ContextEncoder, Data, Dcgan, Frame, Training
+from ce_jax.convert import ConvertError, layouts, state_files
 from ce_jax.runs.releases import shapes
 from ce_jax.state import Trained
 
@@ -42,8 +40,8 @@ def test_the_published_widths_are_known_by_their_keys():
 def keys_of(networks, role):
     layout, nothing = layouts.layout_of(networks, role), np.float32(0)
     return {
-        entry.key: entry.there(np.broadcast_to(nothing, layout.ours[entry.path].shape)).shape
-        for entry in layout.entries
+        tensor.key: tensor.there(np.broadcast_to(nothing, layout.ours[tensor.place].shape)).shape
+        for tensor in layout.tensors
     }
 
 
@@ -69,14 +67,22 @@ def changed(**replaced):
     ],
 )
 def test_another_network_is_refused_by_the_first_key_that_does_not_fit(state, message):
-    with pytest.raises(LayoutError, match=message):
+    with pytest.raises(ConvertError, match=message):
         config = layouts.experiment_of(state, file="netG")
         layouts.imported(state, None, config, files=("netG", "netD"))
 
 
+def test_a_fill_that_is_no_colour_is_no_fault_of_the_weights():
+    state = {f"main.{2 * i}.weight": np.zeros((4, 4, 4, 4)) for i in range(9)}
+    with pytest.raises(ConfigError, match=r"^model.fill must be three numbers from 0 to 255"):
+        layouts.experiment_of(state, file="netG", fill=(300, 0, 0))
+
+
 @pytest.mark.parametrize("experiment", [tiny.vae(), tiny.self_tuned(), tiny.dcgan_otherwise()])
 def test_what_no_pytorch_program_has_is_not_exported(experiment):
-    with pytest.raises(LayoutError, match=r"PyTorch's layouts are for .*; this is (Vae|Con|Dcgan)"):
+    with pytest.raises(
+        ConvertError, match=r"PyTorch's layouts are for .*; this is (Vae|Con|Dcgan)"
+    ):
         layouts.layout_of(Trained(experiment, {}, None, 0), "generator")
 
 
@@ -84,7 +90,7 @@ def test_a_file_that_is_no_state_dict_is_refused(tmp_path):
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
     def refused(name, message):
-        with pytest.raises(StateFileError, match=message):
+        with pytest.raises(ConvertError, match=message):
             state_files.read(tmp_path / name)
 
     torch.save({"main.0.weight": Unwanted()}, tmp_path / "code.pth")
@@ -107,5 +113,5 @@ class Unwanted:
 
 def test_without_pytorch_its_files_are_refused_in_one_line(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(StateFileError, match=r"netG.pth needs PyTorch: pip install torch; or use"):
+    with pytest.raises(ConvertError, match=r"netG.pth needs PyTorch: pip install torch; or use"):
         state_files.read(tmp_path / "netG.pth")

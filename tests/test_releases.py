@@ -161,7 +161,7 @@ def test_every_model_that_comes_with_the_package_is_whole():
     }
     assert {path.name for path in releases.FOLDER.iterdir()} == {"models.json"} | named
     for name in releases.released():
-        assert loading.load(name).sha256 == releases.released()[name].sha256
+        assert loading.load(name).sha256 == releases.released()[name]
 
 
 def test_a_release_has_a_card_and_replaces_nothing(trained, tmp_path, capsys):

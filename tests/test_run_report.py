@@ -93,7 +93,7 @@ def test_everything_that_is_known_of_a_run_is_on_its_page(folder):
     data = data_of(page)
     assert data["steps"] == [20, 40, 60, 80, 100]  # the last line was cut off
     assert data["curves"]["loss/generator"] == {"mean": [20, 40, 60, 80, 100]}
-    assert data["pictures"] == ["00000050.png", "00000100.png"]
+    assert data["pictures"] == [50, 100]
 
 
 @pytest.mark.parametrize(
@@ -110,12 +110,23 @@ def test_everything_that_is_known_of_a_run_is_on_its_page(folder):
 )
 def test_how_a_run_stands_is_told_by_what_it_said_last_and_when(folder, events, hours, told):
     workdir = folder(events=events, steps=range(20, 61, 20))
-    for path in workdir.iterdir():
+    for path in workdir.rglob("*"):
         then = os.stat(path).st_mtime - 3600 * hours
         os.utime(path, (then, then))
     page = written(workdir)
     assert told in text_of(page)
-    assert data_of(page)["pictures"] == ["00000050.png"]  # the other is of a step to be done again
+    assert data_of(page)["pictures"] == [50]  # the other is of a step to be done again
+
+
+@pytest.mark.parametrize("last", ["a picture", "a line of a run that is slow"])
+def test_a_run_is_heard_of_by_its_pictures_and_as_often_as_it_has_lines(folder, last):
+    """At 16 images/s and 16 images a step: a line of the slow run is due every 20 minutes."""
+    slow = {} if last == "a picture" else {"log_every": 20 * 60}
+    workdir = folder(events=[BEGAN | {"step": 0}], steps=range(20, 61, 20), batch_size=16, **slow)
+    for path in workdir.rglob("*"):
+        then = path.stat().st_mtime - 50 * 60 * (last != "a picture" or path.suffix != ".png")
+        os.utime(path, (then, then))
+    assert "Step 60 of 100, running" in text_of(written(workdir))
 
 
 def test_fields_that_were_chosen_are_marked_and_all_are_there(folder):
@@ -221,7 +232,7 @@ def test_a_report_is_written_when_what_is_done_ends_well_or_not(folder, tmp_path
 def test_history_outlives_a_line_that_was_damaged(folder, damaged):
     workdir = folder(steps=(), pictures=())
     (workdir / "history.jsonl").unlink()
-    history.add(workdir, "began", 0, facts={"host": "ü\ud800"})
+    history.add(workdir, "began", 0, host="ü\ud800")
     with (workdir / "history.jsonl").open("ab") as file:
         file.write(damaged)
     assert "Step 0 of 100, running" in text_of(written(workdir))
@@ -253,3 +264,19 @@ def test_a_browser_draws_hides_and_turns_without_complaint(folder, tmp_path):
     assert 'src="pictures/00000050.png"' in dom
     assert len(re.findall(r'class="mark" x1="\d', dom)) == 2  # in both charts
     assert re.search(r'class="tip".*step 60.*loss/critic.*0\.03333', dom, re.DOTALL)
+
+
+@browser.needed
+@pytest.mark.parametrize(
+    ("constant", "place"),
+    [(0.2, ""), (1.0, "other=loss"), (0.0, ""), (0.2, "hide=images/s&other=images/s")],
+)
+def test_a_browser_draws_what_is_constant_or_hidden_on_either_scale(
+    folder, tmp_path, constant, place
+):
+    workdir = folder(steps=())
+    same = {"share/level-1": constant, "loss/critic": constant, "images/s": 16.0}
+    lines = (json.dumps({"step": step, **same}) + "\n" for step in range(1, 101))
+    (workdir / "scalars.jsonl").write_text("".join(lines))
+    dom = browser.opened(written(workdir), tmp_path, place=place)
+    assert dom.count('class="across"') >= 3 * 2

@@ -12,7 +12,7 @@ import pytest
 from folders import laplace, latent, numbered, truncated
 
 from ce_jax import batch
-from ce_jax.config import ConfigError, Entry, Table
+from ce_jax.config import ConfigError, Entry, LatentSearch, Table
 from ce_jax.inpainting.claims import OutputError
 from ce_jax.inpainting.manifest import Manifest
 from ce_jax.metrics import Estimate
@@ -244,6 +244,27 @@ def test_the_objective_of_searches_is_shown_beside_that_of_others(table, tmp_pat
     write_tables(tmp_path, table, results)
     assert "| objective |" in (text := (tmp_path / "table.md").read_text())
     assert "| 12.25 |" in text and "| 9.50 |" in text
+    how = replace(other.inpainting, latent=LatentSearch(prior=0.1))
+    results[1] = results[1]._replace(cell=other._replace(inpainting=how))
+    write_tables(tmp_path, table, results)
+    assert "objective" not in (tmp_path / "table.md").read_text()
+
+
+def test_a_cell_that_another_process_ended_meanwhile_is_in_the_table(table):
+    half, other_half = (
+        replace(table.entries[0].inpainting, shard=shard) for shard in ("0/2", "1/2")
+    )
+    table = replace(table, entries=(replace(table.entries[0], inpainting=half),))
+    first = cells(replace(table, entries=(replace(table.entries[0], inpainting=other_half),)))[0]
+
+    def meanwhile(line):
+        if line.startswith("2 of 2"):
+            assert [cell["note"] for cell in written(table)] == ["not run yet"] * 2
+            batch.inpaint(first.inpainting)
+
+    tabulate(table, tell=meanwhile)
+    assert [cell["done"] for cell in written(table)] == [5, 0]
+    assert "photos, center" in Path(table.output, "report.html").read_text()
 
 
 def test_a_folder_with_other_files_is_left_alone(table):

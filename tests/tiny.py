@@ -179,7 +179,7 @@ def built_once():
 def compiled(experiment: Training, devices: int = 8) -> Callable:
     """The steps of an experiment on the first so many devices."""
     mesh, mode = sharding.make_mesh(jax.devices()[:devices]), experiment.sharding.mode
-    step = systems.build(experiment, axis=sharding.axis_of(mode)).step
+    step = systems.build(experiment, axis=sharding.AXIS if mode == "pmap" else None).step
     with quickly(), mock.patch.object(jax, "pmap", quick_pmap):
         return sharding.compile_steps(step, mesh, mode=mode)
 

@@ -22,7 +22,7 @@ class Entry:
     method: str
     """Name of the method, as the table shows it."""
     inpainting: Inpainting
-    """How it is run; the table chooses the holes and the output."""
+    """How it is run; of its fields the table says `holes`, `output`, `seed`, `perceptual`, `overwrite` and `report_*`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +36,7 @@ class Table(Part):
     holes: Annotated[tuple[str, ...], Rule("at least one kind of hole", bool)] = ("center",)
     """Kinds of hole, each as --holes takes it."""
     data: str = "."
-    """Folder that relative paths of images and of truths begin in."""
+    """Folder that relative paths of images, truths and collections begin in."""
     models: str = "."
     """Folder that relative paths of models begin in."""
     output: Annotated[str, LOCAL] = "table"

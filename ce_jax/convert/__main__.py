@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -47,6 +46,28 @@ class Import:
     overwrite: bool = False
     """Replace the file if it is there."""
 
+    def __call__(self) -> None:
+        """Writes the model, if the weights are those of one."""
+        from ce_jax.convert import layouts, state_files
+        from ce_jax.runs import releases
+
+        _require_model_file(self.output)
+        _require_new(self.output, overwrite=self.overwrite)
+        generator = state_files.read(self.generator)
+        critic = self.critic and state_files.read(self.critic)
+        config = layouts.experiment_of(
+            generator,
+            file=str(self.generator),
+            prior=self.prior,
+            fill=self.fill,
+            judged=critic is not None,
+        )
+        named = str(self.generator), str(self.critic)
+        trained = layouts.imported(generator, critic, config, files=named)
+        _write(self.output, releases.pack(trained))
+        size = config.data.frame.size
+        print(f"{self.output}: {type(config.model).__name__} for {size}x{size} images")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Export:
@@ -63,6 +84,29 @@ class Export:
     """State dict to write of the critic. It ends in a logit; the sigmoid has no weights."""
     overwrite: bool = False
     """Replace files that are there."""
+
+    def __call__(self) -> None:
+        """Writes what is asked for, or nothing."""
+        from ce_jax.convert import layouts, state_files
+        from ce_jax.runs import loading
+
+        paths: dict[layouts.Role, Path] = {}
+        if self.generator is not None:
+            paths["generator"] = self.generator
+        if self.critic is not None:
+            paths["critic"] = self.critic
+        if not paths:
+            raise ValueError("name a file to write: --generator netG.pth, or --critic netD.pth")
+        for path in paths.values():
+            state_files.check_name(path)
+            _require_new(path, overwrite=self.overwrite)
+        if len({path.resolve() for path in paths.values()}) < len(paths):
+            raise ValueError(f"--generator and --critic are both {self.critic}; name two files")
+        trained = loading.load(self.model)
+        found = {role: layouts.to_state_dict(layouts.layout_of(trained, role)) for role in paths}
+        for role, path in paths.items():
+            state_files.write(path, found[role])
+            print(f"{path}: {len(found[role])} tensors")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +125,19 @@ class StableHlo:
     """Folder for the programs, created if need be."""
     overwrite: bool = False
     """Replace files that are there."""
+
+    def __call__(self) -> None:
+        """Writes all programs, or nothing."""
+        from ce_jax.convert import stablehlo
+        from ce_jax.runs import loading
+
+        programs = stablehlo.programs(loading.load(self.model))
+        paths = {self.output / f"{name}.stablehlo": data for name, data in programs.items()}
+        for path in paths:
+            _require_new(path, overwrite=self.overwrite)
+        for path, data in paths.items():
+            _write(path, data)
+            print(f"{path}: {len(data):,} bytes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,6 +161,31 @@ class Release:
     overwrite: bool = False
     """Replace the files if they are there."""
 
+    def __call__(self) -> None:
+        """Writes both files."""
+        from ce_jax.convert import cards
+        from ce_jax.runs import loading, releases
+
+        _require_model_file(self.output)
+        beside = self.output.with_suffix(".md")
+        for path in (self.output, beside):
+            _require_new(path, overwrite=self.overwrite)
+        trained = releases.needed(loading.load(self.model))
+        if self.trained_on is not None:
+            config = releases.without_paths(trained.config, source=self.trained_on)
+            trained = trained._replace(config=config)
+        data = releases.pack(trained, precision=self.precision)
+        sha256, cost = hashlib.sha256(data).hexdigest(), cards.cost(trained, self.precision)
+        card = cards.card(
+            trained, path=self.output, sha256=sha256, precision=self.precision, cost=cost
+        )
+        _write(self.output, data)
+        _write(beside, card.encode())
+        print(f"{self.output}: {len(data):,} bytes, SHA-256 {sha256}")
+        if cost:
+            print(cards.difference(cost))
+        print(f"{beside}: add figures, limits and a licence")
+
 
 Command = (
     Annotated[Import, tyro.conf.subcommand("import")]
@@ -115,97 +197,9 @@ Command = (
 
 def main(arguments: list[str]) -> int:
     """Does what is asked, and says what has been written; explains `--help` and every mistake."""
-    does: dict[type, Callable] = {
-        Import: _import,
-        Export: _export,
-        StableHlo: _stablehlo,
-        Release: _release,
-    }
     description = "Brings networks from PyTorch, and takes ours elsewhere."
-    command = tyro.cli(Command, args=arguments, prog=_PROGRAM, description=description)
-    does[type(command)](command)
+    tyro.cli(Command, args=arguments, prog=_PROGRAM, description=description)()
     return commands.DONE
-
-
-def _import(command: Import) -> None:
-    from ce_jax.convert import layouts, state_files
-    from ce_jax.runs import releases
-
-    _require_model_file(command.output)
-    _require_new(command.output, overwrite=command.overwrite)
-    generator = state_files.read(command.generator)
-    critic = command.critic and state_files.read(command.critic)
-    config = layouts.experiment_of(
-        generator,
-        file=str(command.generator),
-        prior=command.prior,
-        fill=command.fill,
-        judged=critic is not None,
-    )
-    named = str(command.generator), str(command.critic)
-    trained = layouts.imported(generator, critic, config, files=named)
-    _write(command.output, releases.pack(trained))
-    size = config.data.frame.size
-    print(f"{command.output}: {type(config.model).__name__} for {size}x{size} images")
-
-
-def _export(command: Export) -> None:
-    from ce_jax.convert import layouts, state_files
-    from ce_jax.runs import loading
-
-    paths: dict[layouts.Role, Path] = {}
-    if command.generator is not None:
-        paths["generator"] = command.generator
-    if command.critic is not None:
-        paths["critic"] = command.critic
-    if not paths:
-        raise ValueError("name a file to write: --generator netG.pth, or --critic netD.pth")
-    for path in paths.values():
-        state_files.check_name(path)
-        _require_new(path, overwrite=command.overwrite)
-    trained = loading.load(command.model)
-    found = {role: layouts.to_state_dict(layouts.layout_of(trained, role)) for role in paths}
-    for role, path in paths.items():
-        state_files.write(path, found[role])
-        print(f"{path}: {len(found[role])} tensors")
-
-
-def _stablehlo(command: StableHlo) -> None:
-    from ce_jax.convert import stablehlo
-    from ce_jax.runs import loading
-
-    programs = stablehlo.programs(loading.load(command.model))
-    paths = {command.output / f"{name}.stablehlo": data for name, data in programs.items()}
-    for path in paths:
-        _require_new(path, overwrite=command.overwrite)
-    for path, data in paths.items():
-        _write(path, data)
-        print(f"{path}: {len(data):,} bytes")
-
-
-def _release(command: Release) -> None:
-    from ce_jax.convert import cards
-    from ce_jax.runs import loading, releases
-
-    _require_model_file(command.output)
-    beside = command.output.with_suffix(".md")
-    for path in (command.output, beside):
-        _require_new(path, overwrite=command.overwrite)
-    trained = releases.needed(loading.load(command.model))
-    if command.trained_on is not None:
-        config = releases.without_paths(trained.config, source=command.trained_on)
-        trained = trained._replace(config=config)
-    data = releases.pack(trained, precision=command.precision)
-    sha256, cost = hashlib.sha256(data).hexdigest(), cards.cost(trained, command.precision)
-    card = cards.card(
-        trained, path=command.output, sha256=sha256, precision=command.precision, cost=cost
-    )
-    _write(command.output, data)
-    _write(beside, card.encode())
-    print(f"{command.output}: {len(data):,} bytes, SHA-256 {sha256}")
-    if cost:
-        print(cards.difference(cost))
-    print(f"{beside}: add figures, limits and a licence")
 
 
 def _require_model_file(path: Path) -> None:

@@ -20,23 +20,20 @@ import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from ce_jax.config import ConfigError, ContextEncoder, Data, Dcgan, Frame, Training
+from ce_jax.convert import ConvertError
 from ce_jax.runs.releases import shapes
 from ce_jax.state import Trained, Variables
 
 StateDict = dict[str, np.ndarray]
-Path = tuple[str, ...]
+Place = tuple[str, ...]
 Role = Literal["generator", "critic"]
 
 
-class LayoutError(ValueError):
-    """Weights that do not fit a layout; the message names the first key that does not."""
-
-
-class Entry(NamedTuple):
-    """A tensor: its key in PyTorch, its path in our variables, and the way between the two."""
+class Tensor(NamedTuple):
+    """Its key in PyTorch, its place among our variables, and the way between the two."""
 
     key: str
-    path: Path
+    place: Place
     there: Callable[[Any], Any]
     back: Callable[[Any], Any]
 
@@ -45,39 +42,39 @@ class Layout(NamedTuple):
     """A network in both worlds: what it is called, its tensors, and ours of them."""
 
     network: str
-    entries: tuple[Entry, ...]
-    ours: Mapping[Path, Any]
+    tensors: tuple[Tensor, ...]
+    ours: Mapping[Place, Any]
 
 
 def layout_of(networks: Trained, role: Role) -> Layout:
     """The layout of one of some networks, or of their shapes.
 
     Raises:
-        LayoutError: no PyTorch program has such a network, or it is not there.
+        ConvertError: no PyTorch program has such a network, or it is not there.
     """
     model, size = networks.config.model, networks.config.data.frame.size
     plain_gan = isinstance(model, Dcgan) and (model.kernel, model.head) == (4, "logit")
     if not plain_gan and not (isinstance(model, ContextEncoder) and _is_published(model)):
-        raise LayoutError(
+        raise ConvertError(
             "PyTorch's layouts are for a Dcgan with kernel 4 and head logit, and for a "
             f"ContextEncoder with a bottleneck of units that is shown 3 channels; this is {model}."
         )
     variables = networks.generator if role == "generator" else networks.critic
     if variables is None:
-        raise LayoutError(f"there is no critic beside this {model}.")
+        raise ConvertError(f"there is no critic beside this {model}.")
     linear = [name for name in variables["params"] if not name.startswith("BatchNorm")]
     downs, ups = (sum(name.startswith(kind) for name in linear) for kind in ("Down", "Up"))
     kind = "DCGAN" if isinstance(model, Dcgan) else "context encoder"
     network = f"{role} of a {kind}" if kind == "DCGAN" or role == "critic" else kind
     title = f"the {network} of width {model.width} for {size}-pixel images"
-    return Layout(title, tuple(_entries(downs, ups)), flatten_dict(variables))
+    return Layout(title, tuple(_tensors(downs, ups)), flatten_dict(variables))
 
 
 def to_state_dict(layout: Layout) -> StateDict:
     """The weights and statistics of a network of ours, as PyTorch names and shapes them."""
     return {
-        entry.key: np.array(entry.there(np.asarray(layout.ours[entry.path])), order="C")
-        for entry in layout.entries
+        tensor.key: np.array(tensor.there(np.asarray(layout.ours[tensor.place])), order="C")
+        for tensor in layout.tensors
     }
 
 
@@ -85,22 +82,21 @@ def from_state_dict(layout: Layout, arrays: StateDict, *, file: str) -> Variable
     """The inverse of `to_state_dict`.
 
     Raises:
-        LayoutError: a key is missing, of another shape, or one too many; the first is named.
+        ConvertError: a key is missing, of another shape, or one too many; the first is named.
     """
     found = {}
-    for entry in layout.entries:
-        example = np.broadcast_to(np.float32(0), layout.ours[entry.path].shape)
-        wanted = entry.there(example).shape
-        if entry.key not in arrays:
-            raise LayoutError(f"{file} has no {entry.key}; {layout.network} has {list(wanted)}.")
-        if (shape := arrays[entry.key].shape) != wanted:
-            raise LayoutError(
-                f"{file}: {entry.key} is {list(shape)}; {layout.network} has {list(wanted)}."
+    for key, place, there, back in layout.tensors:
+        wanted = there(np.broadcast_to(np.float32(0), layout.ours[place].shape)).shape
+        if key not in arrays:
+            raise ConvertError(f"{file} has no {key}; {layout.network} has {list(wanted)}.")
+        if (shape := arrays[key].shape) != wanted:
+            raise ConvertError(
+                f"{file}: {key} is {list(shape)}; {layout.network} has {list(wanted)}."
             )
-        found[entry.path] = entry.back(arrays[entry.key])
-    known = {entry.key for entry in layout.entries}
+        found[place] = back(arrays[key])
+    known = {tensor.key for tensor in layout.tensors}
     if others := [key for key in arrays if key not in known]:
-        raise LayoutError(f"{file} has {others[0]}; {layout.network} has nothing there.")
+        raise ConvertError(f"{file} has {others[0]}; {layout.network} has nothing there.")
     return unflatten_dict(found)
 
 
@@ -124,36 +120,36 @@ def experiment_of(
         judged: whether a context encoder has a critic.
 
     Raises:
-        LayoutError: there is no such experiment.
+        ConvertError: there is no such experiment.
+        ConfigError: `fill` is no colour.
     """
     kernels = [array for _, array in _in_order(arrays) if array.ndim == 4]
     if "main.0.weight" not in arrays or len(kernels) < 2:
         first = next(iter(arrays), "nothing")
-        raise LayoutError(
+        raise ConvertError(
             f"{file} begins with {first}; a DCGAN or a context encoder of the known layouts "
             "begins with main.0.weight, of rank 4."
         )
     if len(kernels[-1]) == 1:
-        raise LayoutError(f"{file} ends in one number, as a critic does; name it as --critic.")
+        raise ConvertError(f"{file} ends in one number, as a critic does; name it as --critic.")
+    if "main.1.weight" in arrays:  # BatchNorm behind the first layer
+        size = 4 << (len(kernels) - 1)
+        model = Dcgan(width=len(kernels[-1]), latent=len(kernels[0]), prior=prior)
+    else:
+        # As many layers up as down, and two in between; one less for the middle square.
+        downs, predicts = (len(kernels) - 1) // 2, "center" if len(kernels) % 2 else "image"
+        size = 4 << downs
+        model = ContextEncoder(
+            width=len(kernels[0]),
+            bottleneck=len(kernels[downs]),
+            predicts=predicts,
+            fill=fill,
+            adversarial=ContextEncoder.adversarial if judged else 0.0,
+        )
     try:
-        if "main.1.weight" in arrays:  # BatchNorm behind the first layer
-            size = 4 << (len(kernels) - 1)
-            width, latent = len(kernels[-1]), len(kernels[0])
-            model = Dcgan(width=width, latent=latent, prior=prior)
-        else:
-            # As many layers up as down, and two in between; one less for the middle square.
-            downs, predicts = (len(kernels) - 1) // 2, "center" if len(kernels) % 2 else "image"
-            size = 4 << downs
-            model = ContextEncoder(
-                width=len(kernels[0]),
-                bottleneck=len(kernels[downs]),
-                predicts=predicts,
-                fill=fill,
-                adversarial=ContextEncoder.adversarial if judged else 0.0,
-            )
         return Training(model=model, data=Data(source="unknown", frame=Frame(size=size)))
     except ConfigError as error:
-        raise LayoutError(f"{file} has {len(kernels)} convolutions, so that {error}") from error
+        raise ConvertError(f"{file} has {len(kernels)} convolutions, so that {error}") from error
 
 
 def imported(
@@ -162,7 +158,7 @@ def imported(
     """The networks of an experiment with these weights; `files` are named in errors.
 
     Raises:
-        LayoutError: they do not fit.
+        ConvertError: they do not fit.
     """
     wanted, judge = shapes(config), None
     weights = from_state_dict(layout_of(wanted, "generator"), generator, file=files[0])
@@ -191,7 +187,7 @@ def _in_order(arrays: StateDict) -> list[tuple[int, np.ndarray]]:
     return sorted(numbered, key=lambda pair: pair[0])
 
 
-def _entries(downs: int, ups: int) -> Iterator[Entry]:
+def _tensors(downs: int, ups: int) -> Iterator[Tensor]:
     """All tensors of a network that halves so often, and then doubles so often."""
     layers = [(f"Downsample_{i}", _straight) for i in range(downs)]
     if downs:
@@ -200,15 +196,15 @@ def _entries(downs: int, ups: int) -> Iterator[Entry]:
         layers.append((f"Dense_{1 if downs else 0}", _spread))
     layers += [(f"Upsample_{i}", _straight) for i in range(ups)]
     number = norms = 0
-    for place, (name, ways) in enumerate(layers):
-        yield Entry(f"main.{number}.weight", ("params", name, "kernel"), *ways)
-        first, last = place == 0, place == len(layers) - 1
+    for index, (name, ways) in enumerate(layers):
+        yield Tensor(f"main.{number}.weight", ("params", name, "kernel"), *ways)
+        first, last = index == 0, index == len(layers) - 1
         if last or (first and downs):  # next to the image, and at the end
             number += 2
             continue
         for (collection, ours), theirs in _BATCH_NORM.items():
-            path = (collection, f"BatchNorm_{norms}", "BatchNorm_0", ours)
-            yield Entry(f"main.{number + 1}.{theirs}", path, _same, _same)
+            place = (collection, f"BatchNorm_{norms}", "BatchNorm_0", ours)
+            yield Tensor(f"main.{number + 1}.{theirs}", place, _same, _same)
         number, norms = number + 3, norms + 1
 
 

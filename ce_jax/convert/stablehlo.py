@@ -16,15 +16,12 @@ from jax import Array
 from ce_jax.completion import context_encoder
 from ce_jax.completion.space import Networks, space_of
 from ce_jax.config import Dcgan, LatentEncoder, LatentSearch, Vae
+from ce_jax.convert import ConvertError
 from ce_jax.models import frozen
 from ce_jax.models.dcgan import innermost_channels
 from ce_jax.state import Trained
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-
-
-class StableHloError(ValueError):
-    """A library is missing that writes these files."""
 
 
 def programs(trained: Trained) -> dict[str, bytes]:
@@ -37,10 +34,10 @@ def programs(trained: Trained) -> dict[str, bytes]:
                 predicts a square alone, says nothing
 
     Raises:
-        StableHloError: the library that writes them is not installed.
+        ConvertError: the library that writes them is not installed.
     """
     if find_spec("flatbuffers") is None:
-        raise StableHloError("StableHLO files need flatbuffers: pip install flatbuffers")
+        raise ConvertError("StableHLO files need flatbuffers: pip install flatbuffers")
     model, side = trained.config.model, trained.config.data.frame.size
     images = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
     hole = jax.ShapeDtypeStruct((1, side, side, 1), jnp.bool_)

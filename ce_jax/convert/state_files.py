@@ -13,25 +13,22 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from ce_jax import files
+from ce_jax.convert import ConvertError
 from ce_jax.convert.layouts import StateDict
 
 _PYTORCH = (".pth", ".pt")
-
-
-class StateFileError(ValueError):
-    """A file that holds no state dict, or cannot be one; the message says which and why."""
 
 
 def check_name(path: Path) -> None:
     """Refuses the name of a file that is to be written, before there is anything to write.
 
     Raises:
-        StateFileError: its ending is unknown, or PyTorch is needed and not installed.
+        ConvertError: its ending is unknown, or PyTorch is needed and not installed.
     """
     if path.suffix in _PYTORCH:
         _torch(path)
     elif path.suffix != ".safetensors":
-        raise StateFileError(f"{path} must end in .safetensors or {' or '.join(_PYTORCH)}.")
+        raise ConvertError(f"{path} must end in .safetensors or {' or '.join(_PYTORCH)}.")
 
 
 def read(path: Path) -> StateDict:
@@ -40,13 +37,13 @@ def read(path: Path) -> StateDict:
     Counters of batches, which are no numbers that anything computes with, are left out too.
 
     Raises:
-        StateFileError: missing, unreadable, no state dict, or with numbers that are not finite.
+        ConvertError: missing, unreadable, no state dict, or with numbers that are not finite.
     """
     check_name(path)
     try:
         found = _unpacked(path) if path.suffix in _PYTORCH else safetensors.numpy.load_file(path)
     except (SafetensorError, OSError, ValueError, TypeError, KeyError) as error:
-        raise StateFileError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+        raise ConvertError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
     state = {
         key.removeprefix("module."): array
         for key, array in found.items()
@@ -54,7 +51,7 @@ def read(path: Path) -> StateDict:
     }
     for key, array in state.items():
         if array.dtype.kind in "iub" or not np.isfinite(array.astype(np.float32)).all():
-            raise StateFileError(f"{path}: {key} must hold finite floating-point numbers.")
+            raise ConvertError(f"{path}: {key} must hold finite floating-point numbers.")
     return {key: array.astype(np.float32) for key, array in state.items()}
 
 
@@ -62,7 +59,7 @@ def write(path: Path, state: StateDict) -> None:
     """Writes a state dict in the form that the ending of its file names.
 
     Raises:
-        StateFileError: as `check_name`.
+        ConvertError: as `check_name`.
     """
     check_name(path)
     with files.replacing(path) as temporary:
@@ -97,6 +94,6 @@ def _torch(path: Path) -> Any:
     try:
         return importlib.import_module("torch")
     except ImportError as error:
-        raise StateFileError(
+        raise ConvertError(
             f"{path} needs PyTorch: pip install torch; or use the .safetensors format."
         ) from error

@@ -12,7 +12,6 @@ import textwrap
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +21,7 @@ from orbax.checkpoint.experimental import v1 as ocp
 
 from ce_jax import files, hosts, sharding, systems
 from ce_jax.runs.workdirs import CheckpointError, read_config, saved_steps
-from ce_jax.state import Game, Trained
+from ce_jax.state import Game, Trained, by_name
 
 _log = logging.getLogger(__name__)
 
@@ -177,7 +176,4 @@ def _absolute(path: epath.Path) -> str:
 
 
 def _shapes(state: Any) -> set[tuple[str, tuple[int, ...]]]:
-    """The dotted name and the shape of everything in a state."""
-    leaves = jax.tree_util.tree_leaves_with_path(state, is_leaf=lambda x: hasattr(x, "shape"))
-    keystr = partial(jax.tree_util.keystr, simple=True, separator=".")
-    return {(keystr(path), tuple(leaf.shape)) for path, leaf in leaves}
+    return {(name, tuple(leaf.shape)) for name, leaf in by_name(state).items()}

@@ -11,7 +11,6 @@ PACE = "images/s"
 
 # About twice as many as a screen has columns of pixels to draw them in.
 _MOST = 2000
-_DIGITS = 5
 
 
 class Curves:
@@ -53,7 +52,7 @@ class Curves:
         if len(self._lines) > len(self._stretches):
             sides |= {"low": min, "high": max}
         return {
-            side: [_rounded(of(values)) if values else None for values in found]
+            side: [float(f"{of(values):.5g}") if values else None for values in found]
             for side, of in sides.items()
         }
 
@@ -69,10 +68,6 @@ class Curves:
             for before, line in pairwise([{"step": 0}, *self._lines])
             if line.get(PACE, 0) > 0
         )
-
-
-def _rounded(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
 
 
 def _is_number(value: object) -> bool:

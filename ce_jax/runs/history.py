@@ -5,11 +5,13 @@ run was then done with; the others are `finished`, `stopped`, and what else can 
 was killed has no line for that.
 """
 
+import hashlib
 import json
 import os
 import platform
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any
@@ -18,6 +20,7 @@ import jax
 from etils import epath
 
 from ce_jax import files
+from ce_jax.runs.workdirs import CheckpointError, saved_steps
 
 _PACKAGES = ("ce_jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "grain", "numpy")
 
@@ -27,15 +30,33 @@ def read(workdir: str | os.PathLike) -> list[dict[str, Any]]:
     return list(filter(_is_whole, files.json_objects(_file(workdir))))
 
 
-def add(
-    workdir: str | os.PathLike, event: str, step: int, *, facts: Mapping[str, Any] | None = None
-) -> None:
+def add(workdir: str | os.PathLike, event: str, step: int, **facts: Any) -> None:
     """Says that something happened now, and what else is to be known of it."""
     moment = datetime.now(UTC).isoformat(timespec="seconds")
-    line = {"event": event, "step": step, "time": moment}
-    lines = [*files.json_objects(_file(workdir)), line | dict(facts or {})]
-    text = "".join(json.dumps(line) + "\n" for line in lines)
-    files.write_text(_file(workdir), text)
+    line = {"event": event, "step": step, "time": moment, **facts}
+    lines = [*files.json_objects(_file(workdir)), line]
+    files.write_text(_file(workdir), "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def of_images(count: int, names: Sequence[str]) -> dict[str, Any]:
+    """What `began` says of the images of a run: their number, and a digest of all names in it."""
+    said = "\n".join(names).encode(errors="replace")
+    return {"images": count, "names": hashlib.sha256(said).hexdigest()[:16]}
+
+
+def require_same_images(workdir: str | os.PathLike, seen: Mapping[str, Any]) -> None:
+    """Makes sure that a run goes on with the images that it was begun with, as far as it says.
+
+    Raises:
+        CheckpointError: it has checkpoints, and these are not its images.
+    """
+    began = next((one for one in reversed(read(workdir)) if "images" in one), {})
+    if saved_steps(workdir) and any(began.get(name, seen[name]) != seen[name] for name in seen):
+        now = seen["images"] if seen["images"] != began["images"] else "as many of other names"
+        raise CheckpointError(
+            f"{workdir} holds a run on {began['images']} images, and now there are {now}; "
+            f"give the old ones back, or begin another --workdir with --start-from {workdir}."
+        )
 
 
 def setting() -> dict[str, Any]:
@@ -64,8 +85,6 @@ def _installed() -> dict[str, str]:
     """Versions; a package that lies there without having been installed has none."""
     found = {}
     for name in _PACKAGES:
-        try:
+        with suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return found

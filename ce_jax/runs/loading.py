@@ -10,7 +10,6 @@ from collections.abc import Hashable
 from ce_jax import files
 from ce_jax.config import ConfigError, ContextEncoder, Frame, Inpainting, LatentEncoder, Training
 from ce_jax.runs import checkpointing, releases, workdirs
-from ce_jax.runs.releases import Released
 from ce_jax.runs.workdirs import CheckpointError
 from ce_jax.state import Trained
 
@@ -27,7 +26,8 @@ def load(model: str | os.PathLike) -> Trained:
         ReleaseError: a file that is damaged, or does not hold a model.
     """
     if (file := _file_of(model)) is not None:
-        return releases.read(file.path, sha256=file.sha256)
+        path, sha256 = file
+        return releases.read(path, sha256=sha256)
     try:
         return checkpointing.load(model)
     except CheckpointError as error:
@@ -72,7 +72,7 @@ def networks_of(config: Inpainting) -> Trained | None:
 def is_released(model: str | os.PathLike) -> bool:
     """Whether this names a model that comes with the package."""
     file = _file_of(model)
-    return file is not None and file.sha256 is not None
+    return file is not None and file[1] is not None
 
 
 def version_of(model: str | os.PathLike) -> Hashable:
@@ -82,7 +82,7 @@ def version_of(model: str | os.PathLike) -> Hashable:
         ReleaseError: a file that is not there.
     """
     if (file := _file_of(model)) is not None:
-        return releases.version_of(file.path)
+        return releases.version_of(file[0])
     return max(workdirs.saved_steps(model), default=None)
 
 
@@ -140,9 +140,9 @@ def _searched(model: LatentEncoder, frame: Frame) -> Trained:
     return trained._replace(generator=generator, critic=critic)
 
 
-def _file_of(model: str | os.PathLike) -> Released | None:
-    """The file of a model, or that of this name in the package; None of a work directory."""
-    known = releases.released().get(os.fspath(model))
-    if known is not None and not files.place(model).exists():
-        return known
-    return Released(model, None) if os.fspath(model).endswith(releases.SUFFIX) else None
+def _file_of(model: str | os.PathLike) -> tuple[str | os.PathLike, str | None] | None:
+    """The file of a model, or that of this name in the package, with its SHA-256; else None."""
+    sha256 = releases.released().get(name := os.fspath(model))
+    if sha256 is not None and not files.place(model).exists():
+        return releases.FOLDER / f"{name}{releases.SUFFIX}", sha256
+    return (model, None) if name.endswith(releases.SUFFIX) else None

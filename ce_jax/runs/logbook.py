@@ -13,6 +13,7 @@ pictures are fetched and encoded, and the report is written, by a thread.
 import json
 import math
 import os
+import textwrap
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +61,7 @@ class Logbook:
         """
         self._workdir, self._config, self._step = workdir, config, start
         self._scalars = _continued(workdir / "scalars.jsonl", start)
-        history.add(workdir, "began", start, facts={**history.setting(), **(facts or {})})
+        history.add(workdir, "began", start, **history.setting(), **(facts or {}))
         if files.is_remote(workdir):
             scheme = str(workdir).partition("://")[0]
             record_writer.register_writer_factory(scheme, _Uploaded)
@@ -69,7 +70,9 @@ class Logbook:
             str(workdir / "tensorboard"), purge_step=start + 1, flush_secs=_FLUSH_EVERY
         )
         if (workdir / "config.json").is_file():
-            self._board.add_text("config", _indented((workdir / "config.json").read_text()), start)
+            # As Markdown has code, which TensorBoard shows as it is.
+            record = textwrap.indent((workdir / "config.json").read_text(), "    ")
+            self._board.add_text("config", record, start)
         self._bar = tqdm(
             total=config.steps,
             initial=start,
@@ -97,7 +100,7 @@ class Logbook:
         else:
             event = "diverged" if issubclass(kind, Diverged) else "failed"
             note = f"{kind.__name__}: {error}".rstrip(": ").partition("\n")[0]
-            history.add(self._workdir, event, self._step, facts={"note": note})
+            history.add(self._workdir, event, self._step, note=note)
         for painting in self._paintings:
             painting.result()
 
@@ -206,8 +209,7 @@ class _Uploaded:
     def flush(self) -> None:
         self._path.write_bytes(bytes(self._content))
 
-    def close(self) -> None:
-        self.flush()
+    close = flush
 
 
 def _continued(path: epath.Path, start: int) -> IO[bytes] | _Uploaded:
@@ -227,8 +229,3 @@ def _step(line: str) -> float:
     """That of a whole line; beyond all steps, if it was cut off or damaged."""
     step = files.json_object(line).get("step") if line.endswith("\n") else None
     return step if isinstance(step, int) else math.inf
-
-
-def _indented(text: str) -> str:
-    """As Markdown has code, which TensorBoard shows as it is."""
-    return "".join(f"    {line}\n" for line in text.splitlines())

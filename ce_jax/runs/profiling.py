@@ -13,9 +13,8 @@ from ce_jax.runs import arithmetic
 
 Update = Callable[[Any, Sequence[jax.Array]], tuple[Any, Any]]
 
-_WARM_UP = 3
-_TIMED = 10
-_TRACED = 3
+# Calls before which the warming up, the timing and the tracing end.
+_WARM, _TIMED, _TRACED = 3, 13, 16
 
 
 class Profile:
@@ -35,10 +34,9 @@ class Profile:
                 f"{folder}: traces are written to disks alone; leave --profile, or name another "
                 "--workdir"
             )
-        self._config, self._folder = config, os.fspath(folder)
+        self._config, self._folder = config, os.fspath(files.place(folder))
         self._calls, self._steps, self._since = 0, 0, 0.0
         self._ceiling = self._flops = 0.0
-        self._traced: int | None = None  # calls of an open trace
         self.report: str | None = None
 
     def watch(self, update: Update) -> Update:
@@ -54,29 +52,24 @@ class Profile:
         return watched
 
     def _before(self, state: Any) -> None:
-        if self._calls == _WARM_UP:
+        if self._calls in (_WARM, _TIMED, _TRACED):
             jax.block_until_ready(state)
+        if self._calls == _WARM:
             self._steps, self._since = 0, time.perf_counter()
-        if self._calls == _WARM_UP + _TIMED:
-            jax.block_until_ready(state)
+        elif self._calls == _TIMED:
             self.report = self._told(time.perf_counter() - self._since)
             jax.profiler.start_trace(self._folder)
-            self._traced = 0
-        elif self._traced is not None:
-            self._traced += 1
-            if self._traced == _TRACED:
-                jax.block_until_ready(state)
-                self.close()
+        elif self._calls == _TRACED:
+            self.close()
         self._calls += 1
 
     def close(self) -> None:
         """Ends a trace that a run which has ended has left open."""
-        if self._traced is not None:
+        if _TIMED < self._calls <= _TRACED:
             jax.profiler.stop_trace()
             self.report = (
                 f"{self.report}\ntrace: {self._folder} (tensorboard, xprof or ui.perfetto.dev)"
             )
-            self._traced = None
 
     def _told(self, seconds: float) -> str:
         images, rate = self._steps * self._config.batch_size, self._steps * self._flops / seconds

@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path, PurePath
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ from safetensors import SafetensorError
 from ce_jax import config as configuration
 from ce_jax import files, systems
 from ce_jax.config import ConfigError, Dcgan, LatentEncoder, Training
-from ce_jax.state import Trained
+from ce_jax.state import Trained, by_name
 
 Precision = Literal["float32", "float16"]
 
@@ -46,19 +46,9 @@ class ReleaseError(ValueError):
     """A file that does not hold the networks it should; the message says which and why."""
 
 
-class Released(NamedTuple):
-    """A model in a file, and the SHA-256 that this must have if it comes with the package."""
-
-    path: str | os.PathLike
-    sha256: str | None
-
-
-def released() -> dict[str, Released]:
-    """The models that come with the package, by name."""
-    table = json.loads((FOLDER / "models.json").read_text(encoding="utf-8"))
-    return {
-        name: Released(FOLDER / f"{name}{SUFFIX}", sha256) for name, sha256 in sorted(table.items())
-    }
+def released() -> dict[str, str]:
+    """The SHA-256 of each model that comes with the package, by its name."""
+    return json.loads((FOLDER / "models.json").read_text(encoding="utf-8"))
 
 
 def version_of(path: str | os.PathLike) -> tuple[int, float]:
@@ -71,7 +61,8 @@ def version_of(path: str | os.PathLike) -> tuple[int, float]:
         if files.is_remote(path):
             status = files.place(path).stat()
             return status.length, status.mtime
-        return os.stat(path).st_size, os.stat(path).st_mtime_ns
+        status = os.stat(files.place(path))
+        return status.st_size, status.st_mtime_ns
     except OSError as error:
         raise _unreadable(path, error) from error
 
@@ -88,7 +79,7 @@ def rounded(trained: Trained, precision: Precision) -> Trained:
         ReleaseError: a weight is too large for it.
     """
     kept = {name: _kept(name, leaf, precision) for name, leaf in _leaves(trained).items()}
-    return _filled(trained, {name: array.astype(np.float32) for name, array in kept.items()})
+    return _filled(trained, kept)
 
 
 def without_paths(config: Training, *, source: str) -> Training:
@@ -139,8 +130,7 @@ def read(path: str | os.PathLike, *, sha256: str | None = None) -> Trained:
         layout = layout._replace(critic=None)
     if (wrong := _misfit(arrays, _leaves(layout), of="its")) is not None:
         raise ReleaseError(f"{path}: {wrong}.")
-    trained = _filled(layout, {name: array.astype(np.float32) for name, array in arrays.items()})
-    return trained._replace(step=step, sha256=found)
+    return _filled(layout, arrays)._replace(step=step, sha256=found)
 
 
 def misfit(trained: Trained, config: Training) -> str | None:
@@ -187,14 +177,11 @@ def _described(path: str | os.PathLike, header: bytes) -> tuple[Training, int]:
 
 
 def _networks(trained: Trained) -> dict[str, Any]:
-    networks = {"generator": trained.generator, "critic": trained.critic}
-    return {name: variables for name, variables in networks.items() if variables is not None}
+    return {"generator": trained.generator, "critic": trained.critic}
 
 
 def _leaves(trained: Trained) -> dict[str, Any]:
-    """Every array of some networks, by the dotted name of its place."""
-    leaves = jax.tree_util.tree_leaves_with_path(_networks(trained))
-    return {_name(path): leaf for path, leaf in leaves}
+    return by_name(_networks(trained))
 
 
 def _misfit(found: Mapping[str, Any], wanted: Mapping[str, Any], *, of: str) -> str | None:
@@ -209,15 +196,9 @@ def _misfit(found: Mapping[str, Any], wanted: Mapping[str, Any], *, of: str) -> 
 
 
 def _filled(layout: Trained, arrays: dict[str, np.ndarray]) -> Trained:
-    """Networks of this layout with these arrays in their places."""
-    networks = jax.tree_util.tree_map_with_path(
-        lambda path, _: jnp.asarray(arrays[_name(path)]), _networks(layout)
-    )
-    return layout._replace(generator=networks["generator"], critic=networks.get("critic"))
-
-
-def _name(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator=".")
+    """Networks of this layout with these arrays in their places, float32."""
+    filled = [jnp.asarray(arrays[name], jnp.float32) for name in _leaves(layout)]
+    return layout._replace(**jax.tree.unflatten(jax.tree.structure(_networks(layout)), filled))
 
 
 def _kept(name: str, leaf: Any, precision: Precision) -> np.ndarray:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from etils import epath
 from PIL import Image
@@ -69,7 +69,7 @@ def write(workdir: str | os.PathLike, *, step: int = 0) -> epath.Path:
         "steps": curves.steps(),
         "curves": {name: curves.of(name) for name in curves.names},
         "marks": sorted({e["step"] for e in run.events if e["event"] == "began" and e["step"] > 0}),
-        "pictures": [p.name for p in pictures],
+        "pictures": [int(picture.stem) for picture in pictures],
     }
     content = {
         "title": run.workdir.resolve().name,
@@ -97,17 +97,8 @@ def write(workdir: str | os.PathLike, *, step: int = 0) -> epath.Path:
     return run.workdir / "report.html"
 
 
-class _Chart(NamedTuple):
-    """Scalars that are drawn together."""
-
-    key: str
-    title: str
-    note: str
-    names: list[str]
-
-
-def _charts(names: Sequence[str]) -> list[_Chart]:
-    """Losses first, the pace last; scalars with one measure or one prefix together."""
+def _charts(names: Sequence[str]) -> list[dict[str, Any]]:
+    """What is drawn: losses first, the pace last; scalars of one measure or prefix together."""
     groups: dict[str, list[str]] = {}
     for name in names:
         key = "psnr" if "psnr" in name else name.partition("/")[0]
@@ -115,7 +106,12 @@ def _charts(names: Sequence[str]) -> list[_Chart]:
     order = [*_TITLES]
     place = {key: order.index(key) if key in order else len(order) - 1.5 for key in groups}
     return [
-        _Chart(key, _TITLES.get(key, key), _NOTES.get(key, ""), sorted(groups[key]))
+        {
+            "key": key,
+            "title": _TITLES.get(key, key),
+            "note": _NOTES.get(key, ""),
+            "names": sorted(groups[key]),
+        }
         for key in sorted(groups, key=lambda key: place[key])
     ]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -69,8 +70,7 @@ def read(workdir: str | os.PathLike, *, step: int = 0) -> Run:
     events = history.read(workdir)
     step = max(step, curves.step, *(event["step"] for event in events[-1:]))
     # Those of later steps were made before the run was killed; it will make them again.
-    found = (path for path in workdir.glob("pictures/*.png") if path.stem.isdecimal())
-    pictures = sorted(path for path in found if int(path.stem) <= step)
+    pictures = [path for path in workdirs.pictures(workdir) if int(path.stem) <= step]
     return Run(workdir, experiment, events, curves, step, pictures)
 
 
@@ -88,10 +88,11 @@ def state(run: Run) -> State:
         return State(last["event"], str(last.get("note", "")))
     if run.step >= run.config.steps:
         return State("finished")
-    written = (run.workdir / name for name in ("config.json", "history.jsonl", "scalars.jsonl"))
-    heard = max(path.stat().mtime for path in written if path.is_file())
+    written = [run.workdir / name for name in ("config.json", "history.jsonl", "scalars.jsonl")]
+    heard = max(path.stat().mtime for path in (*written, *run.pictures[-1:]) if path.is_file())
     heard = datetime.fromtimestamp(heard, UTC)
-    if (datetime.now(UTC) - heard).total_seconds() < _SILENCE:
+    between_lines = run.config.log_every * run.config.batch_size / (run.curves.pace() or math.inf)
+    if (datetime.now(UTC) - heard).total_seconds() < max(_SILENCE, 3 * between_lines):
         return State("running")
     return State("stopped or killed", f"Nothing was heard of it since {pages.moment(heard)}.")
 

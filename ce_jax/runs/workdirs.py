@@ -88,6 +88,8 @@ def _wait_for(lock: IO, workdir: epath.Path, stopped: Callable[[], bool]) -> Non
 def claim(workdir: os.PathLike | str, config: Training) -> None:
     """Makes `workdir` the home of this run, or finds that it already is.
 
+    What a run has shown that has saved nothing, and so begins anew or makes way, is removed.
+
     Raises:
         CheckpointError: it holds checkpoints of another run, or somebody's files.
     """
@@ -95,6 +97,9 @@ def claim(workdir: os.PathLike | str, config: Training) -> None:
     _refuse_others(workdir, config)
     workdir.mkdir(parents=True, exist_ok=True)
     record = json.dumps(configuration.to_dict(config), indent=2)
+    if not saved_steps(workdir):
+        for picture in pictures(workdir):
+            picture.unlink()
     files.write_text(workdir / "config.json", record + "\n")
 
 
@@ -145,6 +150,12 @@ def saved_steps(workdir: os.PathLike | str) -> list[int]:
     if files.is_remote(folder):
         found = [path for path in found if (path / _COMPLETE).exists()]
     return sorted(int(path.name) for path in found)
+
+
+def pictures(workdir: os.PathLike | str) -> list[epath.Path]:
+    """What the run in `workdir` has shown, in order of the steps."""
+    found = files.place(workdir).glob("pictures/*.png")
+    return sorted(path for path in found if path.stem.isdecimal())
 
 
 def _differences(before: Training, after: Training) -> dict[str, tuple[Any, Any]]:

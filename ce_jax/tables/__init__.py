@@ -48,13 +48,15 @@ def tabulate(
     Raises:
         OutputError: the output folder holds something else.
     """
+    config = replace(config, output=str(files.place(config.output)))
     folder = Path(config.output)
     if folder.exists() and any(folder.iterdir()) and not (folder / "cells").is_dir():
         raise OutputError(f"{folder} holds other files; choose a new or empty --output.")
     (folder / "cells").mkdir(parents=True, exist_ok=True)
     results = {cell: _result(cell, config) for cell in cells(config)}
     wanted = [cell for cell in results if _wanted(cell, config)]
-    done = failed = total = refused = ended = 0
+    refused: dict[Cell, Result] = {}
+    done = failed = total = ended = 0
     for number, cell in enumerate(wanted, 1):
         if stopped():
             break
@@ -63,16 +65,18 @@ def tabulate(
             outcome = inpaint(cell.inpainting, stopped=stopped)
         except (ValueError, OSError) as error:
             tell(f"refused: {error}")
-            results[cell] = Result(cell, note=str(error))
-            refused, ended = refused + 1, ended + 1
+            results[cell] = refused[cell] = Result(cell, note=str(error))
+            ended += 1
             continue
         done, failed, total = done + outcome.done, failed + outcome.failed, total + outcome.total
         ended += not outcome.stopped
         results[cell] = _result(cell, config)
         write_tables(folder, config, list(results.values()))
-    write_tables(folder, config, list(results.values()))
-    write_page(folder, config, list(results.values()))
-    return Outcome(done, failed, total, stopped=ended < len(wanted)), refused
+    # Other processes may have gone on with cells of which this one has done its part.
+    ends = [refused.get(cell) or _result(cell, config) for cell in results]
+    write_tables(folder, config, ends)
+    write_page(folder, config, ends)
+    return Outcome(done, failed, total, stopped=ended < len(wanted)), len(refused)
 
 
 def cells(config: Table) -> list[Cell]:
@@ -139,7 +143,7 @@ def _result(cell: Cell, config: Table) -> Result:
     notes += filter(None, [remarks.get(cell.inpainting.method)])
     found = summary["figures"].get(cell.inpainting.method, {})
     figures = {name: Estimate.from_json(estimate) for name, estimate in found.items()}
-    # All searches have the same objective, but those whose guide is part of theirs.
+    # That of a search whose guide is part of it is compared with no other.
     if cell.inpainting.method == "latent" and cell.inpainting.guide is None:
         figures |= metrics.summary({"objective": [record["score"] for record in done]})
     if seconds := [record["seconds"] for record in done]:

@@ -39,6 +39,9 @@ _SHOWN = {
 _ALWAYS = tuple(f"{region}/{measure}" for region in ("hole", "image") for measure in _OF_PIXELS)
 _WHERE_MEASURED = ("image/lpips", "set/fid", "set/kid", "objective")
 
+# What else than the networks makes the objective of a latent search.
+_OBJECTIVE = ("prior", "prior_form", "norm", "weighting", "window", "choose", "held_out")
+
 
 class Cell(NamedTuple):
     """An entry over one kind of hole, ready to be run."""
@@ -184,6 +187,8 @@ def told(results: Sequence[Result], fact: str) -> list[str]:
 
 
 def compared(result: Result, group: Sequence[Result]) -> dict[str, Estimate]:
-    """The figures of a line; the objective of a search only beside that of another one."""
-    searches = sum("objective" in other.figures for other in group)
-    return {k: v for k, v in result.figures.items() if k != "objective" or searches > 1}
+    """The figures of a line; the objective of searches only where there are several with one."""
+    searches = [other.cell.inpainting.latent for other in group if "objective" in other.figures]
+    objectives = {tuple(getattr(search, part) for part in _OBJECTIVE) for search in searches}
+    shown = len(searches) > 1 and len(objectives) == 1
+    return {k: v for k, v in result.figures.items() if k != "objective" or shown}
