@@ -267,6 +267,22 @@ def test_a_cell_that_another_process_ended_meanwhile_is_in_the_table(table):
     assert "photos, center" in Path(table.output, "report.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("models", "model", "there"),
+    [
+        ("runs", "dcgan", "runs/dcgan"),
+        ("runs", "gs://bucket/dcgan", "gs://bucket/dcgan"),
+        ("gs://bucket/runs", "dcgan", "gs://bucket/runs/dcgan"),
+        ("runs", "/all/dcgan", "/all/dcgan"),
+    ],
+)
+def test_models_may_be_in_an_object_store(table, models, model, there):
+    (entry,) = table.entries
+    searched = replace(entry.inpainting, model=model, method="latent")
+    several = replace(table, models=models, entries=(replace(entry, inpainting=searched),))
+    assert {cell.inpainting.model for cell in cells(several)} == {there}
+
+
 def test_a_folder_with_other_files_is_left_alone(table):
     Path(table.output).mkdir()
     Path(table.output, "thesis.tex").write_text("years of work")

@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
+from etils import epath
 
 from ce_jax import data, files, metrics
 from ce_jax.batch import Outcome, identity_of, inpaint
@@ -104,8 +105,8 @@ def _inpainting(config: Table, entry: Entry, holes: str) -> Inpainting:
         images=_located(how.images, config),
         truth=how.truth and _located(how.truth, config),
         collection=how.collection and _located(how.collection, config),
-        model=how.model and str(PurePath(config.models, how.model)),
-        guide=how.guide and str(PurePath(config.models, how.guide)),
+        model=how.model and _within(config.models, how.model),
+        guide=how.guide and _within(config.models, how.guide),
         holes=holes,
         output=str(Path(config.output, "cells", *place)),
         perceptual=config.perceptual,
@@ -120,7 +121,12 @@ def _located(source: str, config: Table) -> str:
     """A source whose relative path begins where the table says."""
     scheme, _, path = source.partition(":")
     folder = {"samples": config.models} | dict.fromkeys(_FILES, config.data)
-    return f"{scheme}:{PurePath(folder[scheme], path)}" if scheme in folder else source
+    return f"{scheme}:{_within(folder[scheme], path)}" if scheme in folder else source
+
+
+def _within(folder: str, path: str) -> str:
+    """A path that begins in a folder unless it begins anew; both may be in object stores."""
+    return path if files.is_remote(path) else str(epath.Path(folder) / path)
 
 
 def _file_name(name: str) -> str:
@@ -134,7 +140,8 @@ def _result(cell: Cell, config: Table) -> Result:
     if not (measured.is_file() and (cell.folder / "inpainting.json").is_file()):
         return Result(cell, note=NOT_RUN)
     summary = files.json_object(measured.read_bytes())
-    done, records = list(cell.manifest.completed()), cell.manifest.records()
+    done = [(record["score"], record["seconds"]) for record in cell.manifest.completed()]
+    records = cell.manifest.records()
     reasons = Counter(record["reason"] for record in records if record["status"] != "done")
     notes = [*_of_another(cell.inpainting)]
     notes += [f"{count} failed: {reason}" for reason, count in reasons.most_common(1)]
@@ -145,8 +152,8 @@ def _result(cell: Cell, config: Table) -> Result:
     figures = {name: Estimate.from_json(estimate) for name, estimate in found.items()}
     # That of a search whose guide is part of it is compared with no other.
     if cell.inpainting.method == "latent" and cell.inpainting.guide is None:
-        figures |= metrics.summary({"objective": [record["score"] for record in done]})
-    if seconds := [record["seconds"] for record in done]:
+        figures |= metrics.summary({"objective": [score for score, _ in done]})
+    if seconds := [seconds for _, seconds in done]:
         low, median, high = np.percentile(seconds, [2.5, 50, 97.5])
         if len(seconds) == 1:
             low = high = np.nan
