@@ -10,25 +10,33 @@ import pytest
 import tiny
 import untrained
 from scipy.ndimage import binary_dilation
+from searching import keys
 
 from ce_jax import completion, holes, images, sharding
 from ce_jax.completion import methods
-from ce_jax.config import ConfigError, Inpainting, LatentSearch, TotalVariation
+from ce_jax.config import Beyond, ConfigError, Inpainting, LatentSearch, TotalVariation
 
 BATCH, SIZE = 16, 32  # two images on each of the eight devices
 SEARCH = LatentSearch(steps=5, rate=0.05)
-SEVERAL = replace(SEARCH, starts=3, choose="held-out", held_out=0.3, trail=3)
+SETTINGS = {
+    "latent, several": replace(SEARCH, starts=3, choose="held-out", held_out=0.3, trail=3),
+    "latent, vae": replace(SEARCH, start="pool", pool=512),
+    "latent, encoder": replace(SEARCH, start="encoder", beyond=Beyond(steps=2)),
+}
 RUNS = {
     "latent": tiny.dcgan(),
     "latent, several": tiny.dcgan(),
     "latent, vae": tiny.vae(),
+    "latent, encoder": tiny.latent_encoder(),
     "context-encoder, center": tiny.context_encoder(),
     "context-encoder, image": tiny.context_encoder_alone(),
     "laplace": None,
     "tv": None,
     "neighbours": None,
 }
-TWINS = {"latent", "latent, vae", "context-encoder, center"}
+DRAWN = {"latent", "latent, several"}
+"""Whose starts are drawn; the others begin where the known pixels say."""
+TWINS = {"latent", "latent, vae", "latent, encoder", "context-encoder, center"}
 """What another name does too, so far as devices are concerned; compiled for one device seldom."""
 
 ANYWHERE = ("half", "random:0.7", "block:9", "pattern:0.4")
@@ -53,10 +61,6 @@ class Method(NamedTuple):
         return arrays(complete(jnp.asarray(photographs), jnp.asarray(hole), keys(numbers)))
 
 
-def keys(numbers):
-    return jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(5), jnp.array(list(numbers)))
-
-
 def arrays(completed):
     return jax.tree.map(np.asarray, completed)
 
@@ -71,11 +75,10 @@ def build(name, devices=None):
     config = Inpainting(
         method=name.split(",")[0],
         model="a run",
-        latent=SEARCH,
+        latent=SETTINGS.get(name, SEARCH),
+        candidates=2 if name == "latent, several" else 1,
         tv=TotalVariation(steps=SEARCH.steps),
     )
-    if name == "latent, several":
-        config = replace(config, latent=SEVERAL, candidates=2)
     mesh = sharding.make_mesh(devices)
     if run is None:  # little to compile, and much to do
         return methods.build(config, None, mesh)
@@ -204,14 +207,15 @@ def test_nothing_of_a_full_hole_is_read(method):
 
 def test_randomness_follows_the_key_of_the_image_alone(method):
     one, other = method(), method(numbers=range(BATCH, 2 * BATCH))
-    searched = method.name.startswith("latent")
-    assert np.any(one.images != other.images, axis=(1, 2, 3)).tolist() == [searched] * BATCH
+    drawn = method.name in DRAWN
+    assert np.any(one.images != other.images, axis=(1, 2, 3)).tolist() == [drawn] * BATCH
 
 
 def test_steps_and_score_are_those_of_the_search_or_zero(method):
     completed = method()
     searched = method.name.startswith(("latent", "tv"))
-    assert set(completed.steps) == {SEARCH.steps if searched else 0}
+    spent = SEARCH.steps + SETTINGS.get(method.name, SEARCH).beyond.steps
+    assert set(completed.steps) == {spent if searched else 0}
     assert np.all((completed.score > 0) == searched)
 
 

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zlib
+from functools import partial
 
 import jax.numpy as jnp
 import numpy as np
@@ -207,10 +208,7 @@ def test_bytes_are_rounded_and_clipped(xp):
     np.testing.assert_array_equal(images.to_uint8(values), [0, 0, 0, 1, 128, 255, 255])
 
 
-def jpeg(image, **options):
-    file = io.BytesIO()
-    image.save(file, "JPEG", **options)
-    return file.getvalue()
+jpeg = partial(_encoded, format="JPEG")
 
 
 @pytest.mark.parametrize(

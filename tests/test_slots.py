@@ -77,6 +77,15 @@ def test_every_image_comes_out_once_with_what_it_found_alone(slots, thirty):
             assert np.array_equal(one, other)
 
 
+def test_what_stands_in_the_hole_changes_no_bit(slots, thirty):
+    tampered = pictures(9)
+    for picture in tampered:
+        picture.image[8:24, 8:24] = 255 - picture.image[8:24, 8:24]
+    for name, each in found(slots, tampered)[0].items():
+        for one, other in zip(each, thirty[0][name], strict=True):
+            assert np.array_equal(one, other)
+
+
 def test_images_take_as_many_steps_as_they_need(thirty):
     steps = [int(taken) for _, _, taken, _ in thirty[0].values()]
     assert len(set(steps)) > 5

@@ -9,7 +9,6 @@ import pytest
 import tiny
 import untrained
 from safetensors.numpy import save_file
-from scipy.signal import correlate
 
 from ce_jax import sharding
 from ce_jax.completion import methods
@@ -25,15 +24,13 @@ def by_hand(arrays, image, *, torchvision):
         x = ((image + 1) / 2 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]
     else:
         x = ((image + 1) * 127.5)[..., ::-1] - [103.939, 116.779, 123.68]
-    outputs = []
+    outputs, layers = [], list(arrays.values())
     for index in range(9):
-        weight, bias = list(arrays.values())[2 * index : 2 * index + 2]
-        kernel = weight.transpose(2, 3, 1, 0) if torchvision else weight
+        kernel, bias = layers[2 * index : 2 * index + 2]
         if index in (2, 4, 8):
-            x = x.reshape(len(x) // 2, 2, len(x) // 2, 2, -1).max((1, 3))
-        padded = np.pad(x, ((1, 1), (1, 1), (0, 0)))
-        maps = [correlate(padded, kernel[..., o], "valid")[..., 0] for o in range(len(bias))]
-        x = np.maximum(np.stack(maps, -1) + bias, 0)
+            x = foreign.pooled(x, np.max, side=2, stride=2)
+        kernel = kernel if torchvision else kernel.transpose(3, 2, 0, 1)
+        x = foreign.convolved(x, kernel, bias, padding=1)
         outputs.append(x)
     return outputs[4], outputs[8]
 
