@@ -32,7 +32,7 @@ GENERATOR, CRITIC = (Adam(rate=rate, schedule="cosine") for rate in (0.5, 0.25))
 )
 def test_each_player_learns_at_its_own_rate_until_the_run_ends(kind, updates):
     """Where the gradient is always the same, Adam's steps are as long as its rate."""
-    critic = Adam() if kind == "vae" else CRITIC
+    critic = Adam() if kind in ("vae", "latent_encoder") else CRITIC
     run = replace(KINDS[kind], steps=5, generator=GENERATOR, critic=critic)
     networks = systems.build(run).step.keywords
     for player, times in updates.items():
