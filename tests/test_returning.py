@@ -221,6 +221,15 @@ def test_photographs_need_holes_of_their_size_from_files_and_no_truth(tmp_path):
         inpaint(whole(source, tmp_path / "out", tmp_path / "nowhere.png"))
 
 
+def test_a_scratch_too_thin_for_the_network_is_filled_from_around_and_the_note_says_so(tmp_path):
+    images.write_png(tmp_path / "in" / "a.png", smooth(200, 200))
+    hole = hole_file(tmp_path / "hole.png", (5, 100, 195, 101), height=200, width=200)
+    assert inpaint(whole(f"folder:{tmp_path / 'in'}", tmp_path / "out", hole)).done == 1
+    record = manifest(tmp_path / "out")["a"]
+    assert record["missing"] == round(190 / 200**2, 4)
+    assert record["note"] == "too thin to be seen at 64 pixels: filled from around it alone"
+
+
 def test_of_large_holes_one_is_filled_at_a_time(tmp_path, monkeypatch):
     source = photographs(tmp_path / "in", *"abcdefgh")
     hole = hole_file(tmp_path / "hole.png", (9, 9, 20, 20))

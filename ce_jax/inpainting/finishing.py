@@ -152,7 +152,7 @@ def _record(
         "missing": round(missing, 4),
         "hole": hash_of(hole),
         "figures": figures,
-        "note": "; ".join(filter(None, (_note(missing), picture.note))),
+        "note": "; ".join(filter(None, (_note(missing, hole), picture.note))),
         "files": {role: stamp._asdict() for role, stamp in picture.files.items()},
     }
     if picture.place is not None:
@@ -235,7 +235,9 @@ def _why_not(method: str) -> str:
     return f"{method} proposes nothing for a part of this hole"
 
 
-def _note(missing: float) -> str:
+def _note(missing: float, hole: np.ndarray) -> str:
     if missing == 0:
         return "nothing to do: the hole is empty"
+    if not hole.any():
+        return f"too thin to be seen at {len(hole)} pixels: filled from around it alone"
     return "no pixel is known: the proposal alone" if missing == 1 else ""
