@@ -5,6 +5,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from jax import Array
 from jax.typing import DTypeLike
 
@@ -35,9 +36,9 @@ def module_of(
     size: int,
     axis: str | None = None,
     dtype: DTypeLike = jnp.float32,
-) -> alexnet.ContextEncoder | context_encoder.ContextEncoder:
-    """The encoder-decoder for `size`-pixel images; its `output` is the side of what it predicts."""
-    output = size // 2 if model.predicts == "center" else size
+) -> nn.Module:
+    """The encoder-decoder for `size`-pixel images."""
+    output = predicted_size(model, size=size)
     if model.alexnet:
         pooling = model.encoder == "alexnet"
         return alexnet.ContextEncoder(output, model.width, pooling, axis, dtype)
@@ -51,6 +52,11 @@ def module_of(
         axis,
         dtype,
     )
+
+
+def predicted_size(model: ContextEncoder, *, size: int) -> int:
+    """Side of what the context encoder predicts of a `size`-pixel image."""
+    return size // 2 if model.predicts == "center" else size
 
 
 def paint(model: ContextEncoder, images: Array, hole: Array) -> Array:
@@ -139,8 +145,8 @@ def build(config: Training, model: ContextEncoder, axis: str | None) -> System:
         example = paint(model, jnp.zeros((1, size, size, 3)), nothing)
         player, critic_player = generator.init(generator_key, example), None
         if critic is not None:
-            judged = jnp.zeros((1, module.output, module.output, 3))
-            critic_player = critic.init(critic_key, judged)
+            judged = predicted_size(model, size=size)
+            critic_player = critic.init(critic_key, jnp.zeros((1, judged, judged, 3)))
         game = begin(player, critic_player, config)
         if model.sharing == "chance":
             return game
