@@ -71,7 +71,7 @@ class Budget:
             spent = 60 * self._minutes - self._left
             compiling = f" and {building:.0f} s of compiling" if building else ""
             raise OutOfTime(
-                f"{repetitions} turns of {turn:.2g} s{compiling} take too long; "
+                f"{repetitions} turns of {turn:.3g} s{compiling} take too long; "
                 f"give --minutes {math.ceil((spent + needed / _SHARE) / 60)}"
             )
 
