@@ -34,17 +34,14 @@ from ce_jax.state import Trained
 
 # LPIPS is part of what is kept of an image: its weights are told by their content.
 _NOT_IDENTITY = (
-    "perceptual",
-    "output",
-    "output_format",
-    "overwrite",
-    "shard",
-    "report_rows",
-    "report_worst",
+    *("perceptual", "output", "output_format", "overwrite", "shard"),
+    *("report_rows", "report_worst"),
 )
 
 # Trails are to look at: those of a few of the images shown.
 _TRAILED_IMAGES = 4
+_FAILURES_TOLD = 3
+_Tell = Callable[[str], None]
 
 
 class Outcome(NamedTuple):
@@ -70,7 +67,7 @@ def inpaint(
     Args:
         config: what is to be done.
         stopped: asked after every batch; True ends the run, and the next one continues.
-        tell: what the plan is said to, line by line, before the work begins.
+        tell: is told the plan before the work begins, line by line, and why the first images fail.
 
     Raises:
         ConfigError, SourceError, HoleError, CheckpointError, FeatureFileError, OutputError,
@@ -79,7 +76,7 @@ def inpaint(
     job = _prepare(dataclasses.replace(config, output=str(files.place(config.output))))
     with _claim(job) as results:
         todo = _plan(job, results, tell)
-        kept = _complete(job, results, todo, stopped)
+        kept = _complete(job, results, todo, stopped, tell)
         # Who is asked to stop is soon ended: there is no time for intervals.
         _sum_up(job, results, resamples=0 if kept < len(todo) else RESAMPLES)
     own = [job.names[index] for index in job.own]
@@ -169,7 +166,7 @@ def _claim(job: _Job) -> Results:
     )
 
 
-def _plan(job: _Job, results: Results, tell: Callable[[str], None]) -> list[int]:
+def _plan(job: _Job, results: Results, tell: _Tell) -> list[int]:
     """Says what is to be done, if there is room for it; the indices of its images."""
     pairing = job.pairing
     todo = [index for index in job.own if not results.is_done(job.names[index])]
@@ -180,9 +177,11 @@ def _plan(job: _Job, results: Results, tell: Callable[[str], None]) -> list[int]
     return todo
 
 
-def _complete(job: _Job, results: Results, todo: Sequence[int], stopped: Callable[[], bool]) -> int:
+def _complete(
+    job: _Job, results: Results, todo: Sequence[int], stopped: Callable[[], bool], tell: _Tell
+) -> int:
     """Sees the images through, or some of them until it is stopped; returns how many."""
-    config, total = job.config, len(job.own)
+    config, total, first = job.config, len(job.own), iter(range(_FAILURES_TOLD))
     trailed = evenly(job.shown, _TRAILED_IMAGES)
     finished = partial(finish, config=config, trailed=trailed, compare=job.perception.compare)
     with tqdm(total=total, initial=total - len(todo), unit="image") as bar:
@@ -190,6 +189,9 @@ def _complete(job: _Job, results: Results, todo: Sequence[int], stopped: Callabl
         def keep(one: Finished | Failure) -> None:
             if isinstance(one, Failure):
                 results.fail(one)
+                if next(first, None) is not None:
+                    with tqdm.external_write_mode():
+                        tell(f"failed: {one.name}: {one.reason}")
             else:
                 results.add(one, write=writer(job.pairing, one.picture, blend=config.blend))
             bar.update()

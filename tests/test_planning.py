@@ -28,7 +28,20 @@ def test_the_plan_tells_of_holes_without_images_and_images_without_holes(tmp_pat
     )
     assert told[1] == "0 done already, 3 to do: laplace, seed 0"
     assert told[2].startswith(f"to {tmp_path / 'out'}: about ")
-    assert len(told) == 3
+    assert [line.partition(" has no hole in")[0] for line in told[3:]] == [
+        "failed: b: image b",
+        "failed: c: image c",
+    ]
+
+
+def test_of_many_failures_the_first_three_are_told(tmp_path):
+    source, told = photographs(tmp_path / "in", *"abcdef"), []
+    hole_file(tmp_path / "holes" / "a.png", (5, 5, 20, 20))
+    config = laplace(source, tmp_path / "out", holes=str(tmp_path / "holes"))
+    assert inpaint(config, tell=told.append).failed == 5
+    assert [line[:9] for line in told if line.startswith("failed")] == [
+        f"failed: {name}" for name in "bcd"
+    ]
 
 
 def test_the_plan_tells_of_files_that_are_left_out_by_their_ending(tmp_path):
